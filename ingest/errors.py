@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The errors of the whole program; whether one is temporary is a property of its type.
+
+Raised where the cause is known, handled in one place by each source, by the worker and by
+``cli``. A class's docstring is its message when none is given.
+"""
+
+# sysexits.h
+EX_OK = 0
+EX_USAGE = 64
+EX_DATAERR = 65
+EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
+EX_CONFIG = 78
+
+
+class Error(Exception):
+    """Something foreseeable went wrong."""
+
+    exit_code = EX_TEMPFAIL
+
+    def __str__(self) -> str:
+        return super().__str__() or (type(self).__doc__ or "").strip()
+
+
+class Temporary(Error):
+    """It may go better later."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class Permanent(Error):
+    """It will go no better later."""
+
+    exit_code = EX_DATAERR
+
+
+class StateUnavailable(Temporary):
+    """The ledger cannot be read or written now."""
+
+
+class Unavailable(Temporary):
+    """Patchwork is down, overloaded or talks nonsense."""
+
+    exit_code = EX_UNAVAILABLE
+
+    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+        """``retry_after``: seconds that Patchwork asked us to wait, if it did."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotFound(Temporary):
+    """Patchwork knows no patch or cover letter that this mail replies to, yet."""
+
+
+class SinkUnavailable(Temporary):
+    """What a sink writes to cannot be written now."""
+
+
+class Refused(Permanent):
+    """Patchwork refuses the question itself."""
+
+    exit_code = EX_UNAVAILABLE
+
+
+class Unreadable(Permanent):
+    """No mail can be made out of these bytes."""
+
+
+class BadInput(Permanent):
+    """A file that the user named is not what it should be."""
+
+    exit_code = EX_DATAERR
+
+
+class UsageError(Permanent):
+    """The command line makes no sense."""
+
+    exit_code = EX_USAGE
+
+
+class ConfigError(Permanent):
+    """The configuration makes no sense."""
+
+    exit_code = EX_CONFIG
