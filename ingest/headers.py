@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The header fields of a mail as raw bytes: ids and identity, without a mail parser.
+
+Ids are taken from the bytes because a parser that drops undecodable bytes can make two
+Message-IDs one. Called by ``intake`` for every mail it keeps, and by ``mail``.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+# RFC 5322, section 2.2: a name of printable ASCII without a colon; then continuation lines.
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
+_FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)+")
+_BRACKETED = re.compile(r"<([^<>]+)>")
+_BLANKS = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A mail's header: ``fields`` as (lower-case name, unfolded value) in order, ``end`` the
+    offset at which they end, ``start`` the offset behind any mbox ``From `` lines."""
+
+    fields: tuple[tuple[str, str], ...]
+    start: int
+    end: int
+
+    def all(self, name: str) -> list[str]:
+        """The values of every field of this name, which is given in lower case."""
+        return [value for key, value in self.fields if key == name]
+
+    def first(self, name: str) -> str:
+        """The first non-empty value of this name, else an empty string."""
+        return next((value for value in self.all(name) if value), "")
+
+
+def read(raw: bytes) -> Head:
+    """The header of a mail. Any bytes at all give a ``Head``; it ends at the first line that is
+    no header field."""
+    lines = _FROM_LINE.match(raw)
+    start = at = lines.end() if lines else 0
+    fields = []
+    while field := _FIELD.match(raw, at):
+        name = field[1].decode("ascii").lower()
+        fields.append((name, _text(field[2])))
+        at = field.end()
+    return Head(tuple(fields), start, at)
+
+
+def _text(value: bytes) -> str:
+    """One line of text. Undecodable bytes stay visible and distinct, never dropped."""
+    return _BLANKS.sub(" ", value.decode("utf-8", "backslashreplace")).strip().replace("\0", "")
+
+
+def message_id(head: Head) -> str:
+    """The Message-ID without its angle brackets (RFC 5322, section 3.6.4), "" without one.
+
+    An id that is not bracketed is taken as it stands, as Patchwork does.
+    """
+    value = head.first("message-id")
+    bracketed = _BRACKETED.search(value)
+    return bracketed[1].strip() if bracketed else value
+
+
+def in_reply_to(head: Head) -> tuple[str, ...]:
+    """The ids in In-Reply-To, bracketed or, where none is, the value as it stands."""
+    ids: list[str] = []
+    for value in head.all("in-reply-to"):
+        ids += _BRACKETED.findall(value) or [value]
+    return _unique(ids)
+
+
+def candidates(head: Head) -> tuple[str, ...]:
+    """What this mail may reply to, nearest first: In-Reply-To, then References from last to
+    first, without repeats."""
+    ids = list(in_reply_to(head))
+    for value in reversed(head.all("references")):
+        ids += reversed(_BRACKETED.findall(value))
+    return _unique(ids)
+
+
+def _unique(ids: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stripped for each in ids if (stripped := each.strip())))
+
+
+def list_id(head: Head) -> str:
+    """The list a mail came by: the id in List-Id (RFC 2919), in lower case, "" without one.
+
+    X-Mailing-List and X-List are read after it, as Patchwork does (parser.py, find_project).
+    """
+    for name in ("list-id", "x-mailing-list", "x-list"):
+        value = head.first(name)
+        bracketed = _BRACKETED.search(value)
+        if bracketed or (value and " " not in value):
+            return (bracketed[1].strip() if bracketed else value).lower()
+    return ""
+
+
+def identity(raw: bytes, head: Head) -> str:
+    """What makes two copies the same mail: Message-ID and list, or, without a Message-ID, a
+    hash of body, Date and From. Transport fields differ between copies and do not count."""
+    mid = message_id(head)
+    if mid:
+        return f"{mid} {list_id(head)}".rstrip()
+    digest = sha256()
+    for part in (raw[head.end :].strip(), head.first("date"), head.first("from")):
+        digest.update(part if isinstance(part, bytes) else part.encode())
+        digest.update(b"\0")
+    return f"sha256:{digest.hexdigest()}"
