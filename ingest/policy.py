@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which mails are no requests by their nature, and which requests are wanted here.
+
+Pure. Called by the worker and by ``replay --dry-run``. A reason is a clause that a person reads
+after the word "ignored:".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from ingest.mail import Mail
+from ingest.recheck import Recheck
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The part of a request that counts here."""
+
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    leftovers: tuple[str, ...]
+
+
+def no_request(mail: Mail, null_sender: bool = False) -> str:
+    """Why a mail cannot be a request whatever its text says, "" if it can.
+
+    ``null_sender``: the envelope sender was empty, as a bounce's is (RFC 5321, section 4.5.5).
+    """
+    if mail.submission:
+        return f"it is a {mail.submission} itself"
+    if mail.hint == "ignore":
+        return "it says X-Patchwork-Hint: ignore"
+    if mail.auto_submitted not in ("", "no"):
+        return f"it is automatic mail (Auto-Submitted: {mail.auto_submitted})"
+    if mail.report or mail.null_sender or null_sender:
+        return "it is a bounce or a delivery report"
+    if not mail.has_text:
+        return "it has no text/plain part"
+    if not mail.candidates:
+        return "it replies to nothing (no In-Reply-To, no References)"
+    return ""
+
+
+def select(
+    recheck: Recheck, contexts: Sequence[str], arguments: Sequence[str]
+) -> tuple[Wanted | None, str]:
+    """The wanted part of a request, or None and the reason.
+
+    ``contexts``: fnmatch patterns, none for every context; ``arguments``: the known ones. A
+    mail counts if a wanted context remains, or if it has arguments and knows them all.
+    """
+    wanted = tuple(
+        label
+        for label in recheck.contexts
+        if not contexts or any(fnmatchcase(label, pattern) for pattern in contexts)
+    )
+    unwanted = tuple(label for label in recheck.contexts if label not in wanted)
+    unknown = [name for name in recheck.arguments if name not in arguments]
+    if wanted or (recheck.arguments and not unknown):
+        return Wanted(wanted, recheck.arguments, unwanted + recheck.leftovers), ""
+    reasons = []
+    if unwanted:
+        reasons.append(f"no wanted context among {', '.join(unwanted)}")
+    if unknown:
+        reasons.append(f"unknown argument {', '.join(unknown)}")
+    return None, " and ".join(reasons)
