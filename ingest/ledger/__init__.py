@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The ledger: queued mails and their outcomes, the request log, the cursors. All state is here.
+
+``open_ledger`` gives a ``Ledger`` by URL; every process of the program opens its own and several
+share one safely. ``sqlite`` is the default implementation and the contract's reference.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ingest.errors import ConfigError
+
+
+class Outcome(StrEnum):
+    """The state of a mail; all but ``QUEUED`` are ends."""
+
+    QUEUED = "queued"  # waits for the worker, or for Patchwork
+    DONE = "done"  # its requests are in the log
+    IGNORED = "ignored"  # no request, or none that is wanted here
+    REJECTED = "rejected"  # not taken in as it is
+    UNRESOLVED = "unresolved"  # Patchwork never came to know what it replies to
+    FAILED = "failed"  # could not be worked on
+
+
+class Waiting(StrEnum):
+    """What a queued mail that was tried waits for."""
+
+    NOTHING = ""
+    MISSING = "missing"  # Patchwork does not know what it replies to, yet
+    DOWN = "down"  # Patchwork gives no usable answer
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the transport said of a mail; ``sender`` is None where there was no envelope and ""
+    for the null sender of a bounce."""
+
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A mail to be kept. ``identity`` makes copies one; ``received`` is a Unix time."""
+
+    raw: bytes
+    identity: str
+    message_id: str
+    list_id: str
+    source: str
+    received: float
+    envelope: Envelope = Envelope()
+    outcome: Outcome = Outcome.QUEUED
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in a mail's story: a Unix time, what happened, and its particulars."""
+
+    at: float
+    what: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A mail that the worker has taken up. ``since`` is when the present waiting began, and
+    ``tries`` counts the attempts that ended in it."""
+
+    id: int
+    raw: bytes
+    message_id: str
+    source: str
+    envelope: Envelope
+    received: float
+    waiting: Waiting
+    since: float
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One entry of the request log. ``number`` is its place there, 0 before it has one."""
+
+    number: int
+    mail_id: int
+    message_id: str
+    series: int
+    submission: str  # "patch 131182" or "cover 442": what the mail replied to
+    project: str  # the project's link name, "" if unknown
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    leftovers: tuple[str, ...]
+    requester: str
+    subject: str
+    date: float  # of the mail, Unix time
+    recorded: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mail as ``show`` tells of it; ``raw`` is None once it was dropped."""
+
+    id: int
+    message_id: str
+    list_id: str
+    source: str
+    envelope: Envelope
+    received: float
+    size: int
+    outcome: Outcome
+    reason: str
+    due: float | None
+    tries: int
+    story: tuple[Event, ...]
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a sink or consumer has come: the number of the last request it has had. ``tries``
+    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why."""
+
+    name: str
+    position: int = 0
+    moved: float = 0.0
+    tries: int = 0
+    due: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The ledger at a glance. Times are Unix times, 0 for never."""
+
+    mails: Mapping[str, int]  # by outcome
+    waiting: Mapping[str, int]  # queued mails by what they wait for
+    oldest: float  # reception of the oldest queued mail
+    last_received: float
+    due: float  # when the next queued mail is due
+    requests: int
+    cursors: tuple[Cursor, ...]
+
+
+class Ledger(Protocol):
+    """What a ledger does. Every method that writes has committed when it returns, and raises
+    ``StateUnavailable`` if it could not."""
+
+    def accept(self, arrival: Arrival) -> tuple[int, bool]:
+        """Keep a mail. Its id, and whether it is new; a copy of a known mail is not kept."""
+
+    def claim(self, now: float) -> Queued | None:
+        """Take up the queued mail that has been due longest, None if none is due."""
+
+    def recover(self, now: float) -> int:
+        """Make due again what a worker that died had taken up; how many there were. A mail that
+        was taken up again and again without coming to an end waits longer each time, so that
+        one mail cannot hold up the others. Only the holder of the worker's lease calls it."""
+
+    def finish(
+        self,
+        mail: Queued,
+        outcome: Outcome,
+        reason: str,
+        events: Iterable[Event],
+        requests: Iterable[Request] = (),
+    ) -> list[Request]:
+        """End a mail, and append its requests, in one transaction. The requests that are new:
+        one of the same Message-ID and series is not appended again."""
+
+    def wait(
+        self,
+        mail: Queued,
+        waiting: Waiting,
+        due: float,
+        since: float,
+        tries: int,
+        reason: str,
+        events: Iterable[Event],
+    ) -> None:
+        """Put a mail back until ``due``."""
+
+    def next_due(self) -> float | None:
+        """When the next queued mail is due, None if none is queued."""
+
+    def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
+        """The request log in order, from behind number ``after``."""
+
+    def requests_of(self, series: int, up_to: int) -> list[Request]:
+        """The requests for one series up to and including a number."""
+
+    def last_request(self) -> int:
+        """The number of the newest request, 0 if there is none."""
+
+    def cursor(self, name: str) -> Cursor:
+        """A cursor, at 0 if it was never moved."""
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        """Keep a cursor."""
+
+    def find(self, message_id: str) -> list[Record]:
+        """The mails of this Message-ID, given without angle brackets, oldest first."""
+
+    def totals(self) -> Totals:
+        """The ledger at a glance."""
+
+    def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
+        """Queue again what is unresolved or failed and make due what waits: the mails of these
+        Message-IDs, or all. How many mails that were."""
+
+    def prune(self, before: float, now: float) -> int:
+        """Drop the raw bytes of mails that ended before a time, and answers that have expired;
+        how many mails that were."""
+
+    def recall(self, key: str, now: float) -> str | None:
+        """A remembered answer of Patchwork, None if there is none or it has expired."""
+
+    def remember(self, key: str, answer: str, expires: float) -> None:
+        """Remember an answer. It may be forgotten any time."""
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Commit everything done inside at its end, at once. Not to be nested."""
+
+    def lease(self) -> AbstractContextManager[bool]:
+        """The worker's lease: True for its one holder at a time. It ends with the process,
+        however that ends."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+def open_ledger(url: str, *, busy_timeout: float = 20.0, mode: int = 0o660) -> Ledger:
+    """The ledger at ``url``, made if it is not there: ``sqlite:PATH``.
+
+    ``busy_timeout``: seconds to wait for another process's write; ``mode``: permissions of a
+    new file. Raises ``StateUnavailable`` if it cannot be opened, ``ConfigError`` for another
+    kind of URL.
+    """
+    scheme, _, path = url.partition(":")
+    openers: dict[str, Callable[[], Ledger]] = {"sqlite": lambda: _sqlite(path, busy_timeout, mode)}
+    if scheme not in openers or not path:
+        raise ConfigError(f"[state] ledger is {url!r}, but must be like sqlite:/path/to/file")
+    return openers[scheme]()
+
+
+def _sqlite(path: str, busy_timeout: float, mode: int) -> Ledger:
+    from ingest.ledger.sqlite import SqliteLedger
+
+    return SqliteLedger(path, busy_timeout=busy_timeout, mode=mode)

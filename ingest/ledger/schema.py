@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The SQLite ledger's schema, as the list of steps that lead to it.
+
+``MIGRATIONS[n]`` makes version n + 1 out of version n. A step is never changed once released;
+a new one is appended.
+"""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # The queue and its outcomes. Raw bytes are compressed, and NULL once dropped; the story
+        # is one JSON list a line; times are Unix times.
+        """CREATE TABLE mail (
+            id INTEGER PRIMARY KEY,
+            identity TEXT NOT NULL UNIQUE,
+            message_id TEXT NOT NULL,
+            list_id TEXT NOT NULL,
+            source TEXT NOT NULL,
+            envelope TEXT NOT NULL,
+            received REAL NOT NULL,
+            raw BLOB,
+            size INTEGER NOT NULL,
+            outcome TEXT NOT NULL,
+            reason TEXT NOT NULL DEFAULT '',
+            due REAL,
+            waiting TEXT NOT NULL DEFAULT '',
+            since REAL NOT NULL,
+            tries INTEGER NOT NULL DEFAULT 0,
+            claimed INTEGER NOT NULL DEFAULT 0,
+            starts INTEGER NOT NULL DEFAULT 0,
+            ended REAL,
+            story TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX mail_due ON mail (due, id) WHERE outcome = 'queued'",
+        "CREATE INDEX mail_claimed ON mail (id) WHERE claimed = 1",
+        "CREATE INDEX mail_ended ON mail (ended) WHERE raw IS NOT NULL",
+        "CREATE INDEX mail_message_id ON mail (message_id)",
+        "CREATE INDEX mail_outcome ON mail (outcome)",
+        "CREATE INDEX mail_received ON mail (received)",
+        # The request log: append-only, numbered without gaps being filled again.
+        """CREATE TABLE request (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            mail INTEGER NOT NULL REFERENCES mail (id),
+            message_id TEXT NOT NULL,
+            series INTEGER NOT NULL,
+            submission TEXT NOT NULL,
+            project TEXT NOT NULL,
+            contexts TEXT NOT NULL,
+            arguments TEXT NOT NULL,
+            leftovers TEXT NOT NULL,
+            requester TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            date REAL NOT NULL,
+            recorded REAL NOT NULL,
+            UNIQUE (message_id, series)
+        ) STRICT""",
+        "CREATE INDEX request_series ON request (series, number)",
+        "CREATE INDEX request_mail ON request (mail)",
+        """CREATE TABLE cursor (
+            name TEXT PRIMARY KEY,
+            position INTEGER NOT NULL,
+            moved REAL NOT NULL,
+            tries INTEGER NOT NULL,
+            due REAL NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT""",
+        # Patchwork's answers: a cache, not state. It may be emptied at any time.
+        """CREATE TABLE answer (
+            key TEXT PRIMARY KEY,
+            text TEXT NOT NULL,
+            expires REAL NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX answer_expires ON answer (expires)",
+    ),
+)
