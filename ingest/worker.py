@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One queued mail to one outcome, by way of mail → recheck → policy → Patchwork, and the retry
+schedule. Called by ``work``, ``serve``, ``replay`` and, for a few seconds, by ``pipe``.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest import mail as mails
+from ingest import policy, recheck
+from ingest.config import DAY, Settings
+from ingest.errors import NotFound, Permanent, Refused, SinkUnavailable, Unavailable
+from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
+from ingest.patchwork import Lookup, Memory, Patchwork, Target
+from ingest.sinks import json_file
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at the queue.
+POLL = 1.0
+
+# The key under which it is remembered that Patchwork is down: until it expires, no queued mail
+# but one asks it again.
+_CIRCUIT = "circuit"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a mail came to without Patchwork: a request to be resolved, or an end."""
+
+    mail: mails.Mail | None
+    wanted: policy.Wanted | None
+    outcome: Outcome
+    reason: str
+
+
+def judge(raw: bytes, null_sender: bool, settings: Settings) -> Verdict:
+    """What a mail's own bytes say of it. Pure; ``wanted`` is set if Patchwork is to be asked."""
+    try:
+        mail = mails.parse(raw)
+    except Permanent as error:
+        return Verdict(None, None, Outcome.FAILED, str(error))
+    reason = policy.no_request(mail, null_sender)
+    if reason:
+        return Verdict(mail, None, Outcome.IGNORED, reason)
+    found = recheck.parse(mail.text)
+    if not found:
+        near = recheck.near_miss(mail.text)
+        nearly = f"; this is none by the grammar: {near!r}" if near else ""
+        return Verdict(mail, None, Outcome.IGNORED, f"it has no Recheck-request line{nearly}")
+    wanted, reason = policy.select(found, settings.requests.contexts, settings.requests.arguments)
+    return Verdict(mail, wanted, Outcome.DONE if wanted else Outcome.IGNORED, reason)
+
+
+def connect(settings: Settings, memory: Memory, timeout: float | None = None) -> Patchwork:
+    """The configured Patchwork, remembering in the ledger or elsewhere.
+
+    ``timeout``: seconds for a request at most, where there is less than the setting allows.
+    """
+    server = settings.patchwork
+    return Patchwork(
+        server.url,
+        memory,
+        timeout=min(server.timeout, timeout or server.timeout),
+        max_answer=server.max_answer,
+        remember_found=server.remember_found,
+        remember_missing=server.remember_missing,
+    )
+
+
+class Worker:
+    """Works off a ledger's queue. Use it only while holding the ledger's lease."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        patchwork: Patchwork,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+        told: Callable[[Queued, Outcome, str], None] = lambda queued, outcome, reason: None,
+        crash_point: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        """``told`` is called with what each attempt came to. ``chance`` gives the jitter, from 0
+        to 1; ``crash_point`` is called with the name of every boundary between two effects, for
+        tests that end the process there."""
+        self._ledger = ledger
+        self._patchwork = patchwork
+        self._settings = settings
+        self._clock = clock
+        self._chance = chance
+        self._told = told
+        self._crash_point = crash_point
+
+    def work_off(self, until: float | None = None) -> int:
+        """Work on every due mail, then publish; how many mails were worked on.
+
+        ``until``: a Unix time after which no further mail is begun.
+        """
+        self._ledger.recover(self._clock())
+        worked = 0
+        while until is None or self._clock() < until:
+            self._crash_point("before claim")
+            queued = self._ledger.claim(self._clock())
+            if queued is None:
+                break
+            self._crash_point("after claim")
+            self.work_on(queued)
+            worked += 1
+        self.publish()
+        now = self._clock()
+        if dropped := self._ledger.prune(now - self._settings.state.keep_days * DAY, now):
+            log.info("dropped the raw bytes of %d old mails", dropped)
+        return worked
+
+    def publish(self) -> None:
+        """Bring the sinks up to the request log. One that cannot be written is told of, kept in
+        its cursor and tried again later."""
+        retests = self._settings.retests
+        self._crash_point("before publish")
+        try:
+            count = json_file.publish(
+                self._ledger,
+                retests.file,
+                mode=retests.mode,
+                clock=self._clock,
+                pause=self._settings.worker.retry[0],
+                crash_point=self._crash_point,
+            )
+        except SinkUnavailable as error:
+            log.error("not published: %s; it is tried again by itself", error)
+            return
+        if count:
+            log.info("published %d requests to %s", count, retests.file)
+
+    def work_on(self, queued: Queued) -> Outcome:
+        """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again."""
+        null_sender = queued.envelope.sender == ""
+        verdict = judge(queued.raw, null_sender, self._settings)
+        if verdict.mail is None or verdict.wanted is None:
+            return self._end(queued, verdict.outcome, verdict.reason, [])
+        trail: list[Lookup] = []
+        down = self._ledger.recall(_CIRCUIT, self._clock())
+        if down is not None:
+            return self._spare(queued, down)
+        try:
+            target = self._patchwork.resolve(verdict.mail, queued.received, trail)
+            self._crash_point("after resolve")
+        except NotFound as error:
+            return self._later(queued, Waiting.MISSING, str(error), trail)
+        except Unavailable as error:
+            self._break_circuit(error)
+            return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
+        except Refused as error:
+            return self._end(queued, Outcome.FAILED, str(error), trail)
+        return self._record(queued, verdict.mail, verdict.wanted, target, trail)
+
+    def _break_circuit(self, error: Unavailable) -> None:
+        now = self._clock()
+        until = now + (error.retry_after or self._settings.worker.retry[0])
+        self._ledger.remember(_CIRCUIT, json.dumps([until, str(error)]), until)
+
+    def _spare(self, queued: Queued, down: str) -> Outcome:
+        """Put a mail back without asking a Patchwork that was down a moment ago. That is no
+        attempt: the first mail that is due when the pause is over makes one for all."""
+        until, reason = json.loads(down)
+        since = queued.since if queued.waiting is Waiting.DOWN else self._clock()
+        tries = queued.tries if queued.waiting is Waiting.DOWN else 0
+        self._ledger.wait(queued, Waiting.DOWN, until, since, tries, reason, [])
+        self._told(queued, Outcome.QUEUED, reason)
+        log.debug("waits <%s>: %s", queued.message_id, reason)
+        return Outcome.QUEUED
+
+    def _record(
+        self,
+        queued: Queued,
+        mail: mails.Mail,
+        wanted: policy.Wanted,
+        target: Target,
+        trail: list[Lookup],
+    ) -> Outcome:
+        now = self._clock()
+        request = Request(
+            number=0,
+            mail_id=queued.id,
+            message_id=queued.message_id or f"mail-{queued.id}",
+            series=target.series,
+            submission=f"{target.kind} {target.id}",
+            project=target.project,
+            contexts=wanted.contexts,
+            arguments=wanted.arguments,
+            leftovers=wanted.leftovers,
+            requester=mail.sender,
+            subject=mail.subject,
+            date=mail.date.timestamp() if mail.date else queued.received,
+            recorded=now,
+        )
+        asked = ", ".join([*wanted.contexts, *(f"{k}={v}" for k, v in wanted.arguments.items())])
+        reason = f"series {target.series}: {asked}"
+        events = [*_events(now, trail), Event(now, "recorded", {"series": target.series})]
+        self._crash_point("before record")
+        new = self._ledger.finish(queued, Outcome.DONE, reason, events, [request])
+        self._crash_point("after record")
+        self._told(queued, Outcome.DONE, reason)
+        log.info("recorded <%s>: %s%s", queued.message_id, reason, "" if new else " (known)")
+        return Outcome.DONE
+
+    def _end(self, queued: Queued, outcome: Outcome, reason: str, trail: list[Lookup]) -> Outcome:
+        now = self._clock()
+        events = [*_events(now, trail), Event(now, outcome.value, {"reason": reason})]
+        self._crash_point("before end")
+        self._ledger.finish(queued, outcome, reason, events)
+        self._crash_point("after end")
+        self._told(queued, outcome, reason)
+        level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
+        log.log(level, "%s <%s>: %s", outcome, queued.message_id, reason)
+        return outcome
+
+    def _later(
+        self,
+        queued: Queued,
+        waiting: Waiting,
+        reason: str,
+        trail: list[Lookup],
+        retry_after: float | None = None,
+    ) -> Outcome:
+        """Put a mail back, or give it up when it has waited long enough for the same thing."""
+        now = self._clock()
+        schedule = self._settings.worker
+        same = queued.waiting == waiting
+        since = queued.since if same else now
+        tries = queued.tries + 1 if same else 1
+        limit, outcome = (
+            (schedule.give_up_missing, Outcome.UNRESOLVED)
+            if waiting is Waiting.MISSING
+            else (schedule.give_up_down, Outcome.FAILED)
+        )
+        if now - since >= limit:
+            return self._end(queued, outcome, f"gave up: {reason}", trail)
+        pause = schedule.retry[min(tries, len(schedule.retry)) - 1]
+        pause *= 1 + schedule.jitter * self._chance()
+        due = min(now + max(pause, retry_after or 0.0), since + limit)
+        events = [*_events(now, trail), Event(now, "waits", {"reason": reason, "until": due})]
+        self._crash_point("before wait")
+        self._ledger.wait(queued, waiting, max(due, now + 1), since, tries, reason, events)
+        self._crash_point("after wait")
+        self._told(queued, Outcome.QUEUED, reason)
+        log.info("waits <%s>: %s", queued.message_id, reason)
+        return Outcome.QUEUED
+
+
+def _events(now: float, trail: list[Lookup]) -> list[Event]:
+    return [Event(now, "asked", {"question": each.asked, "answer": each.answer}) for each in trail]
