@@ -1,0 +1,766 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reading archives: every format gives the same mails, and nothing is lost or split wrongly."""
+
+import gzip
+import itertools
+import json
+import lzma
+import mailbox
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest import errors
+from ingest.sources.boundaries import is_from_line, spans
+from ingest.sources.mbox import Item, Reader, mails
+
+RECORDED = Path(__file__).parent.parent / "data" / "patchwork-recorded"
+
+FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
+COMMIT = b"From 5d2a4e9bd9ab20a9a1b1c5d1c5a5a1f3c1a2b3c4 Mon Sep 17 00:00:00 2001\n"
+
+
+def mail(number: int = 1, body: bytes = b"Hello.\n") -> bytes:
+    return (
+        b"From: Robin Reviewer <robin@example.org>\n"
+        b"Message-ID: <%d@example.org>\n"
+        b"Subject: Re: [PATCH] mail %d\n"
+        b"\n" % (number, number)
+    ) + body
+
+
+def mboxrd(raws: Iterable[bytes], line: bytes = FROM) -> bytes:
+    """An mbox of these mails: quoted, each followed by a blank line."""
+    return b"".join(line + re.sub(rb"(?m)^(>*From )", rb">\1", raw) + b"\n" for raw in raws)
+
+
+def read(*paths: Path | str) -> list[bytes]:
+    return [item.raw for item in mails(*map(str, paths))]
+
+
+def read_bytes(tmp_path: Path, content: bytes) -> list[bytes]:
+    path = tmp_path / "archive"
+    path.write_bytes(content)
+    return read(path)
+
+
+def bodies(raws: list[bytes]) -> list[bytes]:
+    return [raw.partition(b"\n\n")[2] for raw in raws]
+
+
+THREE = [mail(1), mail(2, b"From here on\n\n>From there\n"), mail(3, b"")]
+
+
+# --- formats ---
+
+
+def as_file(content: bytes) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        path = folder / "name-that-says-nothing"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def as_maildir(folder: Path) -> Path:
+    path = folder / "Maildir"
+    for part in ("cur", "new", "tmp"):
+        (path / part).mkdir(parents=True)
+    (path / "cur" / "1693990860.M1P1.host:2,S").write_bytes(THREE[0])
+    (path / "new" / "1693990861.M1P1.host").write_bytes(THREE[1])
+    (path / "cur" / "1693990862.M1P1.host:2,").write_bytes(THREE[2])
+    (path / "tmp" / "1693990863.M1P1.host").write_bytes(mail(4))
+    return path
+
+
+def as_maildir_packed_mail_by_mail(folder: Path) -> Path:
+    path = as_maildir(folder)
+    for part in ("cur", "new"):
+        for file in (path / part).iterdir():
+            file.write_bytes(gzip.compress(file.read_bytes()))
+    return path
+
+
+def as_mail_files(folder: Path) -> Path:
+    path = folder / "saved"
+    path.mkdir()
+    for number, name in enumerate(("1.eml", "9.eml", "10.eml")):
+        (path / name).write_bytes(THREE[number])
+    return path
+
+
+def as_folder_of_archives(folder: Path) -> Path:
+    path = folder / "archives"
+    (path / "2023").mkdir(parents=True)
+    (path / "2023" / "2023-September.txt.gz").write_bytes(gzip.compress(mboxrd(THREE[:1])))
+    (path / "2023" / "2023-October.txt.xz").write_bytes(lzma.compress(mboxrd(THREE[1:2])))
+    (path / "2024.mbox").write_bytes(mboxrd(THREE[2:]))
+    return path
+
+
+def as_symbolic_link(folder: Path) -> Path:
+    path = folder / "link"
+    path.symlink_to(as_file(mboxrd(THREE))(folder))
+    return path
+
+
+FORMATS: dict[str, Callable[[Path], Path]] = {
+    "mbox": as_file(mboxrd(THREE)),
+    "gzip": as_file(gzip.compress(mboxrd(THREE))),
+    "gzip of several members": as_file(b"".join(gzip.compress(mboxrd([raw])) for raw in THREE)),
+    "gzip with zero padding": as_file(gzip.compress(mboxrd(THREE)) + bytes(512)),
+    "xz": as_file(lzma.compress(mboxrd(THREE))),
+    "xz of several streams": as_file(b"".join(lzma.compress(mboxrd([raw])) for raw in THREE)),
+    "Maildir": as_maildir,
+    "Maildir packed mail by mail": as_maildir_packed_mail_by_mail,
+    "folder of single mails": as_mail_files,
+    "folder of archives": as_folder_of_archives,
+    "symbolic link": as_symbolic_link,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_gives_the_same_mails(name: str, tmp_path: Path) -> None:
+    assert read(FORMATS[name](tmp_path)) == THREE
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_progress_ends_at_the_size_on_disk(name: str, tmp_path: Path) -> None:
+    reader = Reader(str(FORMATS[name](tmp_path)))
+    assert reader.position == 0
+    positions = [reader.position for _ in reader]
+    assert positions == sorted(positions)
+    assert reader.position == reader.size
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_a_single_mail_is_read_whole(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    raw = mail(1, b"\n>From there\n\n" + FROM + b"\n")
+    assert read_bytes(tmp_path, pack(raw)) == [raw]
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [FROM, b">" + FROM, FROM + b">From alex Wed Sep  6 09:00:00 2023 remote from there\n"],
+)
+def test_envelope_lines_are_no_part_of_a_single_mail(tmp_path: Path, envelope: bytes) -> None:
+    assert read_bytes(tmp_path, envelope + mail()) == [mail()]
+
+
+def test_paths_are_read_in_the_order_given(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(mboxrd([mail(1)]))
+    (tmp_path / "b").write_bytes(mboxrd([mail(2)]))
+    assert read(tmp_path / "b", tmp_path / "a") == [mail(2), mail(1)]
+
+
+def test_the_recorded_mails_are_read_as_the_standard_library_reads_them() -> None:
+    for name, number in (("patch.mbox", 1), ("replies.mbox", 3), ("series.mbox", 3)):
+        path = RECORDED / name
+        box = mailbox.mbox(path, create=False)
+        assert read(path) == [box.get_bytes(key) for key in box.keys()]  # noqa: SIM118
+        assert len(box) == number
+        box.close()
+
+
+# --- boundaries ---
+
+FROM_LINES = [
+    b"From robin@example.org Wed Sep  6 09:01:00 2023",
+    b"From robin@example.org Wed Sep  6 09:01:00 2023\r",
+    b"From robin@example.org  Wed Sep 06 09:01 2023",
+    b"From robin at example.org  Wed Sep  6 09:01:00 2023",
+    b"From robin.reviewer at lists.example.org  Wed Sep 16 09:01:00 2023",
+    b"From - Wed Sep  6 09:01:00 2023",
+    b"From MAILER-DAEMON Wed Sep  6 09:01:00 2023",
+    b"From patchwork Wed Sep  6 09:01:00 2023",
+    b"From mboxrd@z Thu Jan  1 00:00:00 1970",
+    b"From  Wed Sep  6 09:01:00 2023",
+    b"From <> Wed Sep  6 09:01:00 2023",
+    b'From "Robin Reviewer"@example.org Wed Sep  6 09:01:00 2023',
+    b"From robin@example.org Wed Sep  6 09:01:00 CEST 2023",
+    b"From robin@example.org Wed Sep  6 09:01:00 2023 +0200",
+    b"From 1775349832741343999@xxx Wed Sep 06 09:01:00 +0000 2023",
+    b"From robin@example.org Wed, 6 Sep 2023 09:01:00 +0200",
+    b"From robin Wed Sep  6 09:01:00 2023 remote from there",
+    # A commit with the time of a mail; and the fixed time with the address of a mail.
+    b"From 5d2a4e9bd9ab20a9a1b1c5d1c5a5a1f3c1a2b3c4 Wed Sep  6 09:01:00 2023",
+    b"From robin@example.org Mon Sep 17 00:00:00 2001",
+]
+CONTENT = [
+    b"From here on it is text",
+    b"From the log of Wed Sep  6 09:01:00 2023",
+    b"From robin@example.org",
+    b"From Wed Sep  6 09:01:00 2023",
+    b"From robin@example.org Wed Sep  6 09:01:00 2023 it failed",
+    b"From robin@example.org 2023-09-06 09:01:00",
+    b"From: robin@example.org Wed Sep  6 09:01:00 2023",
+    b"from robin@example.org Wed Sep  6 09:01:00 2023",
+    b" From robin@example.org Wed Sep  6 09:01:00 2023",
+    b">From robin@example.org Wed Sep  6 09:01:00 2023",
+    b"From 5d2a4e9bd9ab20a9a1b1c5d1c5a5a1f3c1a2b3c4 Mon Sep 17 00:00:00 2001",
+    b"From " + b"0123456789abcdef" * 4 + b" Mon Sep 17 00:00:00 2001",
+    b"From " + b"r" * 1000 + b"@example.org Wed Sep  6 09:01:00 2023",
+]
+
+
+@pytest.mark.parametrize("line", FROM_LINES)
+def test_a_sender_and_a_date_make_a_boundary(line: bytes, tmp_path: Path) -> None:
+    assert is_from_line(line)
+    assert read_bytes(tmp_path, mboxrd([mail(1), mail(2)], line + b"\n")) == [mail(1), mail(2)]
+
+
+@pytest.mark.parametrize("line", CONTENT)
+def test_any_other_line_stays_content(line: bytes, tmp_path: Path) -> None:
+    assert not is_from_line(line)
+    raw = mail(1, b"Text.\n\n" + line + b"\nSubject: no header\n\nMore.\n")
+    content = FROM + raw + b"\n" + FROM + mail(2) + b"\n"
+    unquoted = raw.replace(b"\n>From ", b"\nFrom ")
+    assert read_bytes(tmp_path, content) == [unquoted, mail(2)]
+
+
+def test_a_boundary_needs_a_blank_line_before_it(tmp_path: Path) -> None:
+    raw = mail(1, b"Text.\n" + FROM + b"More.\n")
+    assert read_bytes(tmp_path, FROM + raw + b"\n") == [raw]
+
+
+def test_an_inlined_patch_stays_in_its_mail(tmp_path: Path) -> None:
+    patch = COMMIT + b"From: Alex Author <alex@example.org>\nSubject: [PATCH] fix\n\nFix.\n"
+    raw = mail(1, b"Try this:\n\n" + patch)
+    assert read_bytes(tmp_path, FROM + raw + b"\n" + FROM + mail(2) + b"\n") == [raw, mail(2)]
+
+
+def test_a_patch_as_git_writes_it_is_a_mail(tmp_path: Path) -> None:
+    assert read_bytes(tmp_path, COMMIT + mail()) == [mail()]
+
+
+BODIES = {
+    "one line": (b"Hello.\n\n", b"Hello.\n"),
+    "two blank lines at the end": (b"Hello.\n\n\n", b"Hello.\n\n"),
+    "no body": (b"\n", b""),
+    "quoted": (b">From a\n>>From b\n>>>From c\n\n", b"From a\n>From b\n>>From c\n"),
+    "quoted, but not From_": (b">From\n>from a\n> From a\n>Fromage \n\n",) * 2,
+    "quoted in the middle of a line": (b"x >From a\n\n", b"x >From a\n"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("last", [False, True], ids=["followed", "last"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_a_body_is_given_back_as_it_was_sent(
+    name: str, last: bool, end: bytes, tmp_path: Path
+) -> None:
+    stored, sent = BODIES[name]
+    if stored == sent:
+        sent = sent[:-1]
+    header = b"From: robin@example.org\n\n"
+    content = FROM + header + stored + (b"" if last else FROM + mail(2) + b"\n")
+    expected = [header + sent] + ([] if last else [mail(2)])
+    found = read_bytes(tmp_path, content.replace(b"\n", end))
+    assert found == [raw.replace(b"\n", end) for raw in expected]
+
+
+ENDS = {
+    "no blank line at the end": (FROM + mail(1), [mail(1)]),
+    "no newline at the end": (FROM + mail(1, b"Hello."), [mail(1, b"Hello.")]),
+    "cut in the header": (FROM + mail(1) + b"\n" + FROM + b"Subj", [mail(1), b"Subj"]),
+    "cut in the From_ line's date": (FROM + mail(1) + b"\n" + FROM[:30], None),
+    "ends with a From_ line": (FROM + mail(1) + b"\n" + FROM, [mail(1), b""]),
+    "ends with a From_ line without newline": (FROM + mail(1) + b"\n" + FROM[:-1], [mail(1), b""]),
+    "From_ line only": (FROM, [b""]),
+    "From_ line only, without newline": (FROM[:-1], [b""]),
+    "empty mails": (FROM + b"\n" + FROM + b"\n" + FROM + mail(1) + b"\n", [b"", b"", mail(1)]),
+    "header only": (FROM + b"From: a\n\n" + FROM + b"From: b\n", [b"From: a\n", b"From: b\n"]),
+    "blank lines first": (b"\n\r\n\n" + mboxrd([mail(1), mail(2)]), [mail(1), mail(2)]),
+    "From_ line of its own kind first": (b"From robin\n" + mail(1), [mail(1)]),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_odd_beginnings_and_ends_lose_no_mail(name: str, tmp_path: Path) -> None:
+    content, expected = ENDS[name]
+    if expected is None:  # what is no boundary yet belongs to the mail before
+        expected = [content.removeprefix(FROM)]
+    assert read_bytes(tmp_path, content) == expected
+
+
+def with_length(length: object, body: bytes, name: bytes = b"Content-Length") -> bytes:
+    return b"From: a@example.org\n%s: %s\n\n" % (name, str(length).encode()) + body
+
+
+TRICKY = b"Text.\n\n" + FROM + b">From there\n"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("last", [False, True], ids=["followed", "last"])
+@pytest.mark.parametrize("blank", [b"", b"\n"], ids=["no blank line after it", "blank line"])
+def test_a_content_length_that_fits_decides(
+    end: bytes, last: bool, blank: bytes, tmp_path: Path
+) -> None:
+    body = TRICKY.replace(b"\n", end)
+    rest = b"" if last else FROM + mail(2) + b"\n"
+    raw = with_length(len(body), TRICKY)
+    content = (FROM + raw + blank + rest).replace(b"\n", end)
+    expected = [raw, *([] if last else [mail(2)])]
+    assert read_bytes(tmp_path, content) == [raw.replace(b"\n", end) for raw in expected]
+
+
+def test_a_content_length_that_fits_decides_in_a_body_without_newline(tmp_path: Path) -> None:
+    raw = with_length(5, b"Text.")
+    assert read_bytes(tmp_path, FROM + raw + b"\n" + FROM + mail(2)) == [raw, mail(2)]
+
+
+WRONG_LENGTHS = [0, 1, 6, 8, len(TRICKY) - 1, len(TRICKY) + 3, 10**6, 10**11, 10**30, -7, "", "x"]
+
+
+@pytest.mark.parametrize("length", WRONG_LENGTHS)
+def test_a_content_length_that_does_not_fit_is_ignored(length: object, tmp_path: Path) -> None:
+    raw = with_length(length, b"Text.\n\n>From there\n")
+    content = FROM + raw + b"\n" + FROM + mail(2) + b"\n"
+    assert read_bytes(tmp_path, content) == [raw.replace(b">From", b"From"), mail(2)]
+
+
+def test_a_content_length_in_the_body_is_text(tmp_path: Path) -> None:
+    second = FROM + mail(2) + b"\n"
+    raw = mail(1, b"Content-Length: %d\n\nHello.\n" % (len(b"Hello.\n\n") + len(second)))
+    assert read_bytes(tmp_path, FROM + raw + b"\n" + second) == [raw, mail(2)]
+
+
+def test_pipermails_text_archive(tmp_path: Path) -> None:
+    def archived(number: int) -> bytes:
+        return (
+            b"From: robin at example.org (Robin Reviewer)\n"
+            b"Date: Wed, 6 Sep 2023 09:01:00 +0000\n"
+            b"Subject: [dev] mail %d\n"
+            b"Message-ID: <%d@example.org>\n\n"
+            b"Hello.\n-- \nRobin\n\n" % (number, number)
+        )
+
+    line = b"From robin at example.org  Wed Sep  6 09:01:00 2023\n"
+    content = gzip.compress(b"".join(line + archived(n) + b"\n" for n in range(3)))
+    assert read_bytes(tmp_path, content) == [archived(n) for n in range(3)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_a_boundary_is_found_wherever_the_pieces_of_a_large_file_meet(
+    end: bytes, tmp_path: Path
+) -> None:
+    for shift in range(-80, 20):
+        length = 65536 + shift - len(FROM + mail(1, b"") + b"\n" * 2)
+        expected = [mail(1, b"x" * length + b"\n"), mail(2), mail(3, b"y" * 200_000), mail(4)]
+        expected = [raw.replace(b"\n", end) for raw in expected]
+        line = FROM.replace(b"\n", end)
+        content = b"".join(line + raw + end for raw in expected[:2])
+        content += line + expected[2] + end * 2 + line + expected[3] + end
+        expected[2] += end
+        assert read_bytes(tmp_path, content) == expected
+
+
+def test_a_mail_with_content_length_may_be_longer_than_a_piece(tmp_path: Path) -> None:
+    raws = [with_length(n * len(TRICKY), TRICKY * n) for n in (1, 3000, 2, 5000)]
+    assert read_bytes(tmp_path, b"".join(FROM + raw + b"\n" for raw in raws)) == raws
+
+
+# --- properties ---
+
+LINE = st.one_of(
+    st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")),
+    st.sampled_from([b"", b"", b"From ", b">From x", b"From a b", b">>From ", COMMIT[:-1], b">"]),
+    st.sampled_from([FROM[:-1], b">" + FROM[:-1], b"Content-Length: 7", b"From: x"]),
+)
+MAILS = st.lists(
+    st.lists(LINE, max_size=8).map(lambda lines: mail(1, b"".join(line + b"\n" for line in lines))),
+    min_size=1,
+    max_size=8,
+)
+ANY_BYTES = st.lists(
+    st.one_of(
+        st.binary(max_size=8),
+        st.sampled_from([b"\n", b"\n", b"\r\n", b"\n\n", FROM, b"\n\n" + FROM, COMMIT, b"From "]),
+        st.sampled_from([b"From: x\n", b"Content-Length: ", b"7", b"70\n", b">From "]),
+    ),
+    max_size=40,
+).map(b"".join)
+
+
+@given(raws=MAILS, end=st.sampled_from([b"\n", b"\r\n"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_a_writer_quotes_is_read_back(
+    raws: list[bytes], end: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "written.mbox"
+    path.write_bytes(mboxrd(raws).replace(b"\n", end))
+    assert read(path) == [raw.replace(b"\n", end) for raw in raws]
+
+
+@given(raws=MAILS)
+@settings(deadline=None)
+def test_the_standard_library_finds_the_same_mails_in_a_quoted_mbox(
+    raws: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "same.mbox"
+    path.write_bytes(mboxrd(raws))
+    box = mailbox.mbox(path, create=False)
+    stored = [box.get_bytes(key) for key in box.keys()]  # noqa: SIM118
+    box.close()
+    assert [item.stored for item in mails(str(path))] == stored
+
+
+@given(content=ANY_BYTES.map(lambda rest: FROM + rest))
+def test_the_mails_of_any_mbox_follow_each_other_without_a_gap(content: bytes) -> None:
+    found = list(spans(content, final=True))
+    assert found[0].line == 0
+    for one, following in itertools.pairwise(found):
+        assert one.following == following.line
+    for one in found:
+        assert one.line < one.start <= one.end <= one.following
+        assert content[one.end : one.following].strip(b"\r\n") == b""
+    assert found[-1].following == len(content)
+
+
+@given(content=ANY_BYTES.map(lambda rest: FROM + rest), data=st.data())
+def test_what_is_found_in_a_part_of_an_mbox_is_found_in_the_whole(
+    content: bytes, data: st.DataObject
+) -> None:
+    whole = list(spans(content, final=True))
+    cut = data.draw(st.integers(0, len(content)))
+    found = list(spans(content[:cut], final=False))
+    assert found == whole[: len(found)]
+
+
+# --- damage ---
+
+
+def many(number: int = 2000) -> list[bytes]:
+    return [mail(n, os.urandom(100).hex().encode() + b"\n") for n in range(number)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_of_a_truncated_archive_all_that_can_be_read_is_read(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    raws = many()
+    packed = pack(mboxrd(raws))
+    path = tmp_path / "archive"
+    path.write_bytes(packed[: len(packed) // 2])
+    reader = Reader(str(path))
+    items = list(reader)
+    assert len(items) > 500
+    assert [item.raw for item in items[:-1]] == raws[: len(items) - 1]
+    assert raws[len(items) - 1].startswith(items[-1].raw)
+    assert [item.cut for item in items] == [False] * (len(items) - 1) + [True]
+    assert reader.warnings == [f"{path}: read in part only: the packed data ends too early"]
+    assert reader.position == reader.size
+
+
+def test_junk_after_a_packed_archive_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(mboxrd(THREE)) + b"junk, more junk")
+    reader = Reader(str(path))
+    items = list(reader)
+    assert [item.raw for item in items] == THREE
+    assert not any(item.cut for item in items)
+    assert reader.warnings == [f"{path}: read in part only: junk follows the packed data"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_of_a_damaged_archive_all_before_the_damage_is_read(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    raws = many()
+    packed = bytearray(pack(mboxrd(raws)))
+    middle = len(packed) // 2
+    packed[middle : middle + 50] = bytes(50)
+    path = tmp_path / "archive"
+    path.write_bytes(packed)
+    reader = Reader(str(path))
+    found = [item.raw for item in reader]
+    assert found[:500] == raws[:500]
+    assert len(reader.warnings) == 1
+    assert reader.warnings[0].startswith(f"{path}: read in part only: ")
+
+
+def test_a_file_that_shrinks_while_it_is_read_just_ends(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(mboxrd(many(10_000)))
+    found = mails(str(path))
+    next(found)
+    os.truncate(path, 100_000)
+    assert 0 < sum(1 for _ in found) < 1000
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_new_end(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(mboxrd(many(1000)))
+    found = mails(str(path))
+    next(found)
+    with path.open("ab") as file:
+        file.write(mboxrd([mail(1)] * 500))
+    assert sum(1 for _ in found) == 1499
+
+
+# --- what is no mail ---
+
+NO_MAIL = {
+    "a text": b"The quick brown fox\njumps: over\n\nthe lazy dog.\n",
+    "a text with a colon": b"Note: this is a text.\nIt goes on.\n",
+    "prose that begins like an mbox": b"From here on\nit is text.\n",
+    "an unknown way of packing": b"BZh91AY&SY" + bytes(range(256)),
+    "zeros": bytes(100_000),
+    "blank lines": b"\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", NO_MAIL)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_a_named_file_that_is_no_mail_is_refused(
+    name: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(pack(NO_MAIL[name]))
+    with pytest.raises(errors.BadInput) as refusal:
+        read(path)
+    assert str(refusal.value).startswith(f"{path}: neither an mbox nor a mail; name an mbox")
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "No such file or directory; check the path"),
+    "empty": (lambda path: path.touch(), "is empty; name an mbox, a mail"),
+    "empty when unpacked": (lambda path: path.write_bytes(gzip.compress(b"")), "is empty; "),
+    "cut at once": (lambda path: path.write_bytes(b"\x1f\x8b"), "the packed data ends too early; "),
+    "broken": (lambda path: path.write_bytes(b"\x1f\x8bxxxxxxxxxx"), "Unknown compression method"),
+    "empty folder": (lambda path: path.mkdir(), "holds no mail; name an mbox, "),
+    "socket": (lambda path: listening(path), "No such device or address; check the path"),
+    "loop": (lambda path: path.symlink_to(path), "Too many levels of symbolic links; "),
+}
+
+
+def listening(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_path_that_gives_nothing_to_read_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
+    make, message = REFUSED[name]
+    path = tmp_path / "path"
+    make(path)
+    with pytest.raises(errors.BadInput, match=f"^{re.escape(f'{path}: {message}')}"):
+        read(path)
+
+
+def test_a_missing_path_is_refused_before_any_mail_is_read(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(mboxrd(THREE))
+    with pytest.raises(errors.BadInput, match="No such file"):
+        Reader(str(tmp_path / "good"), str(tmp_path / "missing"))
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(errors.BadInput, match="embedded null byte"):
+        read("nul\0")
+
+
+def test_what_is_no_mail_in_a_folder_is_left_out_and_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "1.mbox").write_bytes(mboxrd([mail(1)]))
+    (folder / "2.txt").write_bytes(b"A text.\n")
+    (folder / "3.mbox").touch()
+    (folder / "4.mbox").symlink_to("missing")
+    os.mkfifo(folder / "5.pipe")
+    (folder / "6.mbox").write_bytes(mboxrd([mail(2)]))
+    (folder / ".hidden.mbox").write_bytes(mboxrd([mail(3)]))
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "mbox").write_bytes(mboxrd([mail(3)]))
+    (folder / "7").symlink_to(".")
+    reader = Reader(str(folder))
+    assert [item.raw for item in reader] == [mail(1), mail(2)]
+    assert sorted(reader.warnings) == [
+        f"{folder}/2.txt: skipped: neither an mbox nor a mail",
+        f"{folder}/3.mbox: skipped: is empty",
+        f"{folder}/4.mbox: skipped: No such file or directory",
+        f"{folder}/5.pipe: skipped: neither file nor folder",
+    ]
+
+
+def test_a_folder_without_any_mail_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("A text.\n")
+    with pytest.raises(errors.BadInput, match="holds no mail"):
+        read(tmp_path)
+
+
+def test_an_empty_maildir_is_no_error(tmp_path: Path) -> None:
+    for part in ("cur", "new", "tmp"):
+        (tmp_path / part).mkdir()
+    assert read(tmp_path) == []
+
+
+def test_whatever_lies_in_a_maildir_is_a_mail(tmp_path: Path) -> None:
+    for part in ("cur", "new"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "new" / "1").write_bytes(b"no header at all")
+    assert read(tmp_path) == [b"no header at all"]
+
+
+def test_a_file_name_of_any_bytes_is_shown_in_printable_form(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\x1b[31m"
+    with open(path, "wb") as file:
+        file.write(mail())
+    (item,) = mails(os.fsdecode(path))
+    assert item.where == f"{tmp_path}/\ufffd?[31m"
+    assert item.raw == mail()
+
+
+# --- where, standard input, cost ---
+
+
+def test_where_names_the_file_and_the_offset_of_the_from_line(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    raws = many(3000)
+    content = b"\n" + mboxrd(raws)
+    path.write_bytes(content)
+    items = list(mails(str(path)))
+    for item in items:
+        name, _, offset = item.where.rpartition(":")
+        assert name == str(path)
+        assert content[int(offset) :].startswith(FROM + item.raw)
+    (tmp_path / "mail").write_bytes(mail())
+    (single,) = mails(str(tmp_path / "mail"))
+    assert single.where == str(tmp_path / "mail")
+
+
+def test_an_item_outlives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    raws = many()
+    path.write_bytes(mboxrd(raws))
+    items = list(mails(str(path)))
+    path.write_bytes(b"")
+    path.unlink()
+    assert [item.raw for item in items] == raws
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    def opened() -> list[str]:
+        return sorted(os.listdir("/proc/self/fd"))
+
+    path = as_folder_of_archives(tmp_path)
+    before = opened()
+    read(path)
+    stopped = mails(str(path))
+    next(stopped)
+    del stopped
+    assert opened() == before
+
+
+def test_a_reader_can_be_read_twice(tmp_path: Path) -> None:
+    reader = Reader(str(as_folder_of_archives(tmp_path)))
+    assert [item.raw for item in reader] == [item.raw for item in reader] == THREE
+    assert reader.position == reader.size
+
+
+READ_INPUT = """
+import json, sys
+from ingest import errors
+from ingest.sources.mbox import Reader
+reader = Reader(*sys.argv[1:])
+count, raws, where = 0, [], ""
+try:
+    for item in reader:
+        count += 1
+        if count <= 3:
+            raws.append(item.raw.decode())
+            where = item.where
+except errors.BadInput as error:
+    raise SystemExit(str(error))
+print(json.dumps([count, raws, where, reader.size, reader.position, reader.warnings]))
+print(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0], file=sys.stderr)
+"""
+
+
+def run(*paths: str, given: bytes | int = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", READ_INPUT, *paths]
+    if isinstance(given, int):
+        return subprocess.run(command, stdin=given, capture_output=True, timeout=60)
+    return subprocess.run(command, input=given, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_standard_input_may_be_any_of_the_formats(pack: Callable[[bytes], bytes]) -> None:
+    given = pack(mboxrd(THREE))
+    ended = run("-", given=given)
+    offset = len(mboxrd(THREE[:2]))
+    texts = [raw.decode() for raw in THREE]
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == [
+        *(3, texts, f"standard input:{offset}"),
+        *(None, len(given), []),
+    ]
+
+
+def test_standard_input_may_be_a_file_and_then_has_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(mail())
+    with path.open("rb") as file:
+        ended = run("-", given=file.fileno())
+    assert f'"standard input", {len(mail())}, {len(mail())}, []'.encode() in ended.stdout
+
+
+@pytest.mark.parametrize("given", [b"", b"A text.\n"])
+def test_standard_input_without_a_mail_is_refused(given: bytes) -> None:
+    ended = run("-", given=given)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"standard input: ")
+
+
+def test_a_pipe_may_be_named_and_may_give_its_bytes_one_by_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITE_SLOWLY, str(pipe)], stdin=subprocess.PIPE
+    )
+    reader = Reader(str(pipe))
+    assert writer.stdin is not None
+    writer.stdin.write(gzip.compress(mboxrd(THREE)))
+    writer.stdin.close()
+    assert [item.raw for item in reader] == THREE
+    assert writer.wait(30) == 0
+    assert reader.size is None
+
+
+WRITE_SLOWLY = """
+import os, sys
+pipe = os.open(sys.argv[1], os.O_WRONLY)
+for byte in sys.stdin.buffer.read():
+    os.write(pipe, bytes([byte]))
+"""
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
+    used = []
+    some = mboxrd(many(1000))
+    for name, times in (("small", 2), ("large", 300)):
+        path = tmp_path / name
+        path.write_bytes(some * times)
+        ended = run(str(path))
+        assert ended.stdout.startswith(b"[%d, " % (1000 * times))
+        used.append(int(ended.stderr))
+    small, large = used  # KiB
+    assert (tmp_path / "large").stat().st_size > 80 << 20
+    assert large < small + (8 << 10)
+
+
+def test_an_item_is_made_of_what_was_stored() -> None:
+    (span,) = spans(FROM + b"A: b\n\n>From x\n\n", final=True)
+    item = Item(FROM + b"A: b\n\n>From x\n\n", span, "archive", 0, cut=False)
+    assert (item.stored, item.raw) == (b"A: b\n\n>From x\n", b"A: b\n\nFrom x\n")
