@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A small, honest Patchwork on loopback, loaded from mbox files: for ``demo``, tests and trials.
+
+``Sandbox`` is the whole of it; how mails are filed is ``store``'s knowledge, how requests are
+answered is ``api``'s. ``python -m ingest.sandbox MBOX… --port N`` runs it alone.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from ingest.errors import Permanent
+from ingest.sandbox.server import HOST, Request, Server
+from ingest.sandbox.store import CI, DPDK, FirstIds, Project, Store, users_by_token
+from ingest.sources import mbox
+
+__all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "Project", "Request", "Sandbox"]
+
+# Deliberately not the address the sandbox listens on: links must not be followed.
+PUBLIC_URL = "https://patches.dpdk.org"
+
+_FIRST = FirstIds()
+_POLL_SECONDS = 0.02
+
+# User name, link names of the projects it maintains, and the account's address if it matters.
+Account = tuple[str, Iterable[str]] | tuple[str, Iterable[str], str]
+
+
+class Sandbox:
+    """A loopback Patchwork, used as a context manager."""
+
+    def __init__(
+        self,
+        *mboxes: str,
+        port: int = 0,
+        first_patch: int = _FIRST.patch,
+        first_cover: int = _FIRST.cover,
+        first_series: int = _FIRST.series,
+        first_patch_comment: int = _FIRST.patch_comment,
+        first_cover_comment: int = _FIRST.cover_comment,
+        first_person: int = _FIRST.person,
+        first_event: int = _FIRST.event,
+        first_check: int = _FIRST.check,
+        public_url: str = PUBLIC_URL,
+        projects: Collection[Project] | None = None,
+        tokens: Mapping[str, Account] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        verbose: bool = False,
+    ) -> None:
+        """Load the mboxes; listening begins with ``with``.
+
+        ``port``: 0 for a free one. ``first_*``: the ids that the first of each kind gets, by
+        default those of Patchwork's recorded answers. ``public_url``: what links begin with.
+        ``projects``: the only ones there are; by default DPDK's ``dpdk`` and ``ci``, and one for
+        each List-Id that a mail brings. ``tokens``: accounts that may write checks, by token.
+        ``clock``: the time at which mails are filed and checks written, naive times being UTC.
+        ``verbose``: log each request on standard error. Raises what ``load`` raises.
+        """
+        self.requests: list[Request] = []
+        self.store = Store(
+            first=FirstIds(
+                patch=first_patch,
+                cover=first_cover,
+                series=first_series,
+                patch_comment=first_patch_comment,
+                cover_comment=first_cover_comment,
+                person=first_person,
+                event=first_event,
+                check=first_check,
+            ),
+            clock=clock,
+            known=None if projects is None else tuple(projects),
+            users=users_by_token(tokens or {}),
+        )
+        self._port = port
+        self._public_url = public_url.rstrip("/")
+        self._verbose = verbose
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+        self.load(*mboxes)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, such as ``http://127.0.0.1:40123``."""
+        return f"http://{HOST}:{self._port}"
+
+    def load(self, *mboxes: str) -> None:
+        """File every mail of these archives, in order. Raises as ``sources.mbox.mails`` does."""
+        for path in mboxes:
+            for item in mbox.mails(path):
+                self.file(item.raw)
+
+    def file(self, raw: bytes) -> None:
+        """One more mail arrives at Patchwork; what Patchwork would not file is dropped."""
+        try:
+            self.store.file(raw)
+        except Permanent:
+            return
+
+    def start(self) -> None:
+        """Listen and answer in a thread of its own. Raises ``OSError`` if the port is taken."""
+        server = Server(self._port, self.store, self._public_url, self.requests, self._verbose)
+        self._port = server.server_port
+        self._server = server
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=(_POLL_SECONDS,), name="sandbox", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and end every connection. ``start`` again takes the same port."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
