@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
-import requests
+from requests.utils import parse_header_links
 
 from ingest import __version__
 from ingest.errors import NotFound, Refused, Unavailable
 from ingest.mail import Mail, cover_number
+from ingest.transport import Client, Reply, printable
 
 USER_AGENT = f"recheck-ingest/{__version__}"
 
@@ -27,10 +30,15 @@ _EVENTS_FROM, _EVENTS_TO = timedelta(hours=-1), timedelta(days=3)
 _PER_PAGE = 100
 _MOST_PAGES = 100
 _MOST_REDIRECTS = 3
+# Of a mail that names more: the nearest, and the first of its thread.
+_NEAREST, _FARTHEST = 30, 10
+# Seconds. However long a server asks us to wait, a day later it is asked again.
+_LONGEST_PAUSE = 86400.0
 # Patchwork keeps 255 characters of a Message-ID with its brackets: a longer one is not found.
 _LONGEST_ID = 253
+_VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
+_NO_ID = "recheck-ingest-check%40invalid"
 _PATHS = {"patch": "patches", "cover": "covers"}
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*rel="?next"?')
 
 
 class Memory(Protocol):
@@ -62,6 +70,16 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A server as ``check`` tells of it: its Date header, whether it filters by Message-ID, and
+    the newest version of the API that it has."""
+
+    date: str
+    filters: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Project:
     link_name: str
     list_id: str
@@ -71,8 +89,8 @@ class Patchwork:
     """A Patchwork server.
 
     ``url``: its address, to which ``/api`` is added unless it holds an API path; ``timeout``:
-    seconds for each request, from the first byte sent to the last received; ``max_answer``:
-    bytes; ``remember_found``, ``remember_missing``: seconds.
+    seconds for each question, from the first byte sent to the last received, redirects
+    included; ``max_answer``: bytes; ``remember_found``, ``remember_missing``: seconds.
     """
 
     def __init__(
@@ -90,13 +108,13 @@ class Patchwork:
         self.base = base if re.search(r"/api(/\d+\.\d+)?$", base) else f"{base}/api"
         self._memory = memory
         self._timeout = timeout
-        self._max_answer = max_answer
         self._found = remember_found
         self._missing = remember_missing
         self._clock = clock
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = USER_AGENT
-        self._session.headers["Accept"] = "application/json"
+        self._client = Client(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
+            max_answer=max_answer,
+        )
 
     def resolve(self, mail: Mail, received: float, trail: list[Lookup]) -> Target:
         """The series of the patch or cover letter that a mail replies to.
@@ -107,7 +125,7 @@ class Patchwork:
         """
         projects = self._projects_of(mail.list_id, trail)
         kinds = ("cover", "patch") if cover_number(mail.subject) else ("patch", "cover")
-        for candidate in mail.candidates:
+        for candidate in _bounded(mail.candidates, trail):
             if len(candidate) > _LONGEST_ID:
                 trail.append(Lookup(candidate[:60], "too long to be known to Patchwork"))
                 continue
@@ -138,7 +156,7 @@ class Patchwork:
         if rows and not ours:
             answer = "nothing: the msgid filter was ignored; is this API older than 1.2?"
         elif ours and not target:
-            answer = "it is there, but in no series yet"
+            answer = f"it is there, but in no series{' of this project' if projects else ''} yet"
         else:
             answer = _told(target)
         trail.append(Lookup(asked, answer))
@@ -163,7 +181,7 @@ class Patchwork:
         for kind in ("patch", "cover"):
             query = (
                 f"events/?category={kind}-comment-created&per_page={_PER_PAGE}"
-                f"&since={since:%Y-%m-%dT%H:%M:%S}&before={before:%Y-%m-%dT%H:%M:%S}"
+                f"&since={_stamp(since)}&before={_stamp(before)}"
             )
             if len(projects) == 1:
                 query += f"&project={quote(projects[0], safe='')}"
@@ -209,25 +227,36 @@ class Patchwork:
         remembered = self._memory.recall(key, self._clock())
         if remembered is not None:
             return [_Project(*each) for each in json.loads(remembered)]
-        found = [
-            _Project(row["link_name"], row["list_id"])
-            for row in self._pages(f"projects/?per_page={_PER_PAGE}")
-            if isinstance(row.get("link_name"), str) and isinstance(row.get("list_id"), str)
-        ]
+        found = [_project(row) for row in self._pages(f"projects/?per_page={_PER_PAGE}")]
         text = json.dumps([[each.link_name, each.list_id] for each in found])
-        self._memory.remember(key, text, self._clock() + self._found)
+        kept = self._found if found else self._missing
+        self._memory.remember(key, text, self._clock() + kept)
         return found
+
+    def probe(self) -> Server:
+        """What kind of server this is, asked anew. Raises ``Unavailable`` or ``Refused``."""
+        reply, _ = self._fetch(f"{self.base}/")
+        # A server that knows the filter finds nothing by an id that cannot be.
+        filters = not self._rows(f"patches/?msgid={_NO_ID}&per_page=1")
+        stem = re.sub(r"/\d+\.\d+$", "", self.base)
+        deadline = time.monotonic() + self._timeout
+        version = next(
+            (each for each in _VERSIONS if self._follow(f"{stem}/{each}/", deadline).status == 200),
+            "unknown",
+        )
+        return Server(reply.headers.get("Date", ""), filters, version)
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         """The rows of every page, following the Link header's query only: the scheme and host
         that it names may be others."""
         for _ in range(_MOST_PAGES):
-            response, content = self._fetch(f"{self.base}/{path}")
+            reply, content = self._fetch(f"{self.base}/{path}")
             yield from self._checked_rows(content, path)
-            following = _NEXT.search(response.headers.get("Link", ""))
-            if not following:
+            links = parse_header_links(reply.headers.get("Link", ""))
+            following = next((link["url"] for link in links if link.get("rel") == "next"), None)
+            if following is None:
                 return
-            path = f"{path.partition('?')[0]}?{urlsplit(following[1]).query}"
+            path = f"{path.partition('?')[0]}?{following.partition('?')[2].partition('#')[0]}"
         raise Unavailable(f"Patchwork's answer to {path} has more than {_MOST_PAGES} pages")
 
     def _rows(self, path: str) -> list[dict[str, Any]]:
@@ -241,78 +270,87 @@ class Patchwork:
     def _get(self, path: str) -> Any:
         return self._fetch(f"{self.base}/{path}")[1]
 
-    def _fetch(self, url: str) -> tuple[requests.Response, Any]:
+    def _fetch(self, url: str) -> tuple[Reply, Any]:
         """One question, and its answer as JSON."""
-        for _ in range(_MOST_REDIRECTS + 1):
-            response, body = self._request(url)
-            target = response.headers.get("Location")
-            if response.status_code not in (301, 302, 303, 307, 308) or not target:
-                break
-            following = urljoin(url, target)
-            if urlsplit(following).hostname != urlsplit(url).hostname:
-                raise Unavailable(f"Patchwork redirects {url} to another host: {following}")
-            url = following
-        else:
-            raise Unavailable(f"Patchwork redirects {url} again and again")
-        self._check_status(response, url)
+        deadline = time.monotonic() + self._timeout
+        reply = self._follow(url, deadline)
+        self._check_status(reply, url, deadline)
         try:
-            return response, json.loads(body)
+            return reply, json.loads(reply.body)
         except (ValueError, RecursionError) as error:
             raise Unavailable(f"Patchwork's answer to {url} is no JSON") from error
 
-    def _check_status(self, response: requests.Response, url: str) -> None:
-        status = response.status_code
+    def _follow(self, url: str, deadline: float) -> Reply:
+        """The answer to a question, and to where it is redirected on the same host."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            reply = self._client.get(url, deadline - time.monotonic())
+            target = reply.headers.get("Location")
+            if reply.status not in (301, 302, 303, 307, 308) or not target:
+                return reply
+            told = f"Patchwork redirects {url} to another host: {printable(target)}"
+            try:
+                following = urljoin(url, target)
+                if urlsplit(following).hostname != urlsplit(url).hostname:
+                    raise Unavailable(told)
+            except ValueError as error:  # no URL at all
+                raise Unavailable(told) from error
+            url = following
+        raise Unavailable(f"Patchwork redirects {url} again and again")
+
+    def _check_status(self, reply: Reply, url: str, deadline: float) -> None:
+        status = reply.status
         if status == 200:
             return
-        problem = f"Patchwork answers {status} {response.reason or ''} to {url}".rstrip()
-        if status == 404 and not self._has_api():
+        problem = f"Patchwork answers {status} {responses.get(status, '')}".rstrip() + f" to {url}"
+        if status == 404 and not self._has_api(deadline):
             raise Refused(f"there is no Patchwork API at {self.base}: check [patchwork] url")
         # What is refused as a question stays refused; all else may pass: overload, bot walls
         # (401, 403), a page of a proxy in front (404).
         if 400 <= status < 500 and status not in (401, 403, 404, 408, 423, 425, 429):
             raise Refused(problem)
-        raise Unavailable(problem, _seconds(response.headers.get("Retry-After"), self._clock()))
+        raise Unavailable(problem, _seconds(reply.headers.get("Retry-After"), self._clock()))
 
-    def _has_api(self) -> bool:
-        response, _ = self._request(f"{self.base}/")
-        return response.status_code != 404
-
-    def _request(self, url: str) -> tuple[requests.Response, bytes]:
-        """One HTTP request within the timeout and the size limit, redirects not followed."""
-        deadline = time.monotonic() + self._timeout
-        try:
-            with self._session.get(
-                url, timeout=self._timeout, stream=True, allow_redirects=False
-            ) as response:
-                body = bytearray()
-                for piece in response.iter_content(65536):
-                    body += piece
-                    if len(body) > self._max_answer:
-                        raise Unavailable(
-                            f"Patchwork's answer to {url} is over {self._max_answer} bytes"
-                        )
-                    if time.monotonic() > deadline:
-                        raise Unavailable(f"Patchwork's answer to {url} is too slow")
-                return response, bytes(body)
-        except requests.RequestException as error:
-            raise Unavailable(f"Patchwork at {url} cannot be reached: {_cause(error)}") from error
+    def _has_api(self, deadline: float) -> bool:
+        return self._client.get(f"{self.base}/", deadline - time.monotonic()).status != 404
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._client.close()
+
+
+def _bounded(candidates: Sequence[str], trail: list[Lookup]) -> Sequence[str]:
+    """The candidates to be asked for: all, or so many that one mail is no attack on Patchwork."""
+    if len(candidates) <= _NEAREST + _FARTHEST:
+        return candidates
+    left_out = len(candidates) - _NEAREST - _FARTHEST
+    trail.append(Lookup(f"{left_out} of {len(candidates)} references", "too many, not asked for"))
+    return [*candidates[:_NEAREST], *candidates[-_FARTHEST:]]
+
+
+def _stamp(moment: datetime) -> str:
+    """A moment as the API's filters read it: in UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _project(row: dict[str, Any]) -> _Project:
+    link_name, list_id = row.get("link_name"), row.get("list_id")
+    if not isinstance(link_name, str) or not isinstance(list_id, str):
+        raise Unavailable("Patchwork's answer to projects/ holds something that is no project")
+    return _Project(printable(link_name), printable(list_id))
 
 
 def _target(kind: str, row: dict[str, Any], projects: Sequence[str]) -> Target | None:
     """A row as a target, None if it is in no series or in none of these projects."""
     project = row.get("project")
-    link_name = project.get("link_name") if isinstance(project, dict) else None
+    named = project.get("link_name") if isinstance(project, dict) else None
+    link_name = printable(named) if isinstance(named, str) else ""
     series = row.get("series")
     first = series[0] if isinstance(series, list) and series else None
     if not isinstance(first, dict) or not _is_id(first.get("id")) or not _is_id(row.get("id")):
         return None
-    if projects and link_name is not None and link_name not in projects:
+    if projects and link_name not in projects:
         return None
-    return Target(first["id"], kind, row["id"], str(link_name or ""))
+    return Target(first["id"], kind, row["id"], link_name)
 
 
 def _is_id(value: object) -> bool:
@@ -327,21 +365,12 @@ def _seconds(value: str | None, now: float) -> float | None:
     """A Retry-After header in seconds (RFC 9110, section 10.2.3), None if it says nothing."""
     if not value:
         return None
-    if value.strip().isdecimal():
-        return float(value)
-    from email.utils import parsedate_to_datetime
-
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError):
+        if value.strip().isdecimal():
+            seconds = float(value)
+        else:
+            moment = parsedate_to_datetime(value)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _cause(error: requests.RequestException) -> str:
-    """The innermost cause in a few words; requests' own texts name objects in memory."""
-    inner: BaseException = error
-    while inner.__cause__ or inner.__context__:
-        inner = inner.__cause__ or inner.__context__ or inner
-    if isinstance(error, requests.Timeout):
-        return "timed out"
-    return str(getattr(inner, "strerror", "") or inner)[:200] or type(inner).__name__
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)
