@@ -154,6 +154,15 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """The long-running process."""
+
+    stop_timeout: float = _setting(
+        "a number", 4.0, "seconds that work in progress is given to end at SIGTERM"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Retests:
     """The retest JSON."""
 
@@ -172,6 +181,7 @@ class Settings:
     pipe: Pipe = field(default_factory=Pipe)
     worker: Worker = field(default_factory=Worker)
     retests: Retests = field(default_factory=Retests)
+    serve: Serve = field(default_factory=Serve)
     origin: str = ""
 
 
@@ -265,6 +275,7 @@ def _with_paths(settings: Settings, environment: Mapping[str, str]) -> Settings:
                 "(a program started by a mail server has no $HOME)"
             )
         folder = str(Path(base or Path(environment["HOME"], ".local/state"), "recheck-ingest"))
+    folder = str(Path(folder).absolute())
     state = replace(
         settings.state,
         dir=folder,

@@ -155,10 +155,9 @@ class _Part:
 
 def _parts(message: Message, own: bool) -> Iterator[_Part]:
     """The text parts in order; ``own`` turns false inside a message/* part."""
-    payload = message.get_payload()
-    if isinstance(payload, list):
+    if message.is_multipart():
         own = own and message.get_content_maintype() != "message"
-        for part in payload:
+        for part in message.get_payload():
             if isinstance(part, Message):
                 yield from _parts(part, own)
         return
@@ -177,14 +176,15 @@ def _parts(message: Message, own: bool) -> Iterator[_Part]:
 def _decoded(part: Message) -> str:
     """A part's text with LF ends: by its declared charset if Python knows that, else by the
     first that fits; bytes that do not decode are replaced, so that no part is dropped."""
-    try:
-        data = part.get_payload(decode=True)
-    except (ValueError, LookupError, TypeError, AssertionError):  # hostile transfer encodings
-        data = str(part.get_payload()).encode("utf-8", "replace")
+    data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    text = _by_charset(data, _charset(part))
-    return text.replace("\r\n", "\n")
+    text = _by_charset(data, _charset(part)).replace("\r\n", "\n")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # some charsets give halves of surrogate pairs
+        text = text.encode("utf-8", "replace").decode()
+    return text
 
 
 def _charset(part: Message) -> str:

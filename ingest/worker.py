@@ -73,7 +73,7 @@ def connect(settings: Settings, memory: Memory, timeout: float | None = None) ->
 
 
 class Worker:
-    """Works off a ledger's queue. Use it only while holding the ledger's lease."""
+    """Works off a ledger's queue. Make and use it while holding the ledger's lease only."""
 
     def __init__(
         self,
@@ -96,15 +96,19 @@ class Worker:
         self._chance = chance
         self._told = told
         self._crash_point = crash_point
+        self._recovered = False
 
-    def work_off(self, until: float | None = None) -> int:
-        """Work on every due mail, then publish; how many mails were worked on.
+    def work_off(self, until: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
+        """Work on every due mail, and publish; how many mails were worked on.
 
-        ``until``: a Unix time after which no further mail is begun.
+        ``until``: a Unix time after which no further mail is begun; ``stop``: asked before each
+        mail whether to end.
         """
-        self._ledger.recover(self._clock())
-        worked = 0
-        while until is None or self._clock() < until:
+        if not self._recovered:
+            self._ledger.recover(self._clock())
+            self._recovered = True
+        worked, published = 0, self._clock()
+        while not stop() and (until is None or self._clock() < until):
             self._crash_point("before claim")
             queued = self._ledger.claim(self._clock())
             if queued is None:
@@ -112,6 +116,10 @@ class Worker:
             self._crash_point("after claim")
             self.work_on(queued)
             worked += 1
+            # A long queue does not hold up what is known already.
+            if self._clock() >= published + POLL:
+                self.publish()
+                published = self._clock()
         self.publish()
         now = self._clock()
         if dropped := self._ledger.prune(now - self._settings.state.keep_days * DAY, now):
@@ -169,9 +177,11 @@ class Worker:
         """Put a mail back without asking a Patchwork that was down a moment ago. That is no
         attempt: the first mail that is due when the pause is over makes one for all."""
         until, reason = json.loads(down)
-        since = queued.since if queued.waiting is Waiting.DOWN else self._clock()
-        tries = queued.tries if queued.waiting is Waiting.DOWN else 0
-        self._ledger.wait(queued, Waiting.DOWN, until, since, tries, reason, [])
+        now = self._clock()
+        since, tries, events = queued.since, queued.tries, list[Event]()
+        if queued.waiting is not Waiting.DOWN:
+            since, tries, events = now, 0, [_waits(now, Waiting.DOWN, reason, until)]
+        self._ledger.wait(queued, Waiting.DOWN, until, since, tries, reason, events)
         self._told(queued, Outcome.QUEUED, reason)
         log.debug("waits <%s>: %s", queued.message_id, reason)
         return Outcome.QUEUED
@@ -232,9 +242,12 @@ class Worker:
         """Put a mail back, or give it up when it has waited long enough for the same thing."""
         now = self._clock()
         schedule = self._settings.worker
-        same = queued.waiting == waiting
+        same = queued.waiting is waiting
         since = queued.since if same else now
         tries = queued.tries + 1 if same else 1
+        if waiting is Waiting.MISSING and queued.waiting is Waiting.DOWN:
+            # A Patchwork that goes up and down must not keep a mail waiting for ever.
+            since -= self._missed(queued)
         limit, outcome = (
             (schedule.give_up_missing, Outcome.UNRESOLVED)
             if waiting is Waiting.MISSING
@@ -245,13 +258,32 @@ class Worker:
         pause = schedule.retry[min(tries, len(schedule.retry)) - 1]
         pause *= 1 + schedule.jitter * self._chance()
         due = min(now + max(pause, retry_after or 0.0), since + limit)
-        events = [*_events(now, trail), Event(now, "waits", {"reason": reason, "until": due})]
+        events = [*_events(now, trail), _waits(now, waiting, reason, due)]
         self._crash_point("before wait")
         self._ledger.wait(queued, waiting, max(due, now + 1), since, tries, reason, events)
         self._crash_point("after wait")
         self._told(queued, Outcome.QUEUED, reason)
         log.info("waits <%s>: %s", queued.message_id, reason)
         return Outcome.QUEUED
+
+    def _missed(self, queued: Queued) -> float:
+        """Seconds for which Patchwork, while it was up, has not known what a mail replies to:
+        from each such answer to the next attempt."""
+        missed = 0.0
+        before: Event | None = None
+        for record in self._ledger.find(queued.message_id):
+            for event in record.story if record.id == queued.id else ():
+                if event.what == "queued again":
+                    missed, before = 0.0, None
+                if event.what == "waits":
+                    if before and before.details.get("waiting") == Waiting.MISSING:
+                        missed += event.at - before.at
+                    before = event
+        return missed
+
+
+def _waits(now: float, waiting: Waiting, reason: str, until: float) -> Event:
+    return Event(now, "waits", {"reason": reason, "until": until, "waiting": waiting.value})
 
 
 def _events(now: float, trail: list[Lookup]) -> list[Event]:

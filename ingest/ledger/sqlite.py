@@ -163,6 +163,10 @@ class SqliteLedger:
             return int(made.lastrowid or 0), True
 
     def claim(self, now: float) -> Queued | None:
+        # An idle worker only reads.
+        due = "SELECT 1 FROM mail WHERE outcome = 'queued' AND due <= ? LIMIT 1"
+        if not self._rows(due, now):
+            return None
         # The mark that the mail is being worked on may be lost with the power: no fsync for it.
         with self._told("written"):
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -192,6 +196,8 @@ class SqliteLedger:
         )
 
     def recover(self, now: float) -> int:
+        if not self._rows("SELECT 1 FROM mail WHERE claimed = 1 LIMIT 1"):
+            return 0
         with self._writing():
             left = self._db.execute("SELECT id, starts FROM mail WHERE claimed = 1").fetchall()
             for row in left:

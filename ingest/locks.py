@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Locks on files that the kernel ends with their process, however that ends (flock(2)).
+
+Called by ``retests`` for the lock it shares with the file's consumers, and by the ledger for the
+worker's lease.
+"""
+
+import fcntl
+import os
+import time
+
+_SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
+
+
+def take(path: str, *, mode: int, patience: float) -> int | None:
+    """Hold the lock file at ``path``, made with permissions ``mode`` if it is not there.
+
+    The descriptor that holds the lock until it is closed, None if somebody else has held it for
+    ``patience`` seconds. Raises ``OSError`` if there can be no such file.
+    """
+    until = time.monotonic() + patience
+    nap = _SHORTEST_NAP
+    while True:
+        descriptor = _open(path, mode)
+        try:
+            while not (held := _try(descriptor)) and time.monotonic() < until:
+                time.sleep(nap)
+                nap = min(nap * 1.5, _LONGEST_NAP)
+            # Whoever removed the file while we waited left us with a lock that nobody shares.
+            if held and _is_at(descriptor, path):
+                kept, descriptor = descriptor, -1
+                return kept
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        if not held:
+            return None
+
+
+def _open(path: str, mode: int) -> int:
+    # For reading only: of another user's lock file no more may be permitted, and flock(2) and
+    # flock(1) need no more.
+    while True:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            pass
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        except FileExistsError:
+            if os.path.islink(path):  # one that leads nowhere: neither there nor to be made
+                raise
+            continue
+        os.fchmod(descriptor, mode)  # whatever the umask is: an alias pipe's is 0077
+        return descriptor
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
