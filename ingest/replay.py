@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The replay of archives: every mail through ``accept``, then one attempt at each.
+
+``rehearse`` is its dry run, which writes nothing. Called by ``cli``.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ingest import headers, intake
+from ingest.config import Settings
+from ingest.errors import NotFound, Refused, Unavailable
+from ingest.ledger import Ledger, Outcome, Queued
+from ingest.patchwork import Lookup, Target
+from ingest.policy import Wanted
+from ingest.prefilter import may_hold_request
+from ingest.sources.mbox import Item, Reader
+from ingest.worker import Worker, connect, judge
+
+# Mails made durable by one commit: so many, or so many bytes.
+_BATCH_MAILS, _BATCH_BYTES = 200, 4 << 20
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a replay came to. ``reasons`` counts the mails of each outcome by reason."""
+
+    mails: int = 0
+    possible: int = 0  # could hold a request, by their bytes
+    duplicates: int = 0
+    recorded: int = 0  # requests
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    worker_elsewhere: bool = False  # another process works off what was queued
+    dry: bool = False
+
+    def count(self, outcome: str, reason: str) -> None:
+        """Count one mail."""
+        self.reasons.setdefault(outcome, Counter())[reason] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What would become of one mail with a request."""
+
+    where: str
+    message_id: str
+    wanted: Wanted
+    target: Target | None
+    reason: str  # why there is no target
+
+
+def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
+    """Take in the mails of these archives and make one attempt at each that is due.
+
+    Raises ``BadInput`` for a path that holds no mail, ``StateUnavailable`` if the ledger cannot
+    be written; what was taken in until then stays.
+    """
+    summary = Summary()
+    batch: list[Item] = []
+    size = 0
+    with _reading(paths, summary) as items:
+        for item in items:
+            batch.append(item)
+            size += len(item.stored)
+            if len(batch) >= _BATCH_MAILS or size >= _BATCH_BYTES:
+                size = 0
+                _take_in(batch, settings, ledger, summary)
+        _take_in(batch, settings, ledger, summary)
+    before = ledger.last_request()
+    with ledger.lease() as held:
+        summary.worker_elsewhere = not held
+        if held:
+
+            def count(queued: Queued, outcome: Outcome, reason: str) -> None:
+                summary.count(outcome.value, reason)
+
+            Worker(ledger, connect(settings, ledger), settings, told=count).work_off()
+            summary.recorded = ledger.last_request() - before
+    return summary
+
+
+def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
+    with ledger.batch():
+        for item in batch:
+            receipt = intake.accept(
+                item.raw,
+                f"replay {item.where}",
+                ledger=ledger,
+                now=time.time(),
+                max_size=settings.intake.max_size,
+            )
+            summary.duplicates += receipt is intake.Receipt.DUPLICATE
+            if receipt is intake.Receipt.REJECTED:
+                summary.count(Outcome.REJECTED.value, "larger than [intake] max_size")
+    batch.clear()
+
+
+def rehearse(
+    paths: Sequence[str], settings: Settings, *, offline: bool, each: Callable[[Rehearsal], None]
+) -> Summary:
+    """What a replay would record, told to ``each`` mail by mail. Nothing is written; with
+    ``offline`` nothing is asked of Patchwork either."""
+    summary = Summary(dry=True)
+    patchwork = connect(settings, _Recollection())
+    known: set[str] = set()
+    down = ""
+    with _reading(paths, summary) as items:
+        for item in items:
+            raw = item.raw
+            head = headers.read(raw)
+            identity = headers.identity(raw, head)
+            if identity in known:
+                summary.duplicates += 1
+                continue
+            known.add(identity)
+            verdict = judge(raw, False, settings)
+            if verdict.mail is None or verdict.wanted is None:
+                summary.count(verdict.outcome.value, verdict.reason)
+                continue
+            target, reason = None, down
+            if not offline and not down:
+                trail: list[Lookup] = []
+                try:
+                    target = patchwork.resolve(verdict.mail, time.time(), trail)
+                except (NotFound, Refused) as error:
+                    reason = str(error)
+                except Unavailable as error:
+                    reason = down = str(error)
+            if target or offline:
+                summary.recorded += 1
+            else:
+                summary.count(Outcome.QUEUED.value, reason)
+            each(Rehearsal(item.where, verdict.mail.message_id, verdict.wanted, target, reason))
+    return summary
+
+
+class _Recollection:
+    """A memory for Patchwork's answers that ends with the process."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, str] = {}
+
+    def recall(self, key: str, now: float) -> str | None:
+        return self._answers.get(key)
+
+    def remember(self, key: str, answer: str, expires: float) -> None:
+        self._answers[key] = answer
+
+
+@contextmanager
+def _reading(paths: Sequence[str], summary: Summary) -> Iterator[Iterator[Item]]:
+    """The mails that may hold a request, with a progress bar if a terminal is watching."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    reader = Reader(*paths)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("reading mails", total=reader.size)
+
+        def wanted() -> Iterator[Item]:
+            for item in reader:
+                summary.mails += 1
+                if summary.mails % 512 == 0:
+                    progress.update(task, completed=reader.position)
+                if may_hold_request(item.stored):
+                    summary.possible += 1
+                    yield item
+
+        yield wanted()
+    summary.warnings += reader.warnings

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What commands print, for a person at a terminal or, with ``--json``, for a program.
+
+Values in, text out; called by ``cli`` and ``demo``.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from ingest.check import Finding
+from ingest.config import Settings
+from ingest.ledger import Cursor, Event, Record, Request, Totals
+from ingest.replay import Rehearsal, Summary
+
+_COLOURS = {
+    "done": "green",
+    "recorded": "green",
+    "queued": "yellow",
+    "waits": "yellow",
+    "unresolved": "red",
+    "failed": "red",
+    "rejected": "red",
+}
+_MOST_REASONS = 12
+
+
+def _console() -> Console:
+    # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _coloured(word: str, text: str | None = None) -> str:
+    colour = _COLOURS.get(word)
+    shown = escape(text or word)
+    return f"[{colour}]{shown}[/]" if colour else shown
+
+
+def _json(value: Any) -> None:
+    print(json.dumps(value, indent=4, ensure_ascii=False))
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if at else "never"
+
+
+def _ago(seconds: float) -> str:
+    """An age in one unit: "3 min"."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def asked_for(contexts: Sequence[str], arguments: Any) -> str:
+    """Contexts and arguments as they are written on a Recheck-request line."""
+    return ", ".join([*contexts, *(f"{name}={value}" for name, value in arguments.items())])
+
+
+def _mails(count: int) -> str:
+    return f"{count} mail{'' if count == 1 else 's'}"
+
+
+def replayed(summary: Summary, *, as_json: bool = False) -> None:
+    """A replay's summary."""
+    if as_json:
+        _json(asdict(summary))
+        return
+    console = _console()
+    would = "would be " if summary.dry else ""
+    for warning in summary.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}")
+    console.print(
+        f"{_mails(summary.mails)}, {summary.possible} could hold a request, "
+        f"{summary.duplicates} known already"
+    )
+    noun = "request" if summary.recorded == 1 else "requests"
+    console.print(f"{_coloured('recorded', str(summary.recorded))} {noun} {would}recorded")
+    for outcome, reasons in summary.reasons.items():
+        if outcome == "done":
+            continue
+        shown = "waiting for Patchwork" if outcome == "queued" else outcome
+        console.print(f"{_mails(reasons.total())} {would}{_coloured(outcome, shown)}")
+        for reason, count in reasons.most_common(_MOST_REASONS):
+            console.print(f"  {count} × {escape(reason)}")
+        if len(reasons) > _MOST_REASONS:
+            console.print(f"  … and {len(reasons) - _MOST_REASONS} more reasons (see show)")
+    if summary.worker_elsewhere:
+        console.print("another worker is running on this ledger and works off what was queued")
+
+
+def rehearsed(rehearsal: Rehearsal) -> None:
+    """One line of a dry run."""
+    wanted = rehearsal.wanted
+    series = f"series {rehearsal.target.series}" if rehearsal.target else "series unknown"
+    line = f"<{rehearsal.message_id}> {series}: {asked_for(wanted.contexts, wanted.arguments)}"
+    if wanted.leftovers:
+        line += f" (not read: {', '.join(wanted.leftovers)})"
+    if rehearsal.reason:
+        line += f" ({rehearsal.reason})"
+    _console().print(escape(line))
+
+
+def status(totals: Totals, settings: Settings, *, now: float, as_json: bool = False) -> None:
+    """The ledger at a glance."""
+    if as_json:
+        _json({**asdict(totals), "ledger": settings.state.ledger, "now": now})
+        return
+    console = _console()
+    console.print(f"ledger     {escape(settings.state.ledger)}")
+    console.print(f"patchwork  {escape(settings.patchwork.url)}")
+    counts = ", ".join(f"{_coloured(name, f'{n} {name}')}" for name, n in totals.mails.items() if n)
+    console.print(f"mails      {counts or 'none yet'}")
+    if totals.mails["queued"]:
+        waiting = ", ".join(f"{n} {name}" for name, n in totals.waiting.items() if n)
+        console.print(
+            f"queue      oldest {_ago(now - totals.oldest)} old, "
+            f"next due {'now' if totals.due <= now else 'in ' + _ago(totals.due - now)}"
+            + (f", waiting: {waiting}" if waiting else "")
+        )
+    console.print(f"last mail  {_moment(totals.last_received)}")
+    console.print(f"requests   {totals.requests}")
+    for cursor in totals.cursors:
+        _cursor(console, cursor, totals)
+
+
+def _cursor(console: Console, cursor: Cursor, totals: Totals) -> None:
+    lag = totals.requests - cursor.position
+    state = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else "")
+    trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""
+    console.print(f"cursor     {escape(cursor.name)} {state}{trouble}")
+
+
+def checked(findings: Iterable[Finding], *, as_json: bool = False) -> list[Finding]:
+    """Findings, each as soon as it is there; all of them, for the exit code."""
+    console = _console()
+    colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+    seen = []
+    for each in findings:
+        seen.append(each)
+        if not as_json:
+            level = f"[{colours[each.level]}]{each.level:8}[/]"
+            console.print(f"{level} {escape(each.what)}: {escape(each.text)}")
+    if as_json:
+        _json([asdict(each) for each in seen])
+    return seen
+
+
+def show(records: Sequence[Record], cursors: Sequence[Cursor], *, as_json: bool = False) -> None:
+    """The whole story of each mail."""
+    if as_json:
+        _json([asdict(record) for record in records])
+        return
+    console = _console()
+    for record in records:
+        reason = f": {record.reason}" if record.reason else ""
+        console.print(
+            f"[bold]<{escape(record.message_id)}>[/] "
+            f"{_coloured(record.outcome.value)}{escape(reason)}"
+        )
+        origin = f"list {record.list_id or 'unknown'}, by {record.source}, {record.size} bytes"
+        console.print(f"  {escape(origin)}")
+        envelope = record.envelope
+        if envelope.sender is not None:
+            recipients = ", ".join(envelope.recipients) or "unknown"
+            peer = f", from {envelope.peer}" if envelope.peer else ""
+            console.print(
+                f"  envelope from <{escape(envelope.sender)}> to {escape(recipients + peer)}"
+            )
+        for event in record.story:
+            console.print(f"  {_moment(event.at)}  {_event(event)}")
+        if record.due is not None:
+            console.print(f"  {_moment(record.due)}  next attempt")
+        for request in record.requests:
+            _request(console, request, cursors)
+
+
+def _event(event: Event) -> str:
+    details = event.details
+    if event.what == "asked":
+        text = f"{details['question']} → {details['answer']}"
+    elif "reason" in details:
+        text = str(details["reason"])
+    else:
+        text = ", ".join(f"{name} {value}" for name, value in details.items())
+    return f"{_coloured(event.what)} {escape(text)}".rstrip()
+
+
+def _request(console: Console, request: Request, cursors: Sequence[Cursor]) -> None:
+    console.print(
+        f"  request {request.number} for series {request.series} ({escape(request.submission)}"
+        f"{' in ' + escape(request.project) if request.project else ''})"
+        f" by {escape(request.requester)}: {escape(asked_for(request.contexts, request.arguments))}"
+    )
+    if request.leftovers:
+        console.print(f"    not read: {escape(', '.join(request.leftovers))}")
+    for cursor in cursors:
+        had = "published to" if cursor.position >= request.number else "not yet in"
+        console.print(f"    {had} {escape(cursor.name)}")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One mail on standard input, from a Postfix alias, procmail, maildrop or getmail.
+
+Exit 0 says that the mail is durable or can hold no request; exit 75 says that the mail server
+must keep it and try again. There is no other code, and no output but one line on standard error.
+Imports nothing but ``os`` for a mail that can hold no request.
+"""
+
+import os
+
+from ingest.prefilter import may_hold_request
+
+TYPE_CHECKING = False  # importing typing for it would cost more than all the rest
+if TYPE_CHECKING:
+    from ingest.config import Settings
+    from ingest.ledger import Ledger
+
+EX_TEMPFAIL = 75
+
+# Read before the configuration is: a larger limit there is read up to later.
+_FIRST_READ = 40 << 20
+_PIECE = 1 << 16
+# The line on standard error goes into the mail server's log, and into a bounce if it makes one.
+_LONGEST_LINE = 400
+
+
+def main(arguments: list[str]) -> int:
+    """Take in one mail. The exit code: 0, or 75 whatever went wrong."""
+    try:
+        raw = _read(b"", _FIRST_READ + 1)
+        if len(raw) <= _FIRST_READ and not may_hold_request(raw):
+            return 0
+        return _keep(raw, arguments)
+    except BaseException as error:  # noqa: BLE001  a bug of ours must not bounce anybody's mail
+        _tell(error)
+        return EX_TEMPFAIL
+
+
+def _read(begun: bytes, size: int) -> bytes:
+    """Standard input up to ``size`` bytes in all."""
+    pieces = [begun]
+    left = size - len(begun)
+    while left > 0 and (piece := os.read(0, min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def _keep(raw: bytes, arguments: list[str]) -> int:
+    import logging
+    import time
+
+    from ingest import cli, intake
+    from ingest.ledger import Envelope, open_ledger
+
+    # What a worker tells is told by show; here it would go into the mail server's log.
+    logging.getLogger("ingest").addHandler(logging.NullHandler())
+    settings = cli.settings_of(cli.parser().parse_args(["pipe", *arguments]))
+    size = settings.intake.max_size
+    if len(raw) > _FIRST_READ:
+        raw = _read(raw, size + 1)
+    while os.read(0, _PIECE):  # a writer that is cut off calls that an error
+        pass
+    ledger = open_ledger(
+        settings.state.ledger,
+        busy_timeout=settings.state.busy_timeout,
+        mode=settings.state.mode,
+    )
+    recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
+    receipt = intake.accept(
+        raw,
+        "pipe",
+        ledger=ledger,
+        now=time.time(),
+        max_size=size,
+        envelope=Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ()),
+    )
+    if receipt is intake.Receipt.QUEUED and settings.pipe.budget > 0:
+        try:
+            _work_off(ledger, settings)
+        except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
+            _tell(error)
+    return 0
+
+
+def _work_off(ledger: "Ledger", settings: "Settings") -> None:
+    """Work for a few seconds if no worker is alive."""
+    import time
+
+    from ingest.worker import Worker, connect
+
+    until = time.time() + settings.pipe.budget
+    while time.time() < until:
+        with ledger.lease() as held:
+            if not held:
+                return
+            patchwork = connect(settings, ledger, timeout=settings.pipe.budget)
+            Worker(ledger, patchwork, settings).work_off(until)
+        # A mail that came while the lease was ours was left to us by its own pipe.
+        due = ledger.next_due()
+        if due is None or due > time.time():
+            return
+
+
+def _tell(error: BaseException) -> None:
+    text = str(error) or type(error).__name__
+    line = " ".join(f"recheck-ingest: {text}".split())
+    os.write(2, line.encode("utf-8", "replace")[:_LONGEST_LINE] + b"\n")

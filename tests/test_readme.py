@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The README names every command, flag and setting, and its first screen keeps its form."""
+
+import argparse
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest import cli, config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    for action in cli.parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise AssertionError("there are no subcommands")
+
+
+def flags() -> Iterator[tuple[str, str]]:
+    for name, parser in commands().items():
+        for action in parser._actions:
+            yield from ((name, option) for option in action.option_strings)
+
+
+@pytest.mark.parametrize("name", list(commands()))
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert f"| `recheck-ingest {name}" in README
+
+
+@pytest.mark.parametrize(("name", "option"), list(flags()))
+def test_every_flag_is_in_the_readme(name: str, option: str) -> None:
+    assert option in ("-h",) or re.search(rf"`[^`\n]*{option}\b", README)
+
+
+def shown(setting: Any) -> str:
+    """A default as it is written in TOML."""
+    value = setting.default
+    if setting.metadata["kind"] == "an octal number":
+        return f"`0o{value:o}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{v}"' if isinstance(v, str) else f"{v:g}" for v in value) + "]`"
+    return (
+        f'`"{value}"`'
+        if isinstance(value, str)
+        else f"`{value:.0f}`"
+        if value >= 1
+        else f"`{value}`"
+    )
+
+
+def settings_table() -> str:
+    """The README's table of settings, as it must be."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for table, content in config.tables().items():
+        for key, setting in config.settings_of(content).items():
+            default, meaning = shown(setting), setting.metadata["help"]
+            lines.append(f"| `[{table}]` `{key}` | {default} | {meaning} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_settings_is_that_of_the_program() -> None:
+    begin, end = "<!-- settings -->\n", "\n<!-- /settings -->"
+    assert README.partition(begin)[2].partition(end)[0] == settings_table()
+
+
+def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
+    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", README, re.DOTALL)):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(text)
+        loaded: Any = config.load(file=str(file), environment={})
+        for table, content in tomllib.loads(text).items():
+            for key, value in content.items():
+                held = getattr(getattr(loaded, table), key)
+                assert held == (tuple(value) if isinstance(value, list) else value)
+
+
+def test_the_first_screen_holds_both_commands() -> None:
+    first_screen = README.splitlines()[:26]
+    blocks = re.findall(r"```sh\n(.*?)\n```", "\n".join(first_screen), re.DOTALL)
+    assert len(blocks) == 2
+    assert blocks[0].endswith("recheck-ingest demo")
+    assert blocks[1].endswith("python -m pytest -q")
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert ci.rstrip().endswith("python -m pytest -q")
+
+
+def test_the_example_of_the_retest_json_is_byte_for_byte_ours() -> None:
+    import json
+
+    from ingest import retests
+
+    text = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)[0]
+    assert retests.dump(json.loads(text)) == text
+
+
+def test_every_source_file_names_its_license() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    code = (".py", ".toml", ".rc", ".example", ".sh", ".service", ".timer", ".socket", "run")
+    for name in listed.stdout.decode().split("\0"):
+        if name.endswith(code) and (ROOT / name).is_file():
+            head = (ROOT / name).read_text().splitlines()[:3]
+            assert any("SPDX-License-Identifier: BSD-3-Clause" in line for line in head), name
