@@ -2,6 +2,7 @@
 """What the tests of the sandbox share: a loaded one, and mails to file in it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 import requests
 
 from ingest.sandbox import Account, Sandbox
+from ingest.sandbox.store import FirstIds, Store
 
+NOON = datetime(2023, 9, 6, 12, tzinfo=UTC)
 RECORDED = Path(__file__).parents[1] / "data" / "patchwork-recorded"
 ARCHIVES = tuple(str(RECORDED / f"{name}.mbox") for name in ("patch", "series", "replies"))
 TOKENS: dict[str, Account] = {
@@ -80,3 +83,11 @@ def mail(
 def patch(subject: str, **fields: str) -> bytes:
     """A mail that holds a diff."""
     return mail(subject, f"Why.\n---\n{DIFF}-- \n2.41.0\n", **fields)
+
+
+def filed(*mails: bytes) -> Store:
+    """A store that these mails reached at noon."""
+    store = Store(first=FirstIds(), clock=lambda: NOON)
+    for raw in mails:
+        store.file(raw)
+    return store

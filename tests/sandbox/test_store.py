@@ -1,29 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mails are filed as Patchwork files them: what a mail becomes, in which project and series."""
 
-from datetime import UTC, datetime
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.sandbox import CI, DPDK, Sandbox
 from ingest.sandbox.store import FirstIds, Store, Submission
-from tests.sandbox.conftest import ARCHIVES, DIFF, mail, patch
+from tests.sandbox.conftest import ARCHIVES, DIFF, NOON, filed, mail, patch
 
-NOON = datetime(2023, 9, 6, 12, tzinfo=UTC)
 CI_LIST = "DPDK CI discussions <ci.dpdk.org>"
-
-
-def new_store() -> Store:
-    return Store(first=FirstIds(), clock=lambda: NOON)
-
-
-def filed(*mails: bytes) -> Store:
-    store = new_store()
-    for raw in mails:
-        store.file(raw)
-    return store
 
 
 def series_of(store: Store, message_id: str) -> int | None:
@@ -31,6 +15,14 @@ def series_of(store: Store, message_id: str) -> int | None:
     (found,) = [s for s in submissions if s.letter.message_id == f"<{message_id}>"]
     return found.series
 
+
+PULL_REQUEST = """\
+The following changes since commit 1:
+
+are available in the git repository at:
+
+  https://git.example.org/x.git for-main
+"""
 
 # Subject, body, what a reply to a known patch becomes with them.
 BECOMES = [
@@ -48,12 +40,7 @@ BECOMES = [
     ("[PATCH 0/2] x", DIFF, "patch"),
     ("Re: [PATCH] x", "", "empty"),
     ("[PATCH] x", "\n\n", "empty"),
-    (
-        "[GIT PULL] x",
-        "The following changes since commit 1:\n\nare available in the git repository at:\n\n"
-        "  https://git.example.org/x.git for-main\n",
-        "patch",
-    ),
+    ("[GIT PULL] x", PULL_REQUEST, "patch"),
 ]
 
 
@@ -63,104 +50,6 @@ def test_subject_and_text_decide_what_a_mail_becomes(
 ) -> None:
     store = filed(patch("[PATCH] known", id="known@example.org"))
     assert store.file(mail(subject, body, id="new@example.org", to="known@example.org")) == expected
-
-
-DIFFS = {
-    "git": (DIFF, True),
-    "without a git header": ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n", True),
-    "svn": ("Index: x\n=====\n--- x\t(1)\n+++ x\t(2)\n@@ -1 +1 @@\n-a\n+b\n", True),
-    "rename": (
-        "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n",
-        True,
-    ),
-    "mode": ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n", True),
-    "new empty file": (
-        "diff --git a/x b/x\nnew file mode 100644\nindex 0000000..e69de29\n",
-        True,
-    ),
-    "binary": (
-        "diff --git a/x b/x\nindex 1..2\nGIT binary patch\nliteral 1\nIcmZ\n\n",
-        True,
-    ),
-    "quoted": ("> " + DIFF.replace("\n", "\n> "), False),
-    "names without a hunk": ("--- a/x\n+++ b/x\nno hunk\n", False),
-    "prose": ("diff is a word\n--- and so on\n", False),
-}
-
-
-@pytest.mark.parametrize("kind", DIFFS)
-def test_a_diff_makes_a_patch(kind: str) -> None:
-    diff, is_patch = DIFFS[kind]
-    store = filed(mail("x", f"Why.\n\n{diff}", id="x@example.org"))
-    assert [row.letter.diff for row in store.patches.values()] == ([diff] if is_patch else [])
-
-
-def test_text_around_the_diff_is_the_patch_s_message() -> None:
-    text = f"Why.\n---\n{DIFF}between\n{DIFF}-- \n2.41.0\n"
-    (found,) = filed(mail("[PATCH] x", text, id="x@example.org")).patches.values()
-    assert found.letter.message == "Why.\n---"
-    assert found.letter.diff == f"{DIFF}between\n{DIFF}"
-
-
-def test_a_diff_in_a_part_of_its_own_makes_a_patch() -> None:
-    body = (
-        f"--B\nContent-Type: text/plain\n\nWhy.\n--B\nContent-Type: text/x-patch\n\n{DIFF}\n--B--\n"
-    )
-    mixed = "Content-Type: multipart/mixed; boundary=B"
-    (found,) = filed(mail("x", body, id="x@example.org", more=mixed)).patches.values()
-    assert (found.letter.message, found.letter.diff) == ("Why.", DIFF)
-
-
-# Subject, then the name Patchwork gives it and the series' version and total.
-NAMES = [
-    ("[PATCH] net: x", "net: x", 1, 1),
-    ("[PATCH v2] net: x", "[v2] net: x", 2, 1),
-    ("[PATCH v3 2/5] net: x", "[v3,2/5] net: x", 3, 5),
-    ("[dpdk] [PATCH,RFC] net: x", "[RFC] net: x", 1, 1),
-    ("[dpdk-dev] [PATCH 1/2] net: x", "[dpdk-dev,1/2] net: x", 1, 2),
-    ("[PATCH1/8] net: x", "[PATCH1/8] net: x", 1, 8),
-    ("[PATCH 1 of 3] net: x", "[1 of 3] net: x", 1, 3),
-    ("[PATCH] net: x (v5)", "net: x (v5)", 5, 1),
-    ("[PATCH] =?utf-8?q?gr=C3=BC=C3=9Fe?=  net", "grüße net", 1, 1),
-]
-
-
-@pytest.mark.parametrize(("subject", "name", "version", "total"), NAMES)
-def test_name_version_and_total_come_from_the_subject(
-    subject: str, name: str, version: int, total: int
-) -> None:
-    store = filed(patch(subject, id="x@example.org"))
-    (found,), (series,) = store.patches.values(), store.series.values()
-    assert (found.name, series.version, series.total) == (name, version, total)
-
-
-SENDERS = [
-    ("robin@example.org", None, "robin@example.org"),
-    ("<robin@example.org>", "", "robin@example.org"),
-    ("Robin Reviewer <robin@example.org>", "Robin Reviewer", "robin@example.org"),
-    ('"Reviewer, Robin" <robin@example.org>', "Reviewer, Robin", "robin@example.org"),
-    ("=?utf-8?q?R=C3=B6bin?= <robin@example.org>", "Röbin", "robin@example.org"),
-    ("robin@example.org (Robin)", "Robin", "robin@example.org"),
-    ("robin at example.org (Robin)", "Robin", "robin@example.org"),
-]
-
-
-@pytest.mark.parametrize(("header", "name", "address"), SENDERS)
-def test_the_submitter_comes_from_the_from_header(
-    header: str, name: str | None, address: str
-) -> None:
-    (person,) = filed(patch("[PATCH] x", id="x@example.org", sender=header)).people.values()
-    assert (person.name, person.email) == (name, address)
-
-
-def test_one_address_is_one_person_with_the_latest_name() -> None:
-    store = filed(
-        patch("[PATCH] x", id="1@example.org", sender="Robin <Robin@example.org>"),
-        patch("[PATCH] y", id="2@example.org", sender="robin@EXAMPLE.org"),
-        patch("[PATCH] z", id="3@example.org", sender="R. Reviewer <robin@example.org>"),
-    )
-    (person,) = store.people.values()
-    assert (person.name, person.email) == ("R. Reviewer", "Robin@example.org")
 
 
 NOT_FILED = [
@@ -384,22 +273,3 @@ def test_first_ids_are_settable() -> None:
     tables = (store.patches, store.covers, store.series, store.people, store.events)
     assert [min(table) for table in tables] == [10, 20, 30, 60, 70]
     assert (min(store.patch_comments), min(store.cover_comments)) == (40, 50)
-
-
-@given(st.binary(max_size=500))
-def test_any_bytes_are_filed_or_not_and_raise_nothing(raw: bytes) -> None:
-    Sandbox().file(raw)
-
-
-@given(
-    st.text(max_size=60),
-    st.lists(st.sampled_from([*DIFF.splitlines(), "", "-- ", "--- ", "GIT binary patch", "x"])),
-)
-def test_a_patch_s_lines_are_all_kept_or_cut_with_the_signature(
-    subject: str, lines: list[str]
-) -> None:
-    from ingest.sandbox.letters import split_diff
-
-    text = "\n".join([subject, *lines])
-    diff, around = split_diff(text)
-    assert sorted(f"{diff}{around}".split("\n")) == sorted(f"{text}\n".split("\n"))
