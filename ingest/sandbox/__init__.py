@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from ingest.errors import Permanent
+from ingest.sandbox.records import CI, DPDK, FirstIds, Project
 from ingest.sandbox.server import HOST, Request, Server
-from ingest.sandbox.store import CI, DPDK, FirstIds, Project, Store, users_by_token
+from ingest.sandbox.store import Store, users_by_token
 from ingest.sources import mbox
 
 __all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "Project", "Request", "Sandbox"]

@@ -15,8 +15,9 @@ from urllib.parse import parse_qs, unquote
 
 from ingest.sandbox.calls import Broken, Call, Refused, Reply, Unmatched, missing
 from ingest.sandbox.checks import STATE_NUMBERS, new_check
+from ingest.sandbox.records import Comment, Event, Submission, User
 from ingest.sandbox.shapes import LATEST, Shapes, Version
-from ingest.sandbox.store import Comment, Event, Store, Submission, User
+from ingest.sandbox.store import Store
 
 VERSIONS: dict[str, Version] = {
     "1.0": (1, 0),

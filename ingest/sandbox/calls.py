@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
+from ingest.sandbox.records import Project, User
 from ingest.sandbox.shapes import Json, Shapes
-from ingest.sandbox.store import Project, Store, User
+from ingest.sandbox.store import Store
 
 PER_PAGE = 30
 PER_PAGE_AT_MOST = 250

@@ -13,17 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest.sandbox import letters
-from ingest.sandbox.store import (
-    Check,
-    Comment,
-    Event,
-    Person,
-    Project,
-    Series,
-    Store,
-    Submission,
-    User,
-)
+from ingest.sandbox.records import Check, Comment, Event, Person, Project, Series, Submission, User
+from ingest.sandbox.store import Store
 
 Json = dict[str, Any]
 Version = tuple[int, int]

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from ingest.sandbox import Account, Sandbox
-from ingest.sandbox.store import FirstIds, Store
+from ingest.sandbox.records import FirstIds
+from ingest.sandbox.store import Store
 
 NOON = datetime(2023, 9, 6, 12, tzinfo=UTC)
 RECORDED = Path(__file__).parents[1] / "data" / "patchwork-recorded"

@@ -4,7 +4,8 @@
 import pytest
 
 from ingest.sandbox import CI, DPDK, Sandbox
-from ingest.sandbox.store import FirstIds, Store, Submission
+from ingest.sandbox.records import FirstIds, Submission
+from ingest.sandbox.store import Store
 from tests.sandbox.conftest import ARCHIVES, DIFF, NOON, filed, mail, patch
 
 CI_LIST = "DPDK CI discussions <ci.dpdk.org>"
