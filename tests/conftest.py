@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures of several test files."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from ingest.ledger import Ledger, open_ledger
+from ingest.patchwork import Patchwork
+from ingest.sandbox import Sandbox
+from tests.asking import Connect
+from tests.clock import Clock
+from tests.hell import MOST, Hell
+from tests.lab import Lab, MakeLab
+
+# Machines that run tests are slow at times; that is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def hell() -> Iterator[Hell]:
+    with Hell() as server:
+        yield server
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A folder in memory, where there is one: for the many tests that are not about disks."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def ledger(quick_path: Path) -> Iterator[Ledger]:
+    opened = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connect(ledger: Ledger, clock: Clock) -> Iterator[Connect]:
+    """Clients that remember in the ledger and end with the test."""
+    made: list[Patchwork] = []
+
+    def new(url: str, memory: Ledger = ledger, timeout: float = 10.0) -> Patchwork:
+        made.append(Patchwork(url, memory, timeout=timeout, max_answer=MOST, clock=clock))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def box(clock: Clock) -> Iterator[Sandbox]:
+    with Sandbox(clock=lambda: datetime.fromtimestamp(clock(), UTC)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
+    made: list[Lab] = []
+
+    def make(url: str, timeout: float = 10.0, until: float | None = None) -> Lab:
+        made.append(Lab(url, ledger, clock, quick_path, timeout, until))
+        return made[-1]
+
+    yield make
+    for lab in made:
+        lab.patchwork.close()
+
+
+@pytest.fixture
+def lab(lab_at: MakeLab, hell: Hell) -> Lab:
+    """A lab whose Patchwork is hell."""
+    return lab_at(hell.url)
