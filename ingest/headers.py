@@ -86,13 +86,14 @@ def _unique(ids: list[str]) -> tuple[str, ...]:
 def list_id(head: Head) -> str:
     """The list a mail came by: the id in List-Id (RFC 2919), in lower case, "" without one.
 
-    X-Mailing-List and X-List are read after it, as Patchwork does (parser.py, find_project).
+    Of several bracketed texts the last is the id. X-Mailing-List and X-List are read after it.
+    Both as Patchwork does (parser.py, find_project).
     """
     for name in ("list-id", "x-mailing-list", "x-list"):
         value = head.first(name)
-        bracketed = _BRACKETED.search(value)
+        bracketed = _BRACKETED.findall(value)
         if bracketed or (value and " " not in value):
-            return (bracketed[1].strip() if bracketed else value).lower()
+            return (bracketed[-1].strip() if bracketed else value).lower()
     return ""
 
 

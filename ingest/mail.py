@@ -5,12 +5,15 @@ Pure: no I/O, and nothing but ``Unreadable`` is raised whatever the bytes. Calle
 and by ``replay --dry-run``.
 """
 
-import email
+import codecs
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
+from email.parser import BytesParser
+from email.policy import Policy, compat32
 from email.utils import mktime_tz, parsedate_tz
 
 import mailparser
@@ -24,21 +27,30 @@ _LONGEST_FIELD = 8192
 # A Content-Type longer than this is hostile: the standard parser is quadratic in its quotes.
 _LONGEST_CONTENT_TYPE = 4096
 _CONTENT_FIELD = re.compile(
-    rb"^content-(?:type|disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
+    rb"(?<![^\r\n])content-(?:type|disposition):[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*",
+    re.IGNORECASE,
 )
+# The standard parser's work grows with lines times depth, and with parts. No honest mail has so
+# many parts, or nests so deeply; one of a million lines may nest less.
+_MOST_PARTS = 1000
+_DEEPEST, _DEEP_ENOUGH, _MOST_LINES_TIMES_DEPTH = 30, 2, 1_500_000
 
 _REPLY = re.compile(r"re[:\s]", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?:fwd?[:\s]\s*)?((?:\[[^\]]*\]\s*)+)", re.IGNORECASE)
-_NUMBERED = re.compile(r"(\d+)(?:/| of )(\d+)$")
-_DIFF = re.compile(
-    r"^--- .*\n\+\+\+ .*\n@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@"
-    r"|^(?:diff |Index: ).*\n(?:old mode|new mode|new file mode|deleted file mode|copy from"
-    r"|copy to|rename from|rename to|similarity index|dissimilarity index|index) ",
-    re.MULTILINE,
+# "0/3" at the end of a token, or Mercurial's "PATCH 0 of 3".
+_NUMBERED = re.compile(r"(?:\[PATCH ([0-9]+) of [0-9]+|(?<![0-9])([0-9]+)/[0-9]+(?=[,\s\]]))")
+_HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
+# git-diff(1), "Generating patch text with -p".
+_EXTENDED_HEADER = (
+    *("old mode ", "new mode ", "new file mode ", "deleted file mode ", "copy from ", "copy to "),
+    *("rename from ", "rename to ", "similarity index ", "dissimilarity index ", "index "),
 )
 _PULL_BEGINS = re.compile(r"^The following changes since commit", re.MULTILINE | re.IGNORECASE)
 _PULL_NAMES = re.compile(r"^are available in the git repository at:", re.MULTILINE | re.IGNORECASE)
 _SIGNATURE = re.compile(r"^(?:-- |_+)\n.*", re.DOTALL | re.MULTILINE)
+
+# It reports undecodable fields of hostile mail, whole, to standard error.
+logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +77,13 @@ class Mail:
 def parse(raw: bytes) -> Mail:
     """A mail from its bytes, with or without an mbox ``From `` line before the header.
 
-    Raises ``Unreadable`` for the little that no parser survives, such as thousands of nested
-    parts. Unknown charsets, broken MIME, NULs, missing headers all give a ``Mail``.
+    Raises ``Unreadable`` for the little that no parser survives, such as deeply nested parts.
+    Unknown charsets, broken MIME, NULs, missing headers all give a ``Mail``.
     """
     head = headers.read(raw)
     sender, address, subject = _people(head)
-    try:
-        message = email.message_from_bytes(_tamed(raw[head.start :]))
-        parts = list(_parts(message, own=True))
-    except RecursionError as error:
-        raise Unreadable("its parts are nested too deeply to be read") from error
+    message = _message(_tamed(raw[head.start :]))
+    parts = list(_parts(message, own=True))
     texts = [part for part in parts if part.plain and part.own]
     inline = [part for part in texts if not part.attached]
     text = _comment([part.text for part in inline or texts])
@@ -97,6 +106,41 @@ def parse(raw: bytes) -> Mail:
     )
 
 
+class _Node(Message):
+    """A message or a part of one that knows how many levels may lie below it."""
+
+    room = 0
+
+    def attach(self, payload: Message) -> None:  # type: ignore[override]
+        """Called by the parser before it reads the part."""
+        if isinstance(payload, _Node):
+            payload.room = self.room - 1
+            if payload.room < 0:
+                raise Unreadable("its parts are nested too deeply")
+        super().attach(payload)
+
+
+def _message(raw: bytes) -> Message:
+    """The MIME structure. Raises ``Unreadable``."""
+    parts = 0
+    lines = 1 + raw.count(b"\n") + raw.count(b"\r")
+    room = max(_DEEP_ENOUGH, min(_DEEPEST, _MOST_LINES_TIMES_DEPTH // lines))
+
+    def node(policy: Policy = compat32) -> _Node:
+        nonlocal parts
+        parts += 1
+        if parts > _MOST_PARTS:
+            raise Unreadable(f"it has more than {_MOST_PARTS} parts")
+        made = _Node(policy)
+        made.room = room
+        return made
+
+    try:
+        return BytesParser(node).parsebytes(raw)
+    except (LookupError, TypeError, ValueError) as error:  # RFC 2231 pieces that lie
+        raise Unreadable("the parameters of a multipart make no sense") from error
+
+
 def _tamed(raw: bytes) -> bytes:
     """The mail with Content-Type and Content-Disposition fields cut to an honest length."""
     if len(raw) <= _LONGEST_CONTENT_TYPE:
@@ -115,10 +159,9 @@ def _people(head: headers.Head) -> tuple[str, str, str]:
     try:
         parsed = mailparser.parse_from_bytes(f"{block}\n".encode("utf-8", "replace"))
         subject = _line(parsed.subject) or wanted["subject"]
-        people = parsed.from_
+        name, address = next(((_line(n), _line(a)) for n, a in parsed.from_), ("", ""))
     except Exception:  # noqa: BLE001  it raises undocumented errors; the fields still count
         return wanted["from"], "", wanted["subject"]
-    name, address = next(((_line(n), _line(a)) for n, a in people), ("", ""))
     if "@" not in address:  # pipermail writes addresses as "robin at example.org (Robin)"
         at = re.match(r"(\S+) at (\S+)(?: \((.*)\))?$", wanted["from"])
         name, address = (at[3] or "", f"{at[1]}@{at[2]}") if at else (name, address)
@@ -197,7 +240,9 @@ def _charset(part: Message) -> str:
 def _by_charset(data: bytes, charset: str) -> str:
     if charset:
         try:
-            return data.decode(charset, "replace")
+            # Decoding punycode, no charset of mail, takes time by the square of the length.
+            if codecs.lookup(charset).name != "punycode":
+                return data.decode(charset, "replace")
         except (LookupError, ValueError, UnicodeError):
             pass  # unknown, no text encoding, or one that will not replace: as if undeclared
     for guess in ("utf-8", "windows-1252"):
@@ -210,7 +255,7 @@ def _by_charset(data: bytes, charset: str) -> str:
 
 def _comment(texts: list[str]) -> str:
     """The text parts as Patchwork joins and cuts them into a comment."""
-    joined = "".join(f"{text.strip()}\n" for text in texts)
+    joined = "".join(f"{text.strip()}\n" for text in texts if text)
     return _SIGNATURE.sub("", joined, count=1).strip().replace("\0", "")
 
 
@@ -220,9 +265,34 @@ def _submission(subject: str, parts: list[_Part]) -> str:
     0/N. Whether it replies to something does not matter."""
     if _REPLY.match(subject):
         return ""
-    if any(part.patch or _DIFF.search(part.text) or _is_pull(part.text) for part in parts):
+    if any(part.patch or _has_diff(part.text) or _is_pull(part.text) for part in parts):
         return "patch"
     return "cover letter" if cover_number(subject) else ""
+
+
+def _has_diff(text: str) -> bool:
+    """Whether Patchwork finds a diff in a text (its parser.py, parse_patch): old and new name,
+    then a hunk or another old name; or, anywhere after a line ``diff`` or ``Index:``, an
+    extended header with a second one, an old name or a binary patch right behind it."""
+    before = ""
+    for line in text.split("\n"):
+        if before == "old name":
+            before = "new name" if line.startswith("+++ ") else ""
+        elif before == "new name":
+            if line.startswith("--- ") or _HUNK.match(line):
+                return True
+            before = ""
+        elif before == "extended header" and line.startswith(
+            (*_EXTENDED_HEADER, "--- ", "GIT binary patch")
+        ):
+            return True
+        elif line.startswith("--- "):
+            before = "old name"
+        elif before:
+            before = "extended header" if line.startswith(_EXTENDED_HEADER) else "diff"
+        elif line.startswith(("diff ", "Index: ")):
+            before = "diff"
+    return False
 
 
 def _is_pull(text: str) -> bool:
@@ -237,5 +307,5 @@ def cover_number(subject: str) -> bool:
     brackets = _BRACKETS.match(rest)
     if not brackets:
         return False
-    tokens = re.split(r"[,\s\[\]]+", brackets[1])
-    return any((found := _NUMBERED.search(token)) and int(found[1]) == 0 for token in tokens)
+    number = _NUMBERED.search(brackets[1])
+    return number is not None and not (number[1] or number[2]).strip("0")

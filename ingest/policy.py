@@ -12,6 +12,9 @@ from fnmatch import fnmatchcase
 from ingest.mail import Mail
 from ingest.recheck import Recheck
 
+# Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
+_LONGEST_LIST = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -55,13 +58,19 @@ def select(
         for label in recheck.contexts
         if not contexts or any(fnmatchcase(label, pattern) for pattern in contexts)
     )
-    unwanted = tuple(label for label in recheck.contexts if label not in wanted)
+    kept = frozenset(wanted)
+    unwanted = tuple(label for label in recheck.contexts if label not in kept)
     unknown = [name for name in recheck.arguments if name not in arguments]
     if wanted or (recheck.arguments and not unknown):
         return Wanted(wanted, recheck.arguments, unwanted + recheck.leftovers), ""
     reasons = []
     if unwanted:
-        reasons.append(f"no wanted context among {', '.join(unwanted)}")
+        reasons.append(f"no wanted context among {_listed(unwanted)}")
     if unknown:
-        reasons.append(f"unknown argument {', '.join(unknown)}")
+        reasons.append(f"unknown argument {_listed(unknown)}")
     return None, " and ".join(reasons)
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]}…"

@@ -23,6 +23,9 @@ _PLAIN_CHARSETS = frozenset(
     b" unknown".split()
 )
 _VALUE_ENDS = b' \t\r\n;"'
+# What Python strips from a parameter's name, and how much of it is looked through.
+_BLANKS = b" \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f"
+_WINDOW = 80
 
 
 def may_hold_request(raw: bytes) -> bool:
@@ -43,8 +46,11 @@ def _hiding_charset(lowered: bytes) -> bool:
     at = lowered.find(b"charset")
     while at >= 0:
         at += len(b"charset")
-        value = lowered[at : at + 80].lstrip(b" \t\r\n")
+        window = lowered[at : at + _WINDOW]
+        value = window.lstrip(_BLANKS)
         if value[:1] == b"*":  # RFC 2231: language, percent signs, pieces
+            return True
+        if not value and len(window) == _WINDOW:
             return True
         if value[:1] == b"=":
             value = value[1:].lstrip(b' \t\r\n"')

@@ -7,7 +7,6 @@ Pure. Called by the worker and by ``replay --dry-run`` on the text of ``mail``.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 KEYWORD = "Recheck-request: "
 _LINE = re.compile(f"^{KEYWORD}", re.MULTILINE)
@@ -41,23 +40,23 @@ def parse(text: str) -> Recheck | None:
     found = False
     for line in _LINE.finditer(text):
         items = _ITEMS.match(text, line.end())
-        if not items:
-            continue
-        found = True
-        for item in items[0].split(","):
-            name, equals, value = item.strip().partition("=")
-            if equals:
-                arguments[name] = value
-            elif name:
-                contexts[name] = None
-        if not items[0].endswith("\n"):
-            end = text.find("\n", items.end())
-            rest = text[items.end() : end if end >= 0 else len(text)].strip(" \t,")
+        read = items.end() if items else line.end()
+        if items:
+            found = True
+            for item in items[0].split(","):
+                name, equals, value = item.strip().partition("=")
+                if equals:
+                    arguments[name] = value
+                elif name:
+                    contexts[name] = None
+        if text[read - 1] != "\n":
+            end = text.find("\n", read)
+            rest = text[read : end if end >= 0 else len(text)].strip(", \t\r")
             if rest:
                 leftovers[rest[:_LONGEST_LEFTOVER]] = None
     if not found:
         return None
-    return Recheck(tuple(contexts), MappingProxyType(arguments), tuple(leftovers))
+    return Recheck(tuple(contexts), arguments, tuple(leftovers))
 
 
 def near_miss(text: str) -> str:
