@@ -104,7 +104,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A mail as ``show`` tells of it; ``raw`` is None once it was dropped."""
+    """A mail as ``show`` tells of it."""
 
     id: int
     message_id: str
@@ -124,7 +124,8 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """How far a sink or consumer has come: the number of the last request it has had. ``tries``
-    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why."""
+    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why;
+    ``begun`` is the number up to which a write was begun that is not confirmed yet."""
 
     name: str
     position: int = 0
@@ -132,6 +133,7 @@ class Cursor:
     tries: int = 0
     due: float = 0.0
     reason: str = ""
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +146,22 @@ class Totals:
     last_received: float
     due: float  # when the next queued mail is due
     requests: int
+    last_request: int  # the newest one's number
     cursors: tuple[Cursor, ...]
 
 
 class Ledger(Protocol):
     """What a ledger does. Every method that writes has committed when it returns, and raises
-    ``StateUnavailable`` if it could not."""
+    ``StateUnavailable`` if it could not. Threads may share one, processes may not: a forked child
+    opens its own. Text of any kind is kept; what is no Unicode in it is written out as escapes.
+    """
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         """Keep a mail. Its id, and whether it is new; a copy of a known mail is not kept."""
 
     def claim(self, now: float) -> Queued | None:
-        """Take up the queued mail that has been due longest, None if none is due."""
+        """Take up the queued mail that has been due longest, None if none is due. It is not given
+        again before it was finished, put back or recovered."""
 
     def recover(self, now: float) -> int:
         """Make due again what a worker that died had taken up; how many there were. A mail that
@@ -204,14 +210,16 @@ class Ledger(Protocol):
         """Keep a cursor."""
 
     def find(self, message_id: str) -> list[Record]:
-        """The mails of this Message-ID, given without angle brackets, oldest first."""
+        """The mails of this Message-ID, given without angle brackets, oldest first, as they were
+        at one moment."""
 
     def totals(self) -> Totals:
-        """The ledger at a glance."""
+        """The ledger at a glance, as it was at one moment."""
 
     def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
         """Queue again what is unresolved or failed and make due what waits: the mails of these
-        Message-IDs, or all. How many mails that were."""
+        Message-IDs, or all. How many mails that were. A mail whose raw bytes were dropped stays
+        as it is."""
 
     def prune(self, before: float, now: float) -> int:
         """Drop the raw bytes of mails that ended before a time, and answers that have expired;
@@ -224,7 +232,8 @@ class Ledger(Protocol):
         """Remember an answer. It may be forgotten any time."""
 
     def batch(self) -> AbstractContextManager[None]:
-        """Commit everything done inside at its end, at once. Not to be nested."""
+        """Commit everything done inside at its end, at once; nothing if anything raises inside,
+        even if that is caught there. Not to be nested. Others wait meanwhile: keep it short."""
 
     def lease(self) -> AbstractContextManager[bool]:
         """The worker's lease: True for its one holder at a time. It ends with the process,

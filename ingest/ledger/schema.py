@@ -7,8 +7,8 @@ a new one is appended.
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        # The queue and its outcomes. Raw bytes are compressed, and NULL once dropped; the story
-        # is one JSON list a line; times are Unix times.
+        # The queue and its outcomes. The story is one JSON list a line; times are Unix times; raw
+        # bytes are compressed, NULL once dropped, and last, so that nothing else lies behind them.
         """CREATE TABLE mail (
             id INTEGER PRIMARY KEY,
             identity TEXT NOT NULL UNIQUE,
@@ -17,7 +17,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             source TEXT NOT NULL,
             envelope TEXT NOT NULL,
             received REAL NOT NULL,
-            raw BLOB,
             size INTEGER NOT NULL,
             outcome TEXT NOT NULL,
             reason TEXT NOT NULL DEFAULT '',
@@ -28,7 +27,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             claimed INTEGER NOT NULL DEFAULT 0,
             starts INTEGER NOT NULL DEFAULT 0,
             ended REAL,
-            story TEXT NOT NULL
+            story TEXT NOT NULL,
+            raw BLOB
         ) STRICT""",
         "CREATE INDEX mail_due ON mail (due, id) WHERE outcome = 'queued'",
         "CREATE INDEX mail_claimed ON mail (id) WHERE claimed = 1",
@@ -61,7 +61,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             moved REAL NOT NULL,
             tries INTEGER NOT NULL,
             due REAL NOT NULL,
-            reason TEXT NOT NULL
+            reason TEXT NOT NULL,
+            begun INTEGER NOT NULL
         ) STRICT""",
         # Patchwork's answers: a cache, not state. It may be emptied at any time.
         """CREATE TABLE answer (

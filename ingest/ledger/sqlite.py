@@ -1,33 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ledger in one SQLite file, shared by every process on a machine.
+"""The ledger in one SQLite file, shared by every process on a machine: its states and statements.
 
-WAL and synchronous=FULL: a commit is on the disk when it returns, and readers never wait.
-Opened through ``ledger.open_ledger``.
+How the file is opened, written and locked is ``database``'s knowledge. Opened through
+``ledger.open_ledger``.
 """
 
-import fcntl
-import json
 import os
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 
+from ingest import locks
 from ingest.errors import StateUnavailable
-from ingest.ledger import (
-    Arrival,
-    Cursor,
-    Envelope,
-    Event,
-    Outcome,
-    Queued,
-    Record,
-    Request,
-    Totals,
-    Waiting,
-)
+from ingest.ledger import Arrival, Cursor, Event, Outcome, Queued, Record, Request, Totals, Waiting
+from ingest.ledger import rows as made
+from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 
 # A mail that was taken up this often and never came to an end is not tried any more: whatever
@@ -37,181 +25,97 @@ _MOST_STARTS = 20
 # Seconds after which an expired answer is worth a write to be rid of.
 _STALE_ANSWERS = 86400.0
 
+# Mails whose bytes are dropped in one go: others write in between.
+_PRUNED_AT_ONCE = 200
+
 
 class SqliteLedger:
     """A ``Ledger`` in an SQLite file."""
 
     def __init__(self, path: str, *, busy_timeout: float, mode: int) -> None:
-        self.path = Path(path)
-        self._batching = False
-        with self._told("opened"):
-            self._make(mode)
-            self._db = sqlite3.connect(
-                path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._migrate()
+        self._mode = mode
+        self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode)
 
-    def _make(self, mode: int) -> None:
-        """The folder and an empty file with the wanted permissions, whatever the umask is (an
-        alias pipe's is 0077), both of them durable."""
-        if self.path.exists():
-            return
-        self.path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
-        os.fchmod(descriptor, mode)
-        os.close(descriptor)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-
-    def _migrate(self) -> None:
-        newest = len(MIGRATIONS)
-        if self._version() == newest:
-            return
-        with self._writing("migrated"):
-            version = self._version()
-            if version > newest:
-                raise StateUnavailable(
-                    f"the ledger {self.path} has schema {version}, made by a newer release; "
-                    f"this one knows {newest}: install the newer release again"
-                )
-            for migration in MIGRATIONS[version:]:
-                for statement in migration:
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version={newest}")
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
-        """SQLite's and the system's errors as the one error the rest of the program knows."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StateUnavailable(
-                f"the ledger {self.path} could not be {doing}: {error}; "
-                "check the disk and the permissions of its folder"
-            ) from error
-
-    @contextmanager
-    def _writing(self, doing: str = "written") -> Iterator[None]:
-        """One transaction, or a part of the batch that is open."""
-        with self._told(doing):
-            if self._batching:
-                yield
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._roll_back()
-                raise
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        # A full disk or an I/O error makes SQLite roll back by itself.
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        with self._writing():
-            self._batching = True
-            try:
-                yield
-            finally:
-                self._batching = False
+    def batch(self) -> AbstractContextManager[None]:
+        return self._db.batch()
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
-        event = Event(arrival.received, "accepted", {"source": arrival.source})
-        with self._writing():
-            found = self._db.execute(
-                "SELECT id FROM mail WHERE identity = ?", (arrival.identity,)
+        with self._db.writing():
+            known = self._db.run(
+                "SELECT id FROM mail WHERE identity = ?", arrival.identity
             ).fetchone()
-            if found:
-                return int(found["id"]), False
-            made = self._db.execute(
-                "INSERT INTO mail (identity, message_id, list_id, source, envelope, received,"
-                " raw, size, outcome, reason, due, since, ended, story)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    arrival.identity,
-                    arrival.message_id,
-                    arrival.list_id,
-                    arrival.source,
-                    _envelope_text(arrival.envelope),
-                    arrival.received,
-                    zlib.compress(arrival.raw, 1),
-                    len(arrival.raw),
-                    arrival.outcome,
-                    arrival.reason,
-                    arrival.received if ended is None else None,
-                    arrival.received,
-                    ended,
-                    _story_text([event]),
-                ),
+            if known:
+                self._db.distrust()
+                return int(known["id"]), False
+            new = self._insert(
+                "mail",
+                {
+                    "identity": arrival.identity,
+                    "message_id": arrival.message_id,
+                    "list_id": arrival.list_id,
+                    "source": arrival.source,
+                    "envelope": made.envelope_text(arrival.envelope),
+                    "received": arrival.received,
+                    "raw": made.packed(arrival.raw),
+                    "size": len(arrival.raw),
+                    "outcome": arrival.outcome,
+                    "reason": arrival.reason,
+                    "due": arrival.received if ended is None else None,
+                    "since": arrival.received,
+                    "ended": ended,
+                    "story": made.story_text(
+                        [Event(arrival.received, "accepted", {"source": arrival.source})]
+                    ),
+                },
+                "RETURNING id",
             )
-            return int(made.lastrowid or 0), True
+            return int(new[0]["id"]), True
 
     def claim(self, now: float) -> Queued | None:
-        # An idle worker only reads.
-        due = "SELECT 1 FROM mail WHERE outcome = 'queued' AND due <= ? LIMIT 1"
-        if not self._rows(due, now):
-            return None
-        # The mark that the mail is being worked on may be lost with the power: no fsync for it.
-        with self._told("written"):
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            try:
-                with self._writing():
-                    row = self._db.execute(
-                        "UPDATE mail SET starts = starts + 1, claimed = 1 WHERE id ="
-                        " (SELECT id FROM mail WHERE outcome = 'queued' AND due <= ?"
-                        "  ORDER BY due, id LIMIT 1)"
-                        " RETURNING *",
-                        (now,),
-                    ).fetchone()
-            finally:
-                self._db.execute("PRAGMA synchronous=FULL")
-        if row is None:
-            return None
-        return Queued(
-            id=row["id"],
-            raw=zlib.decompress(row["raw"]) if row["raw"] else b"",
-            message_id=row["message_id"],
-            source=row["source"],
-            envelope=_envelope(row["envelope"]),
-            received=row["received"],
-            waiting=Waiting(row["waiting"]),
-            since=row["since"],
-            tries=row["tries"],
+        due = (
+            "SELECT id FROM mail WHERE outcome = 'queued' AND claimed = 0 AND due <= ?"
+            " ORDER BY due, id LIMIT 1"
         )
+        while self._db.rows(due, now):  # an idle worker only reads
+            # The mark that the mail is being worked on may be lost with the power.
+            with self._db.writing(durable=False):
+                row = self._db.run(
+                    f"UPDATE mail SET starts = starts + 1, claimed = 1 WHERE id = ({due})"
+                    " RETURNING *",
+                    now,
+                ).fetchone()
+            if row is None:
+                return None
+            try:
+                return made.queued(row)
+            except ValueError as error:
+                with self._db.writing():
+                    self._give_up(row["id"], str(error), now)
+        return None
 
     def recover(self, now: float) -> int:
-        if not self._rows("SELECT 1 FROM mail WHERE claimed = 1 LIMIT 1"):
+        if not self._db.rows("SELECT 1 FROM mail WHERE claimed = 1 LIMIT 1"):
             return 0
-        with self._writing():
-            left = self._db.execute("SELECT id, starts FROM mail WHERE claimed = 1").fetchall()
+        with self._db.writing():
+            left = self._db.run("SELECT id, starts FROM mail WHERE claimed = 1").fetchall()
             for row in left:
                 if row["starts"] >= _MOST_STARTS:
                     reason = f"the worker died {row['starts']} times while working on it"
-                    self._end(row["id"], Outcome.FAILED, reason, now, [])
+                    self._give_up(row["id"], reason, now)
                     continue
                 # At once after one death: that was hardly this mail's fault.
                 pause = 0.0 if row["starts"] < 3 else min(2.0 ** row["starts"], 600.0)
-                self._db.execute(
+                self._db.run(
                     "UPDATE mail SET claimed = 0, due = max(due, ?) WHERE id = ?",
-                    (now + pause if pause else 0.0, row["id"]),
+                    now + pause if pause else 0.0,
+                    row["id"],
                 )
             return len(left)
+
+    def _give_up(self, id: int, reason: str, now: float) -> None:
+        event = Event(now, Outcome.FAILED.value, {"reason": reason})
+        self._end(id, Outcome.FAILED, reason, now, [event])
 
     def finish(
         self,
@@ -222,40 +126,31 @@ class SqliteLedger:
         requests: Iterable[Request] = (),
     ) -> list[Request]:
         told = list(events)
-        with self._writing():
-            new = [made for request in requests if (made := self._append(request))]
+        new: list[Request] = []
+        with self._db.writing():
+            for request in requests:
+                # The second of two requests of one mail for one series is not new.
+                new += map(
+                    made.request,
+                    self._insert(
+                        "request",
+                        made.request_columns(request),
+                        "ON CONFLICT (message_id, series) DO NOTHING RETURNING *",
+                    ),
+                )
             self._end(mail.id, outcome, reason, told[-1].at if told else mail.received, told)
         return new
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
-        self._db.execute(
+        self._db.run(
             "UPDATE mail SET outcome = ?, reason = ?, due = NULL, claimed = 0, starts = 0,"
             " waiting = '', ended = ?, story = story || ? WHERE id = ?",
-            (outcome, reason, at, _story_text(events), id),
+            outcome,
+            reason,
+            at,
+            made.story_text(events),
+            id,
         )
-
-    def _append(self, request: Request) -> Request | None:
-        made = self._db.execute(
-            "INSERT INTO request (mail, message_id, series, submission, project, contexts,"
-            " arguments, leftovers, requester, subject, date, recorded)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (message_id, series) DO NOTHING RETURNING *",
-            (
-                request.mail_id,
-                request.message_id,
-                request.series,
-                request.submission,
-                request.project,
-                json.dumps(request.contexts),
-                json.dumps(dict(request.arguments)),
-                json.dumps(request.leftovers),
-                request.requester,
-                request.subject,
-                request.date,
-                request.recorded,
-            ),
-        ).fetchone()
-        return _request(made) if made else None
 
     def wait(
         self,
@@ -267,103 +162,77 @@ class SqliteLedger:
         reason: str,
         events: Iterable[Event],
     ) -> None:
-        with self._writing():
-            self._db.execute(
+        with self._db.writing():
+            self._db.run(
                 "UPDATE mail SET waiting = ?, due = ?, since = ?, tries = ?, reason = ?,"
                 " claimed = 0, starts = 0, story = story || ? WHERE id = ?",
-                (waiting, due, since, tries, reason, _story_text(events), mail.id),
+                waiting,
+                due,
+                since,
+                tries,
+                reason,
+                made.story_text(events),
+                mail.id,
             )
 
     def next_due(self) -> float | None:
         return self._number("SELECT min(due) FROM mail WHERE outcome = 'queued'")
 
     def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
-        return [
-            _request(row)
-            for row in self._rows(
-                "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?", after, limit
-            )
-        ]
+        found = "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?"
+        return [made.request(row) for row in self._db.rows(found, after, limit)]
 
     def requests_of(self, series: int, up_to: int) -> list[Request]:
-        return [
-            _request(row)
-            for row in self._rows(
-                "SELECT * FROM request WHERE series = ? AND number <= ? ORDER BY number",
-                series,
-                up_to,
-            )
-        ]
+        found = "SELECT * FROM request WHERE series = ? AND number <= ? ORDER BY number"
+        return [made.request(row) for row in self._db.rows(found, series, up_to)]
 
     def last_request(self) -> int:
         return int(self._number("SELECT max(number) FROM request") or 0)
 
     def cursor(self, name: str) -> Cursor:
-        rows = self._rows("SELECT * FROM cursor WHERE name = ?", name)
-        return Cursor(**rows[0]) if rows else Cursor(name)
+        rows = self._db.rows("SELECT * FROM cursor WHERE name = ?", name)
+        return made.cursor(rows[0]) if rows else Cursor(name)
 
     def set_cursor(self, cursor: Cursor) -> None:
-        with self._writing():
-            self._db.execute(
-                "INSERT OR REPLACE INTO cursor (name, position, moved, tries, due, reason)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    cursor.name,
-                    cursor.position,
-                    cursor.moved,
-                    cursor.tries,
-                    cursor.due,
-                    cursor.reason,
-                ),
-            )
+        with self._db.writing():
+            self._insert("cursor", asdict(cursor), or_replace=True)
 
     def find(self, message_id: str) -> list[Record]:
-        return [
-            Record(
-                id=row["id"],
-                message_id=row["message_id"],
-                list_id=row["list_id"],
-                source=row["source"],
-                envelope=_envelope(row["envelope"]),
-                received=row["received"],
-                size=row["size"],
-                outcome=Outcome(row["outcome"]),
-                reason=row["reason"],
-                due=row["due"],
-                tries=row["tries"],
-                story=_story(row["story"]),
-                requests=tuple(
-                    _request(each)
-                    for each in self._rows(
-                        "SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"]
-                    )
-                ),
-            )
-            for row in self._rows("SELECT * FROM mail WHERE message_id = ? ORDER BY id", message_id)
-        ]
+        with self._db.reading():
+            return [
+                made.record(
+                    row,
+                    map(
+                        made.request,
+                        self._db.rows(
+                            "SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"]
+                        ),
+                    ),
+                )
+                for row in self._db.rows(
+                    "SELECT * FROM mail WHERE message_id = ? ORDER BY id", message_id
+                )
+            ]
 
     def totals(self) -> Totals:
-        mails = {
-            str(row["outcome"]): int(row["n"])
-            for row in self._rows("SELECT outcome, count(*) AS n FROM mail GROUP BY outcome")
-        }
-        waiting = {
-            str(row["waiting"]): int(row["n"])
-            for row in self._rows(
-                "SELECT waiting, count(*) AS n FROM mail WHERE outcome = 'queued' GROUP BY waiting"
+        with self._db.reading():
+            mails = self._counts("SELECT outcome, count(*) FROM mail GROUP BY outcome")
+            waiting = self._counts(
+                "SELECT waiting, count(*) FROM mail WHERE outcome = 'queued' GROUP BY waiting"
             )
-        }
-        return Totals(
-            mails={outcome.value: mails.get(outcome, 0) for outcome in Outcome},
-            waiting={each.value: waiting.get(each, 0) for each in Waiting if each},
-            oldest=self._number("SELECT min(received) FROM mail WHERE outcome = 'queued'") or 0.0,
-            last_received=self._number("SELECT max(received) FROM mail") or 0.0,
-            due=self.next_due() or 0.0,
-            requests=int(self._number("SELECT count(*) FROM request") or 0),
-            cursors=tuple(
-                Cursor(**row) for row in self._rows("SELECT * FROM cursor ORDER BY name")
-            ),
-        )
+            oldest = self._number("SELECT min(received) FROM mail WHERE outcome = 'queued'")
+            return Totals(
+                mails={outcome.value: mails.get(outcome, 0) for outcome in Outcome},
+                waiting={each.value: waiting.get(each, 0) for each in Waiting if each},
+                oldest=oldest or 0.0,
+                last_received=self._number("SELECT max(received) FROM mail") or 0.0,
+                due=self.next_due() or 0.0,
+                requests=int(self._number("SELECT count(*) FROM request") or 0),
+                last_request=self.last_request(),
+                cursors=tuple(
+                    made.cursor(row) for row in self._db.rows("SELECT * FROM cursor ORDER BY name")
+                ),
+            )
 
     def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
         again = (
@@ -371,100 +240,70 @@ class SqliteLedger:
             " starts = 0, ended = NULL, story = story || ?"
             " WHERE outcome IN ('queued', 'unresolved', 'failed') AND raw IS NOT NULL"
         )
-        values = (now, now, _story_text([Event(now, "queued again", {})]))
-        with self._writing():
+        values = (now, now, made.story_text([Event(now, "queued again", {})]))
+        with self._db.writing():
             if message_ids is None:
-                return self._db.execute(again, values).rowcount
+                return self._db.run(again, *values).rowcount
             return sum(
-                self._db.execute(f"{again} AND message_id = ?", (*values, each)).rowcount
-                for each in message_ids
+                self._db.run(f"{again} AND message_id = ?", *values, each).rowcount
+                for each in dict.fromkeys(message_ids)
             )
 
     def prune(self, before: float, now: float) -> int:
         # Mostly there is nothing to drop: then nothing is written.
-        stale = self._rows("SELECT 1 FROM mail WHERE ended < ? AND raw IS NOT NULL LIMIT 1", before)
-        expired = self._rows("SELECT 1 FROM answer WHERE expires < ? LIMIT 1", now - _STALE_ANSWERS)
-        if not stale and not expired:
-            return 0
-        with self._writing():
-            self._db.execute("DELETE FROM answer WHERE expires < ?", (now,))
-            return self._db.execute(
-                "UPDATE mail SET raw = NULL WHERE ended < ? AND raw IS NOT NULL", (before,)
-            ).rowcount
+        expired = "SELECT 1 FROM answer WHERE expires < ? LIMIT 1"
+        if self._db.rows(expired, now - _STALE_ANSWERS):
+            with self._db.writing(durable=False):
+                self._db.run("DELETE FROM answer WHERE expires < ?", now)
+        dropped = 0
+        old = "SELECT id FROM mail WHERE ended < ? AND raw IS NOT NULL LIMIT ?"
+        while self._db.rows(old, before, 1):
+            with self._db.writing(durable=False):
+                dropped += self._db.run(
+                    f"UPDATE mail SET raw = NULL WHERE id IN ({old})", before, _PRUNED_AT_ONCE
+                ).rowcount
+        return dropped
 
     def recall(self, key: str, now: float) -> str | None:
-        rows = self._rows("SELECT text FROM answer WHERE key = ? AND expires > ?", key, now)
+        rows = self._db.rows("SELECT text FROM answer WHERE key = ? AND expires > ?", key, now)
         return str(rows[0]["text"]) if rows else None
 
     def remember(self, key: str, answer: str, expires: float) -> None:
-        with self._writing():
-            self._db.execute(
-                "INSERT OR REPLACE INTO answer (key, text, expires) VALUES (?, ?, ?)",
-                (key, answer, expires),
-            )
+        columns: dict[str, object] = {"key": key, "text": answer, "expires": expires}
+        with self._db.writing(durable=False):
+            self._insert("answer", columns, or_replace=True)
 
     @contextmanager
     def lease(self) -> Iterator[bool]:
         # The kernel ends a file lock with its process, so that a killed worker leaves no lease
         # to be waited out, and no clock is involved.
-        with self._told("locked"):
-            descriptor = os.open(self.path.with_name("worker.lock"), os.O_RDWR | os.O_CREAT, 0o660)
+        path = self._db.path.with_name(f"{self._db.path.name}-worker.lock")
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            held = locks.take(str(path), mode=self._mode, patience=0)
+        except OSError as error:
+            raise StateUnavailable(f"the worker's lease cannot be had: {error}") from error
+        try:
+            yield held is not None
         finally:
-            os.close(descriptor)
+            if held is not None:
+                os.close(held)
 
     def close(self) -> None:
         self._db.close()
 
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        with self._told("read"):
-            return self._db.execute(query, values).fetchall()
+    def _insert(
+        self, table: str, columns: Mapping[str, object], then: str = "", *, or_replace: bool = False
+    ) -> list[sqlite3.Row]:
+        places = ", ".join("?" * len(columns))
+        return self._db.run(
+            f"INSERT {'OR REPLACE ' if or_replace else ''}INTO {table} ({', '.join(columns)})"
+            f" VALUES ({places}) {then}",
+            *columns.values(),
+        ).fetchall()
+
+    def _counts(self, query: str) -> dict[str, int]:
+        return dict(map(tuple, self._db.rows(query)))
 
     def _number(self, query: str) -> float | None:
-        value: float | None = self._rows(query)[0][0]
+        value: float | None = self._db.rows(query)[0][0]
         return value
-
-
-def _request(row: sqlite3.Row) -> Request:
-    return Request(
-        number=row["number"],
-        mail_id=row["mail"],
-        message_id=row["message_id"],
-        series=row["series"],
-        submission=row["submission"],
-        project=row["project"],
-        contexts=tuple(json.loads(row["contexts"])),
-        arguments=json.loads(row["arguments"]),
-        leftovers=tuple(json.loads(row["leftovers"])),
-        requester=row["requester"],
-        subject=row["subject"],
-        date=row["date"],
-        recorded=row["recorded"],
-    )
-
-
-def _envelope_text(envelope: Envelope) -> str:
-    return json.dumps([envelope.sender, list(envelope.recipients), envelope.peer])
-
-
-def _envelope(text: str) -> Envelope:
-    sender, recipients, peer = json.loads(text)
-    return Envelope(sender, tuple(recipients), peer)
-
-
-def _story_text(events: Iterable[Event]) -> str:
-    """Events one a line, so that a step is appended without reading the story."""
-    return "".join(
-        json.dumps([event.at, event.what, dict(event.details)]) + "\n" for event in events
-    )
-
-
-def _story(text: str) -> tuple[Event, ...]:
-    entries: list[Any] = [json.loads(line) for line in text.splitlines()]
-    return tuple(Event(*entry) for entry in entries)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every ledger does, whatever it is kept in."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from ingest.ledger import (
+    Envelope,
+    Event,
+    Ledger,
+    Outcome,
+    Queued,
+    Waiting,
+    open_ledger,
+)
+from tests.ledger import processes
+from tests.ledger.values import ENDS, NOON, arrival, claimed, ended, finish, put_back, request
+
+# Accepting
+
+
+def test_an_accepted_mail_is_there_for_another_opener(url: str, ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    other = open_ledger(url)
+    assert claimed(other).message_id == "a@example.org"
+    other.close()
+
+
+def test_a_mail_comes_back_as_it_was_given_in(ledger: Ledger) -> None:
+    envelope = Envelope("", ("recheck@lab.example.org", "two@example.org"), "[::1]:25")
+    raw = bytes(range(256)) * 100
+    id, new = ledger.accept(arrival(raw=raw, source="replay x:1", envelope=envelope))
+    assert new
+    assert claimed(ledger) == Queued(
+        id=id,
+        raw=raw,
+        message_id="a@example.org",
+        source="replay x:1",
+        envelope=envelope,
+        received=NOON,
+        waiting=Waiting.NOTHING,
+        since=NOON,
+        tries=0,
+    )
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0", b"x" * 3_000_000], ids=["empty", "NUL", "3 MB"])
+def test_raw_bytes_of_any_kind_are_kept(ledger: Ledger, raw: bytes) -> None:
+    ledger.accept(arrival(raw=raw))
+    assert claimed(ledger).raw == raw
+    [record] = ledger.find("a@example.org")
+    assert record.size == len(raw)
+
+
+def test_a_copy_of_a_known_mail_is_not_kept(ledger: Ledger) -> None:
+    first = ledger.accept(arrival(raw=b"one"))
+    assert ledger.accept(arrival(raw=b"two", source="elsewhere")) == (first[0], False)
+    assert claimed(ledger).raw == b"one"
+    assert ledger.claim(NOON) is None
+
+
+@pytest.mark.parametrize("outcome", ENDS)
+def test_a_copy_of_a_mail_that_ended_is_not_kept(ledger: Ledger, outcome: Outcome) -> None:
+    ledger.accept(arrival())
+    finish(ledger, claimed(ledger), outcome)
+    assert ledger.accept(arrival())[1] is False
+    assert ledger.claim(NOON) is None
+
+
+def test_mails_of_one_message_id_from_two_lists_are_two(ledger: Ledger) -> None:
+    ledger.accept(arrival(identity="a@example.org dev.dpdk.org"))
+    assert ledger.accept(arrival(identity="a@example.org ci.dpdk.org"))[1]
+    assert len(ledger.find("a@example.org")) == 2
+
+
+def test_a_mail_can_be_accepted_with_its_outcome(ledger: Ledger) -> None:
+    ledger.accept(arrival(outcome=Outcome.REJECTED, reason="too large"))
+    assert ledger.claim(NOON) is None
+    [record] = ledger.find("a@example.org")
+    assert (record.outcome, record.reason) == (Outcome.REJECTED, "too large")
+
+
+LONE = "a\udce9\ud800b"  # what surrogateescape and JSON can make of garbage
+
+
+def test_text_that_is_no_unicode_is_kept_legibly(ledger: Ledger) -> None:
+    ledger.accept(
+        arrival(message_id=LONE, source=LONE, envelope=Envelope(LONE, (LONE,), LONE), reason=LONE)
+    )
+    mail = claimed(ledger)
+    ledger.finish(
+        mail,
+        Outcome.DONE,
+        LONE,
+        [Event(NOON, "recorded", {"reason": LONE})],
+        [request(mail, project=LONE, subject=LONE, requester=LONE, arguments={"a": LONE})],
+    )
+    ledger.remember(LONE, LONE, NOON + 1)
+    [record] = ledger.find(LONE)
+    assert record.message_id == r"a\udce9\ud800b"
+    assert record.requests[0].project == r"a\udce9\ud800b"
+    assert ledger.recall(LONE, NOON) == r"a\udce9\ud800b"
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "\u2028\u0085\x1e\n\r", "grüße 漢字 🐍", "'; DROP"])
+def test_text_of_any_kind_comes_back(ledger: Ledger, text: str) -> None:
+    ledger.accept(arrival(source=text, envelope=Envelope(text)))
+    mail = claimed(ledger)
+    told = Event(NOON, text, {text: text})
+    ledger.finish(mail, Outcome.DONE, text, [told], [request(mail, contexts=(text,))])
+    [record] = ledger.find("a@example.org")
+    assert (record.source, record.reason, record.envelope.sender) == (text, text, text)
+    assert record.story[-1] == told
+    assert record.requests[0].contexts == (text,)
+
+
+# Claiming
+
+
+def test_mails_are_claimed_in_the_order_in_which_they_came(ledger: Ledger) -> None:
+    for name, at in (("late", 3), ("early", 1), ("middle", 2)):
+        ledger.accept(arrival(name, at=NOON + at))
+    assert [claimed(ledger, NOON + 9).message_id for _ in range(3)] == ["early", "middle", "late"]
+
+
+def test_mails_of_one_moment_are_claimed_in_the_order_of_accepting(ledger: Ledger) -> None:
+    names = ["x", "b", "y", "a"]
+    for name in names:
+        ledger.accept(arrival(name))
+    assert [claimed(ledger).message_id for _ in names] == names
+
+
+def test_a_mail_is_not_claimed_before_it_is_due(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    put_back(ledger, claimed(ledger), NOON + 60, Waiting.DOWN)
+    assert ledger.claim(NOON + 59.9) is None
+    assert claimed(ledger, NOON + 60).waiting is Waiting.DOWN
+
+
+def test_a_claimed_mail_is_not_claimed_again(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    claimed(ledger)
+    assert ledger.claim(NOON + 1e6) is None
+
+
+def test_nothing_is_claimed_of_an_empty_ledger(ledger: Ledger) -> None:
+    assert ledger.claim(NOON) is None
+    assert ledger.next_due() is None
+
+
+def test_the_next_mail_that_is_due_is_foretold(ledger: Ledger) -> None:
+    ledger.accept(arrival("a"))
+    ledger.accept(arrival("b"))
+    put_back(ledger, claimed(ledger), NOON + 60, Waiting.DOWN)
+    finish(ledger, claimed(ledger), Outcome.DONE)
+    assert ledger.next_due() == NOON + 60
+
+
+# A worker that dies
+
+
+def test_what_a_dead_worker_had_taken_up_is_due_again(url: str, ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    with processes.other("claim", url) as worker:
+        assert processes.line(worker) == "a@example.org"
+        worker.wait()
+    assert ledger.claim(NOON) is None
+    assert ledger.recover(NOON) == 1
+    assert claimed(ledger).message_id == "a@example.org"
+
+
+def test_there_is_nothing_to_recover_of_a_worker_that_ended_its_mails(ledger: Ledger) -> None:
+    for name in ("a", "b"):
+        ledger.accept(arrival(name))
+    finish(ledger, claimed(ledger), Outcome.DONE)
+    put_back(ledger, claimed(ledger), NOON + 60, Waiting.MISSING)
+    assert ledger.recover(NOON) == 0
+    assert ledger.next_due() == NOON + 60
+
+
+def deaths(ledger: Ledger, count: int, now: float) -> float:
+    """A worker takes up the mail and dies, again and again; when it is due after that."""
+    for _ in range(count):
+        claimed(ledger, now)
+        ledger.recover(now)
+        now = max(now, ledger.next_due() or now)
+    return now
+
+
+def test_a_mail_that_kills_the_worker_again_and_again_waits_longer_each_time(
+    ledger: Ledger,
+) -> None:
+    ledger.accept(arrival())
+    due = [deaths(ledger, 0, NOON)]
+    for _ in range(8):
+        due.append(deaths(ledger, 1, due[-1]))
+    pauses = [after - before for before, after in pairwise(due)]
+    assert pauses[:2] == [0, 0], "one or two deaths are hardly the mail's fault"
+    assert pauses[2] > 0
+    assert pauses[2:] == sorted(set(pauses[2:]))
+
+
+def test_a_mail_that_kills_the_worker_does_not_hold_up_the_others(ledger: Ledger) -> None:
+    ledger.accept(arrival("poison", at=NOON - 1))
+    ledger.accept(arrival("good"))
+    for _ in range(3):
+        assert claimed(ledger).message_id == "poison"
+        ledger.recover(NOON)
+    assert claimed(ledger).message_id == "good"
+
+
+def test_a_mail_that_kills_every_worker_is_given_up_in_the_end(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    now = NOON
+    for _ in range(100):
+        if ledger.next_due() is None:
+            break
+        now = deaths(ledger, 1, now)
+    [record] = ledger.find("a@example.org")
+    assert record.outcome is Outcome.FAILED
+    assert "died" in record.reason
+    assert record.story[-1].what == "failed"
+
+
+def test_deaths_are_forgotten_when_an_attempt_comes_to_its_end(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    now = deaths(ledger, 5, NOON)
+    put_back(ledger, claimed(ledger, now), now, Waiting.DOWN)
+    assert deaths(ledger, 1, now) == now
+
+
+# Ending
+
+
+@pytest.mark.parametrize("outcome", ENDS)
+def test_a_mail_ends_with_outcome_reason_and_story(ledger: Ledger, outcome: Outcome) -> None:
+    ledger.accept(arrival())
+    steps = [Event(NOON + 1, "asked", {"question": "patch"}), Event(NOON + 2, outcome, {})]
+    ledger.finish(claimed(ledger), outcome, "the reason", steps)
+    [record] = ledger.find("a@example.org")
+    assert (record.outcome, record.reason, record.due) == (outcome, "the reason", None)
+    assert record.story == (Event(NOON, "accepted", {"source": "test"}), *steps)
+    assert ledger.next_due() is None
+
+
+def test_a_request_comes_back_as_it_was_recorded(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    mail = claimed(ledger)
+    asked = request(mail)
+    new = ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [asked])
+    assert new == [replace(asked, number=1)]
+    assert ledger.requests() == new
+    assert ledger.find("a@example.org")[0].requests == tuple(new)
+
+
+def test_one_mail_may_ask_for_several_series(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    mail = claimed(ledger)
+    asked = [request(mail, 1), request(mail, 2)]
+    new = ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), asked)
+    assert [each.series for each in new] == [1, 2]
+
+
+def test_the_same_request_is_not_recorded_twice(ledger: Ledger) -> None:
+    """The copies of a mail by two lists are two mails and one request."""
+    for list_id in ("dev.dpdk.org", "ci.dpdk.org"):
+        ledger.accept(arrival(identity=f"a@example.org {list_id}"))
+    one, two = claimed(ledger), claimed(ledger)
+    assert ledger.finish(one, Outcome.DONE, "", ended(Outcome.DONE), [request(one)])
+    assert ledger.finish(two, Outcome.DONE, "", ended(Outcome.DONE), [request(two)]) == []
+    assert len(ledger.requests()) == 1
+    assert {record.outcome for record in ledger.find("a@example.org")} == {Outcome.DONE}
+
+
+def test_requests_are_read_from_behind_a_number_in_order(ledger: Ledger) -> None:
+    for number in range(7):
+        ledger.accept(arrival(f"{number}@example.org"))
+        mail = claimed(ledger)
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+    assert [each.number for each in ledger.requests(after=2, limit=3)] == [3, 4, 5]
+    assert [each.number for each in ledger.requests(after=6)] == [7]
+    assert ledger.requests(after=7) == []
+    assert ledger.last_request() == 7
+
+
+def test_a_request_that_was_known_leaves_the_numbering_usable(ledger: Ledger) -> None:
+    numbers: list[int] = []
+    for name in ("a", "a", "b"):
+        ledger.accept(arrival(name, identity=f"{name} {len(numbers)}"))
+        mail = claimed(ledger)
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+        numbers = [each.number for each in ledger.requests()]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 2
+    assert ledger.last_request() == numbers[-1]
+
+
+def test_the_requests_of_a_series_are_read_up_to_a_number(ledger: Ledger) -> None:
+    for number, series in enumerate([5, 6, 5, 5], start=1):
+        ledger.accept(arrival(f"{number}@example.org"))
+        mail = claimed(ledger)
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail, series)])
+    assert [each.number for each in ledger.requests_of(5, up_to=3)] == [1, 3]
+    assert ledger.requests_of(7, up_to=4) == []

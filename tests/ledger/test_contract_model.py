@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Any sequence of a ledger's operations, crashes of the worker and restarts included, against a
+model of it that fits on a page."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ingest.ledger import Cursor, Event, Ledger, Outcome, Queued, Waiting, open_ledger
+from tests.ledger.conftest import LEDGERS
+from tests.ledger.values import NOON, arrival, ended, request
+
+NAMES = [f"{letter}@example.org" for letter in "abcde"]
+LISTS = ["dev", "ci"]
+
+
+@dataclass
+class Mail:
+    """A mail as the model knows it."""
+
+    id: int
+    name: str
+    outcome: Outcome
+    due: float | None
+    waiting: Waiting = Waiting.NOTHING
+    tries: int = 0
+    claimed: bool = False
+    starts: int = 0
+    ended: float | None = None
+    raw: bool = True
+    story: list[str] = field(default_factory=lambda: ["accepted"])
+
+
+class Machine(RuleBasedStateMachine):
+    """The ledger and its model, side by side."""
+
+    make_url: Callable[[Path], str]
+    memory: str | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=self.memory)
+        self.url = type(self).make_url(Path(self.folder.name))
+        self.ledger: Ledger = open_ledger(self.url)
+        self.now = NOON
+        self.mails: dict[str, Mail] = {}
+        self.log: list[tuple[str, int]] = []
+        self.cursors: dict[str, Cursor] = {}
+        self.in_hand: dict[int, Queued] = {}
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        self.folder.cleanup()
+
+    def due(self) -> list[Mail]:
+        ready = [
+            mail
+            for mail in self.mails.values()
+            if mail.due is not None and mail.due <= self.now and not mail.claimed
+        ]
+        return sorted(ready, key=lambda mail: (mail.due, mail.id))
+
+    def by_id(self, id: int) -> Mail:
+        return next(mail for mail in self.mails.values() if mail.id == id)
+
+    @initialize(name=st.sampled_from(NAMES))
+    def begin(self, name: str) -> None:
+        self.accept(name, "dev", Outcome.QUEUED)
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        list_id=st.sampled_from(LISTS),
+        outcome=st.sampled_from([Outcome.QUEUED, Outcome.QUEUED, Outcome.REJECTED]),
+    )
+    def accept(self, name: str, list_id: str, outcome: Outcome) -> None:
+        identity = f"{name} {list_id}"
+        id, new = self.ledger.accept(
+            arrival(name, at=self.now, identity=identity, raw=identity.encode(), outcome=outcome)
+        )
+        assert new == (identity not in self.mails)
+        if new:
+            queued = outcome is Outcome.QUEUED
+            self.mails[identity] = Mail(
+                id,
+                name,
+                outcome,
+                due=self.now if queued else None,
+                ended=None if queued else self.now,
+            )
+        assert id == self.mails[identity].id
+
+    @rule()
+    def claim(self) -> None:
+        expected = self.due()
+        taken = self.ledger.claim(self.now)
+        assert (taken and taken.id) == (expected[0].id if expected else None)
+        if taken:
+            mail = expected[0]
+            assert (taken.waiting, taken.tries) == (mail.waiting, mail.tries)
+            assert taken.raw.startswith(mail.name.encode())
+            mail.claimed = True
+            mail.starts += 1
+            self.in_hand[taken.id] = taken
+
+    @precondition(lambda self: self.in_hand)
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from([each for each in Outcome if each is not Outcome.QUEUED]),
+        series=st.lists(st.integers(1, 3), max_size=3),
+    )
+    def finish(self, data: Any, outcome: Outcome, series: list[int]) -> None:
+        taken = self.in_hand.pop(data.draw(st.sampled_from(sorted(self.in_hand))))
+        asked = [request(taken, each) for each in series]
+        new = self.ledger.finish(taken, outcome, "", ended(outcome, self.now), asked)
+        fresh = list(dict.fromkeys((taken.message_id, each) for each in series))
+        fresh = [key for key in fresh if key not in self.log]
+        assert [(each.message_id, each.series) for each in new] == fresh
+        self.log += fresh
+        mail = self.by_id(taken.id)
+        mail.outcome, mail.due, mail.ended = outcome, None, self.now
+        mail.waiting, mail.claimed, mail.starts = Waiting.NOTHING, False, 0
+        mail.story.append(outcome)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(
+        data=st.data(),
+        waiting=st.sampled_from([Waiting.MISSING, Waiting.DOWN]),
+        pause=st.sampled_from([0.0, 60.0, 3600.0]),
+    )
+    def wait(self, data: Any, waiting: Waiting, pause: float) -> None:
+        taken = self.in_hand.pop(data.draw(st.sampled_from(sorted(self.in_hand))))
+        events = [Event(self.now, "waits", {})]
+        self.ledger.wait(taken, waiting, self.now + pause, self.now, taken.tries + 1, "", events)
+        mail = self.by_id(taken.id)
+        mail.waiting, mail.due, mail.tries = waiting, self.now + pause, taken.tries + 1
+        mail.claimed, mail.starts = False, 0
+        mail.story.append("waits")
+
+    @rule()
+    def the_worker_dies_and_another_takes_over(self) -> None:
+        left = [mail for mail in self.mails.values() if mail.claimed]
+        assert self.ledger.recover(self.now) == len(left)
+        self.in_hand.clear()
+        for mail in left:
+            assert mail.due is not None
+            mail.claimed = False
+            if mail.starts >= 3:
+                [record] = [each for each in self.ledger.find(mail.name) if each.id == mail.id]
+                assert record.due is not None
+                assert record.due > self.now
+                mail.due = record.due
+
+    @precondition(lambda self: not self.in_hand)
+    @rule(names=st.none() | st.lists(st.sampled_from(NAMES)))
+    def retry(self, names: list[str] | None) -> None:
+        again = [
+            mail
+            for mail in self.mails.values()
+            if mail.outcome in (Outcome.QUEUED, Outcome.UNRESOLVED, Outcome.FAILED)
+            and mail.raw
+            and (names is None or mail.name in names)
+        ]
+        assert self.ledger.retry(names, self.now) == len(again)
+        for mail in again:
+            mail.outcome, mail.due, mail.ended = Outcome.QUEUED, self.now, None
+            mail.waiting, mail.tries, mail.starts = Waiting.NOTHING, 0, 0
+            mail.story.append("queued again")
+
+    @rule(age=st.sampled_from([0.0, 60.0, 3600.0]))
+    def prune(self, age: float) -> None:
+        before = self.now - age
+        old = [
+            mail
+            for mail in self.mails.values()
+            if mail.raw and mail.ended is not None and mail.ended < before
+        ]
+        assert self.ledger.prune(before, self.now) == len(old)
+        for mail in old:
+            mail.raw = False
+
+    @rule(name=st.sampled_from(["json", "lab"]), position=st.integers(0, 9))
+    def move_a_cursor(self, name: str, position: int) -> None:
+        self.cursors[name] = Cursor(name, position, self.now)
+        self.ledger.set_cursor(self.cursors[name])
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 3600.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def the_process_is_restarted(self) -> None:
+        self.ledger.close()
+        self.ledger = open_ledger(self.url)
+
+    @invariant()
+    def the_ledger_is_as_the_model_says(self) -> None:
+        totals = self.ledger.totals()
+        outcomes = [mail.outcome for mail in self.mails.values()]
+        assert totals.mails == {each.value: outcomes.count(each) for each in Outcome}
+        waits = [m.waiting for m in self.mails.values() if m.outcome is Outcome.QUEUED]
+        assert totals.waiting == {each.value: waits.count(each) for each in Waiting if each}
+        due = [mail.due for mail in self.mails.values() if mail.due is not None]
+        assert self.ledger.next_due() == (min(due) if due else None)
+        assert [(each.message_id, each.series) for each in self.ledger.requests()] == self.log
+        assert {each.name: each for each in totals.cursors} == self.cursors
+
+    @invariant()
+    def every_mail_tells_its_story(self) -> None:
+        found = {record.id: record for name in NAMES for record in self.ledger.find(name)}
+        assert found.keys() == {mail.id for mail in self.mails.values()}
+        for mail in self.mails.values():
+            record = found[mail.id]
+            assert (record.outcome, record.due) == (mail.outcome, mail.due)
+            assert [event.what for event in record.story] == mail.story
+
+
+@pytest.mark.parametrize("kind", LEDGERS)
+def test_any_sequence_of_operations_agrees_with_the_model(kind: str, quick_path: Path) -> None:
+    machine = type(
+        "Machine",
+        (Machine,),
+        {"make_url": staticmethod(LEDGERS[kind]), "memory": str(quick_path)},
+    )
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=40, stateful_step_count=40, deadline=None)
+    )

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The SQLite file: how it is made, opened, shared by users, and brought up to date."""
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import StateUnavailable
+from ingest.ledger import Outcome, open_ledger
+from ingest.ledger.database import Database
+from ingest.ledger.schema import MIGRATIONS
+from tests.ledger.sqlite_files import is_sound, opened, pragma
+from tests.ledger.users import as_user, open_folder
+from tests.ledger.values import arrival, claimed, ended, request
+
+FULL, NORMAL = 2, 1
+
+
+@pytest.fixture
+def path(quick_path: Path) -> Path:
+    return quick_path / "state" / "ledger.sqlite"
+
+
+def database(path: Path) -> Database:
+    return Database(str(path), MIGRATIONS, busy_timeout=1, mode=0o660)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Durability
+
+
+def test_the_file_has_a_write_ahead_log(path: Path) -> None:
+    opened(path).close()
+    assert pragma(path, "journal_mode") == "wal"
+
+
+def test_every_connection_syncs_fully(path: Path) -> None:
+    for _ in range(2):
+        with closing(database(path)) as db:
+            assert db.rows("PRAGMA synchronous")[0][0] == FULL
+
+
+def test_only_what_may_be_lost_is_not_synced(path: Path) -> None:
+    with closing(database(path)) as db:
+        for durable in (True, False, True):
+            with db.writing(durable=durable):
+                assert db.rows("PRAGMA synchronous")[0][0] == (FULL if durable else NORMAL)
+        with db.writing(durable=False):
+            pass
+        with db.batch():
+            assert db.rows("PRAGMA synchronous")[0][0] == FULL
+
+
+def test_an_interrupt_leaves_no_weaker_connection(path: Path) -> None:
+    with closing(database(path)) as db:
+        with pytest.raises(KeyboardInterrupt), db.writing(durable=False):
+            raise KeyboardInterrupt
+        with db.writing():
+            assert db.rows("PRAGMA synchronous")[0][0] == FULL
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that this process itself syncs."""
+    names: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        names.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return names
+
+
+def test_a_copy_is_acknowledged_only_when_the_first_one_is_on_the_disk(
+    path: Path, synced: list[str]
+) -> None:
+    """The first may have been written by a process that was killed before its fsync."""
+    ledger = opened(path)
+    ledger.accept(arrival())
+    synced.clear()
+    ledger.accept(arrival())
+    assert synced == ["ledger.sqlite-wal"]
+    synced.clear()
+    with ledger.batch():
+        for _ in range(5):
+            ledger.accept(arrival())
+    assert synced == ["ledger.sqlite-wal"]
+    ledger.close()
+
+
+def test_a_new_ledger_is_on_the_disk_with_its_folders(quick_path: Path, synced: list[str]) -> None:
+    opened(quick_path / "a" / "b" / "ledger.sqlite").close()
+    assert {quick_path.name, "a", "b", ".ledger.sqlite.new"} <= set(synced)
+
+
+def test_the_write_ahead_log_stays_short(path: Path) -> None:
+    ledger = opened(path)
+    log = path.with_name("ledger.sqlite-wal")
+    longest = 0
+    for number in range(60):
+        ledger.accept(arrival(str(number), raw=os.urandom(200_000)))
+        longest = max(longest, log.stat().st_size)
+    assert longest < 5 << 20
+    assert log.stat().st_size < 5 << 20
+    assert path.stat().st_size > 6 << 20
+    ledger.close()
+
+
+def test_a_log_that_a_reader_needs_is_shortened_later(path: Path) -> None:
+    ledger = opened(path)
+    ledger.accept(arrival())
+    log = path.with_name("ledger.sqlite-wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM mail").fetchall()
+        ledger.accept(arrival("large", raw=os.urandom(6 << 20)))
+        assert log.stat().st_size > 5 << 20
+        assert claimed(ledger).message_id == "a@example.org"
+    ledger.accept(arrival("b"))
+    assert log.stat().st_size < 1 << 20
+    assert [claimed(ledger).message_id for _ in range(2)] == ["large", "b"]
+    ledger.close()
+
+
+# Permissions
+
+
+@pytest.fixture
+def alias_umask() -> Iterator[None]:
+    """The umask of an alias pipe."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder"), [(0o660, 0o2770), (0o600, 0o700), (0o664, 0o2775), (0o640, 0o2750)]
+)
+@pytest.mark.usefixtures("alias_umask")
+def test_permissions_do_not_depend_on_the_umask(path: Path, mode: int, folder: int) -> None:
+    ledger = opened(path, mode=mode)
+    ledger.accept(arrival())
+    with ledger.lease():
+        modes = {each.name: mode_of(each) for each in path.parent.iterdir()}
+    ledger.close()
+    assert modes == dict.fromkeys(
+        ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-worker.lock"],
+        mode,
+    )
+    assert mode_of(path.parent) == folder
+
+
+def test_permissions_of_what_is_there_are_left_alone(path: Path) -> None:
+    path.parent.mkdir(mode=0o711)
+    path.parent.chmod(0o711)
+    opened(path).close()
+    path.chmod(0o640)
+    opened(path).close()
+    assert (mode_of(path.parent), mode_of(path)) == (0o711, 0o640)
+
+
+ONE, TWO, LAB = 61001, 61002, 61100  # two users, each with a group of its own, and one in common
+
+
+@pytest.mark.usefixtures("alias_umask")
+def test_two_users_of_one_group_share_a_ledger() -> None:
+    """Whoever comes first makes SQLite's own files, and whoever comes second needs them."""
+    with open_folder() as folder:
+        state = folder / "state"
+        path = state / "ledger.sqlite"
+        state.mkdir()
+        os.chown(state, 0, LAB)
+        state.chmod(0o2770)
+
+        def accept(id: str) -> None:
+            ledger = opened(path)
+            ledger.accept(arrival(id))
+            with ledger.lease() as held:
+                assert held
+                mail = claimed(ledger)
+                assert mail.message_id == id
+                ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+            # Not closed: the log stays, as after a pipe.
+
+        for number, user in enumerate([ONE, TWO, ONE, TWO]):
+            assert as_user(user, user, [LAB], lambda n=number: accept(f"m{n}")) == ""  # type: ignore[misc]
+        assert as_user(61003, 61003, [], lambda: accept("no member")).startswith("StateUnavail")
+        ledger = opened(path)
+        assert ledger.totals().mails["done"] == 4
+        ledger.close()
+
+
+def test_a_ledger_that_may_only_be_read_is_read_and_not_written() -> None:
+    with open_folder() as folder:
+        path = folder / "ledger.sqlite"
+        writer = opened(path, mode=0o644)
+        writer.accept(arrival())
+
+        def look() -> None:
+            ledger = opened(path)
+            assert ledger.find("a@example.org")[0].outcome is Outcome.QUEUED
+            ledger.accept(arrival("b"))
+
+        told = as_user(ONE, ONE, [], look)
+        writer.close()
+    assert told.startswith("StateUnavailable")
+    assert "readonly" in told
+    assert str(path) in told
+
+
+# Making
+
+
+def test_processes_never_see_a_half_made_ledger(path: Path) -> None:
+    """A process that was killed while it made one leaves what the next one replaces."""
+    path.parent.mkdir()
+    for leftover in (".ledger.sqlite.new", ".ledger.sqlite.new-wal", ".ledger.sqlite.new-journal"):
+        path.with_name(leftover).write_bytes(b"half made")
+    ledger = opened(path)
+    ledger.accept(arrival())
+    ledger.close()
+    assert {each.name for each in path.parent.iterdir()} == {"ledger.sqlite"}
+
+
+def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    ledger = opened(path)
+    assert ledger.accept(arrival())[1]
+    ledger.close()
+
+
+def test_the_log_of_a_ledger_that_was_removed_does_not_get_into_the_new_one(path: Path) -> None:
+    opened(path).accept(arrival("old"))  # not closed: it keeps its log
+    log = path.with_name("ledger.sqlite-wal")
+    kept = log.read_bytes()
+    assert kept
+    path.unlink()
+    path.with_name("ledger.sqlite-shm").unlink()
+    ledger = opened(path)
+    assert ledger.totals().mails["queued"] == 0
+    assert ledger.accept(arrival("new"))[1]
+    ledger.close()
+    assert is_sound(path)
+
+
+def test_a_relative_path_means_the_folder_of_the_beginning(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(quick_path)
+    ledger = open_ledger("sqlite:ledger.sqlite")
+    (quick_path / "elsewhere").mkdir()
+    monkeypatch.chdir(quick_path / "elsewhere")
+    ledger.accept(arrival(raw=os.urandom(6 << 20)))
+    with ledger.lease() as held:
+        assert held
+    ledger.close()
+    assert list((quick_path / "elsewhere").iterdir()) == []
+
+
+def test_a_child_process_that_was_forked_may_not_use_its_parents_ledger(path: Path) -> None:
+    ledger = opened(path)
+    child = os.fork()
+    if child == 0:
+        code = 0
+        for use in (lambda: ledger.accept(arrival()), ledger.totals, ledger.next_due):
+            try:
+                use()
+            except RuntimeError:
+                continue
+            code = 1
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert ledger.totals().mails["queued"] == 0
+    ledger.close()
+
+
+# Other processes
+
+
+def test_a_short_lock_is_waited_for(path: Path) -> None:
+    ledger = opened(path)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, other.execute, ("ROLLBACK",)).start()
+        assert ledger.accept(arrival())[1]
+    ledger.close()
+
+
+def test_a_lock_beyond_the_patience_is_told_and_passes(path: Path) -> None:
+    ledger = opened(path, busy_timeout=0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateUnavailable, match=r"another process has held it for 0\.1 seconds"):
+            ledger.accept(arrival())
+        with pytest.raises(StateUnavailable), ledger.batch():
+            pytest.fail("it cannot have begun")
+        assert ledger.totals().mails["queued"] == 0, "readers do not wait"
+        opened(path, busy_timeout=0.1).close()
+    assert ledger.accept(arrival())[1]
+    ledger.close()
