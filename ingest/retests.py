@@ -5,17 +5,18 @@
 ``sinks.json_file``.
 """
 
-import fcntl
 import json
 import logging
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ingest import locks
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Request
 
@@ -37,7 +38,8 @@ def merge(
     Contexts of a series are united. Of two values for one argument that of the later mail wins,
     whatever the order in which they come: ``earlier`` are the requests for the same series that
     were merged before, by which the age of a value that stands in the document is known. The
-    same requests again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``.
+    same requests again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``,
+    as does the time at which a request was recorded.
     """
     known: dict[tuple[int, str, str], tuple[float, str]] = {}
     for request in earlier:
@@ -61,7 +63,7 @@ def merge(
             if standing is None or standing <= _age(request):
                 entry["arguments"][name] = value
                 known[request.series, name, value] = _age(request)
-        stamp = _later(stamp, timestamp(request.date, now))
+        stamp = _later(stamp, timestamp(request.date, min(request.recorded, now)))
     return {**document, "retests": retests, "last_comment_timestamp": stamp}
 
 
@@ -74,23 +76,29 @@ def timestamp(date: float, now: float) -> str:
     """A mail's date as ``last_comment_timestamp``: naive UTC with six decimals, one microsecond
     later, so that a question for what came since does not return that mail again; never later
     than ``now`` (get_reruns.py, process_comment_info in 000_51de32ff8a4b1afd.txt)."""
-    moment = datetime.fromtimestamp(min(date, now), UTC).replace(tzinfo=None)
-    if date < now:
-        moment += timedelta(microseconds=1)
-    return moment.isoformat(timespec="microseconds")
+    moment = _moment(min(date, now)) + timedelta(microseconds=1)
+    return min(moment, _moment(now)).isoformat(timespec="microseconds")
 
 
-def _later(one: str | None, other: str) -> str:
-    # Both are naive ISO 8601; get_reruns.py leaves out the decimals when there are none.
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+
+
+def _later(one: object, other: str) -> str:
+    # What stands there may come from elsewhere: with an offset, or, from get_reruns.py, without
+    # decimals where there are none.
     try:
-        return other if one is None else max(one, other, key=datetime.fromisoformat)
-    except (ValueError, TypeError):
+        standing = datetime.fromisoformat(str(one))
+        if standing.tzinfo:
+            standing = standing.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return other
+    return max(standing.isoformat(timespec="microseconds"), other)
 
 
 def dump(document: Document) -> str:
     """The document as its consumers read it."""
-    return json.dumps(document, indent=4)
+    return json.dumps(document, indent=4, allow_nan=False)
 
 
 def load(text: str) -> Document:
@@ -103,6 +111,7 @@ def load(text: str) -> Document:
             raise ValueError(f"the entry of series {series} has no list of contexts")
         if not isinstance(entry.get("arguments") or {}, dict):
             raise ValueError(f"the arguments of series {series} are no object")
+    dump(document)  # with NaN or too deep, it could not be written again
     return document
 
 
@@ -111,40 +120,80 @@ def _texts(value: object) -> bool:
 
 
 @contextmanager
-def locked(path: str) -> Iterator[None]:
+def locked(path: str, patience: float) -> Iterator[None]:
     """The file's lock, ``NAME.lock`` beside it, which every writer and every consumer that moves
-    the file away takes (flock(2)). Raises ``SinkUnavailable`` if there can be none."""
+    the file away takes (flock(2)). Raises ``SinkUnavailable`` if there can be none, or somebody
+    else keeps it for ``patience`` seconds."""
+    lock = f"{path}.lock"
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        held = locks.take(lock, mode=0o644, patience=patience)
     except OSError as error:
-        raise SinkUnavailable(f"{path}.lock cannot be opened: {error.strerror}") from error
+        raise SinkUnavailable(f"{lock} cannot be opened: {error.strerror or error}") from error
+    if held is None:
+        raise SinkUnavailable(f"{lock} is held by another program for over {patience:g} seconds")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        os.close(held)
 
 
 def append(
-    path: str, requests: Sequence[Request], *, mode: int, now: float, earlier: Iterable[Request]
+    path: str,
+    requests: Sequence[Request],
+    *,
+    mode: int,
+    now: float,
+    earlier: Iterable[Request] = (),
+    patience: float,
+    ready: Callable[[], None] = lambda: None,
 ) -> bool:
     """Merge requests into the file under its lock; whether that changed the file.
 
     ``mode``: permissions of a new file; an existing file keeps its own, and its owner. A file
-    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. Raises ``SinkUnavailable``
-    if the file cannot be read or written.
+    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``ready`` is called when
+    the new content is on the disk and about to take its place, see ``left``. Raises
+    ``SinkUnavailable`` if the file cannot be read or written.
     """
-    with locked(path):
+    with locked(path, patience):
         try:
             standing = _read(path, now)
             merged = merge(standing if standing is not None else empty(), requests, now, earlier)
             if merged == standing:
+                # Perhaps put there by a process that was killed before it made that durable.
+                _sync(_target(path).parent)
                 return False
-            _replace(path, dump(merged), mode)
+            _write(path, dump(merged), mode)
         except OSError as error:
-            raise SinkUnavailable(f"{path} cannot be written: {error.strerror}") from error
+            raise _unavailable(path, error) from error
+        ready()
+        try:
+            _put_in_place(path)
+        except OSError as error:
+            raise _unavailable(path, error) from error
     return True
+
+
+class Left(StrEnum):
+    """Where new content is whose writer died behind ``ready``."""
+
+    WAITING = "waiting"  # beside the file: it never took its place
+    IN_PLACE = "in place"  # it took its place
+    TAKEN = "taken"  # it took its place, and a consumer has moved it away since
+
+
+def left(path: str, patience: float) -> Left:
+    """What a writer that died left. Content that was taken and is written again is handed out
+    twice. Raises ``SinkUnavailable``."""
+    with locked(path, patience):
+        if os.path.lexists(_new(path)):
+            return Left.WAITING
+        _sync(_target(path).parent)  # the writer may have died before it did this
+        return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
+
+
+def _unavailable(path: str, error: OSError) -> SinkUnavailable:
+    return SinkUnavailable(f"{path} cannot be written: {error.strerror or error}")
 
 
 def _read(path: str, now: float) -> Document | None:
@@ -154,36 +203,61 @@ def _read(path: str, now: float) -> Document | None:
     except FileNotFoundError:
         return None
     try:
-        return load(text.decode())
+        return load(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%f")
-        aside = f"{path}.corrupt-{moment}"
-        os.replace(path, aside)
+        aside = _set_aside(_target(path), now)
         log.warning("set aside %s as %s, it is no retest JSON: %s", path, aside, error)
         return None
 
 
-def _replace(path: str, text: str, mode: int) -> None:
-    """Put new content in the file's place, whole and durable at every moment. A symbolic link
-    stays one, and what it names is replaced."""
-    target = Path(path).resolve()
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+def _set_aside(target: Path, now: float) -> Path:
+    name = f"{target.name}.corrupt-{_moment(now):%Y%m%dT%H%M%S.%f}"
+    aside = target.with_name(name)
+    for number in count(2):
+        if not os.path.lexists(aside):
+            break
+        aside = target.with_name(f"{name}-{number}")
+    os.rename(target, aside)
+    return aside
+
+
+def _target(path: str) -> Path:
+    """The file itself. A symbolic link stays one, and what it names is replaced."""
+    return Path(os.path.realpath(path))
+
+
+def _new(path: str) -> Path:
+    """Where new content waits: in the same folder and, for the lock is held, always under the
+    same name, so that killed writers leave one such file at most."""
+    target = _target(path)
+    return target.with_name(f".{target.name}.new")
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    """The content that is to take the file's place, whole and durable."""
+    new = _new(path)
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        _permit(stream.fileno(), _target(path), mode)
+        os.fsync(stream.fileno())
+    _sync(new.parent)
+
+
+def _put_in_place(path: str) -> None:
+    target = _target(path)
+    os.replace(_new(path), target)
+    _sync(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            _permit(stream.fileno(), target, mode)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _permit(descriptor: int, target: Path, mode: int) -> None:
@@ -193,7 +267,9 @@ def _permit(descriptor: int, target: Path, mode: int) -> None:
     except FileNotFoundError:
         os.fchmod(descriptor, mode)
         return
-    # Only root may give a file away; without that right the new file is at least as readable.
-    with suppress(PermissionError):
-        os.fchown(descriptor, before.st_uid, before.st_gid)
+    # Only root may give a file away; its group may be kept by a member of that.
+    for owner in (before.st_uid, -1):
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner, before.st_gid)
+            break
     os.fchmod(descriptor, before.st_mode & 0o7777)

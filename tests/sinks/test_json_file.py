@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sink of the retest JSON: from the request log, by its cursor, into the file."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest import retests
+from ingest.errors import SinkUnavailable
+from ingest.ledger import Arrival, Ledger, Outcome, Request, open_ledger
+from ingest.sinks import json_file
+from tests.clock import Clock
+from tests.retesting import NOON, asked, contexts
+
+NOW = NOON + 20_000
+PAUSE = 60.0
+
+
+class Sink:
+    """A ledger, a file and a clock."""
+
+    def __init__(self, ledger: Ledger, path: Path) -> None:
+        self.ledger = ledger
+        self.path = path
+        self.clock = Clock(NOW)
+
+    @property
+    def name(self) -> str:
+        return json_file.name(str(self.path))
+
+    def record(self, *requests: Request) -> None:
+        """Put requests into the log, as a worker does."""
+        for request in requests:
+            id = request.message_id
+            self.ledger.accept(Arrival(b"", id, id, "", "test", NOON))
+            mail = self.ledger.claim(NOON)
+            assert mail is not None
+            self.ledger.finish(
+                mail, Outcome.DONE, "", [], [replace(request, mail_id=mail.id, number=0)]
+            )
+
+    def publish(self) -> int:
+        return json_file.publish(
+            self.ledger, str(self.path), mode=0o644, clock=self.clock, pause=PAUSE, patience=0.05
+        )
+
+    def document(self) -> retests.Document:
+        return retests.load(self.path.read_text())
+
+
+@pytest.fixture
+def sink(ledger: Ledger, quick_path: Path) -> Sink:
+    return Sink(ledger, quick_path / "out" / "retests.json")
+
+
+def test_requests_come_into_the_file_once(sink: Sink) -> None:
+    sink.record(asked(1), asked(2))
+    assert sink.publish() == 2
+    assert contexts(sink.document()) == {"c-1", "c-2"}
+    before = sink.path.stat()
+    assert sink.publish() == 0
+    sink.record(asked(3))
+    assert sink.publish() == 1
+    assert contexts(sink.document()) == {"c-1", "c-2", "c-3"}
+    assert sink.path.stat().st_ino != before.st_ino
+
+
+def test_without_requests_there_is_no_file(sink: Sink) -> None:
+    assert sink.publish() == 0
+    assert not sink.path.exists()
+
+
+def test_the_cursor_says_how_far_the_file_is(sink: Sink) -> None:
+    sink.record(asked(1), asked(2))
+    assert json_file.lags(sink.ledger, str(sink.path), NOW)
+    sink.publish()
+    cursor = sink.ledger.cursor(sink.name)
+    assert (cursor.position, cursor.moved, cursor.begun) == (2, NOW, 0)
+    assert not json_file.lags(sink.ledger, str(sink.path), NOW)
+
+
+def test_a_file_that_cannot_be_written_is_noted_and_tried_again_after_a_pause(sink: Sink) -> None:
+    sink.path.mkdir(parents=True)
+    sink.record(asked(1))
+    for tries in (1, 2, 3):
+        with pytest.raises(SinkUnavailable):
+            sink.publish()
+        cursor = sink.ledger.cursor(sink.name)
+        assert (cursor.position, cursor.tries, cursor.due) == (0, tries, sink.clock() + PAUSE)
+        assert str(sink.path) in cursor.reason
+        assert not json_file.lags(sink.ledger, str(sink.path), sink.clock())
+        assert sink.publish() == 0, "not before the pause is over"
+        sink.clock += PAUSE
+    sink.path.rmdir()
+    assert sink.publish() == 1
+    assert contexts(sink.document()) == {"c-1"}
+    cursor = sink.ledger.cursor(sink.name)
+    assert (cursor.position, cursor.tries, cursor.due, cursor.reason) == (1, 0, 0.0, "")
+
+
+def test_a_clock_that_was_set_back_does_not_prolong_a_pause(sink: Sink) -> None:
+    sink.path.mkdir(parents=True)
+    sink.record(asked(1))
+    with pytest.raises(SinkUnavailable):
+        sink.publish()
+    sink.path.rmdir()
+    sink.clock += -86400.0
+    assert sink.publish() == 1
+
+
+class Death(BaseException):
+    """What a kill is to the code that runs: nothing after it happens."""
+
+
+def publish_and_die(sink: Sink, *, in_place: bool) -> None:
+    """Die just behind, or just before, the moment at which the new content takes its place."""
+    replace_file = os.replace
+
+    def die(old: Path, new: Path) -> None:
+        if in_place:
+            replace_file(old, new)
+        raise Death
+
+    with patch.object(os, "replace", die), suppress(Death):
+        sink.publish()
+
+
+def taken(sink: Sink) -> set[str]:
+    """What a consumer gets that moves the file away."""
+    if not sink.path.exists():
+        return set()
+    got = contexts(sink.document())
+    sink.path.unlink()
+    return got
+
+
+def test_what_a_consumer_took_behind_a_crash_is_not_handed_out_again(sink: Sink) -> None:
+    sink.record(asked(1))
+    publish_and_die(sink, in_place=True)
+    assert taken(sink) == {"c-1"}
+    sink.record(asked(2))
+    sink.publish()
+    assert taken(sink) == {"c-2"}
+    assert sink.ledger.cursor(sink.name).position == 2
+
+
+def test_what_no_consumer_could_take_before_a_crash_is_handed_out(sink: Sink) -> None:
+    sink.record(asked(1))
+    sink.publish()
+    sink.record(asked(2))
+    publish_and_die(sink, in_place=False)
+    assert taken(sink) == {"c-1"}
+    sink.publish()
+    assert taken(sink) == {"c-2"}
+
+
+def test_a_file_that_could_not_be_put_in_its_place_is_not_taken_for_delivered(sink: Sink) -> None:
+    sink.record(asked(1))
+    publish_and_die(sink, in_place=False)
+    sink.path.mkdir()
+    with pytest.raises(SinkUnavailable):
+        sink.publish()
+    sink.path.rmdir()
+    sink.clock += PAUSE
+    sink.publish()
+    assert contexts(sink.document()) == {"c-1"}
+
+
+def steps(sink: Sink, log: Sequence[Request], chance: Random) -> set[str]:
+    """Record the requests in some order and portions, with publications, crashes and, perhaps,
+    a consumer in between. What the consumer got, each once."""
+    got: list[str] = []
+    waiting = chance.sample(log, len(log))
+    while waiting:
+        for _ in range(chance.randint(1, 3)):
+            if waiting:
+                sink.record(waiting.pop())
+        if chance.random() < 0.4:
+            sink.publish()
+        else:
+            publish_and_die(sink, in_place=chance.random() < 0.5)
+        if chance.random() < 0.3:
+            got += taken(sink)
+    sink.publish()
+    got += taken(sink)
+    assert len(got) == len(set(got)), "nothing is handed out twice"
+    return set(got)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 999_999))
+def test_a_consumer_gets_each_request_once_whatever_crashes(seed: int) -> None:
+    log = [asked(number, series=number % 3 + 1) for number in range(8)]
+    with TemporaryDirectory() as folder:
+        ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
+        assert steps(Sink(ledger, Path(folder, "out.json")), log, Random(seed)) == {
+            f"c-{number}" for number in range(8)
+        }
+        ledger.close()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 999_999), st.lists(st.tuples(*[st.integers(0, 2)] * 3), max_size=7))
+def test_any_order_portions_and_crashes_end_in_the_same_document(
+    seed: int, rows: list[tuple[int, ...]]
+) -> None:
+    log = [
+        asked(
+            number,
+            series=series + 1,
+            contexts=(f"c-{second}",),
+            arguments={"rebase": f"v{value}"} if value else {},
+            date=NOON + second,
+        )
+        for number, (series, second, value) in enumerate(rows)
+    ]
+    expected = retests.merge(retests.empty(), log, NOW)
+    chance = Random(seed)
+    with TemporaryDirectory() as folder:
+        ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
+        sink = Sink(ledger, Path(folder, "out.json"))
+        for request in chance.sample(log, len(log)):
+            sink.record(request)
+            if chance.random() < 0.4:
+                sink.publish()
+            elif chance.random() < 0.5:
+                publish_and_die(sink, in_place=True)
+            elif chance.random() < 0.5:
+                publish_and_die(sink, in_place=False)
+        sink.publish()
+        assert (json.loads(sink.path.read_text()) if log else retests.empty()) == expected
+        ledger.close()
