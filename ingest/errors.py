@@ -54,6 +54,10 @@ class NotFound(Temporary):
     """Patchwork knows no patch or cover letter that this mail replies to, yet."""
 
 
+class OutOfTime(Temporary):
+    """The time that there was for Patchwork is over."""
+
+
 class SinkUnavailable(Temporary):
     """What a sink writes to cannot be written now."""
 

@@ -6,6 +6,7 @@ remembered in the ledger.
 """
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from requests.utils import parse_header_links
 
 from ingest import __version__
-from ingest.errors import NotFound, Refused, Unavailable
+from ingest.errors import NotFound, OutOfTime, Refused, Unavailable
 from ingest.mail import Mail, cover_number
 from ingest.transport import Client, Reply, printable
 
@@ -36,6 +37,7 @@ _NEAREST, _FARTHEST = 30, 10
 _LONGEST_PAUSE = 86400.0
 # Patchwork keeps 255 characters of a Message-ID with its brackets: a longer one is not found.
 _LONGEST_ID = 253
+_LEAST_TIME = 0.1  # seconds below which a question is not worth asking
 _VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
 _NO_ID = "recheck-ingest-check%40invalid"
 _PATHS = {"patch": "patches", "cover": "covers"}
@@ -90,7 +92,8 @@ class Patchwork:
 
     ``url``: its address, to which ``/api`` is added unless it holds an API path; ``timeout``:
     seconds for each question, from the first byte sent to the last received, redirects
-    included; ``max_answer``: bytes; ``remember_found``, ``remember_missing``: seconds.
+    included; ``max_answer``: bytes; ``remember_found``, ``remember_missing``: seconds;
+    ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Patchwork:
         max_answer: int = 8 << 20,
         remember_found: float = 86400.0,
         remember_missing: float = 30.0,
+        until: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         base = url.rstrip("/")
@@ -110,6 +114,7 @@ class Patchwork:
         self._timeout = timeout
         self._found = remember_found
         self._missing = remember_missing
+        self._until = until
         self._clock = clock
         self._client = Client(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -121,7 +126,8 @@ class Patchwork:
 
         ``received``: Unix time of reception, used where the mail has no date; ``trail`` is given
         every question asked, also when this raises. Raises ``NotFound`` (temporary: Patchwork
-        may not have it yet), ``Unavailable`` (temporary) or ``Refused`` (permanent).
+        may not have it yet), ``Unavailable`` or ``OutOfTime`` (both temporary), or ``Refused``
+        (permanent).
         """
         projects = self._projects_of(mail.list_id, trail)
         kinds = ("cover", "patch") if cover_number(mail.subject) else ("patch", "cover")
@@ -272,8 +278,18 @@ class Patchwork:
 
     def _fetch(self, url: str) -> tuple[Reply, Any]:
         """One question, and its answer as JSON."""
-        deadline = time.monotonic() + self._timeout
-        reply = self._follow(url, deadline)
+        now = time.monotonic()
+        left = math.inf if self._until is None else self._until - now
+        if left < _LEAST_TIME:
+            raise OutOfTime
+        deadline = now + min(self._timeout, left)
+        try:
+            reply = self._follow(url, deadline)
+        except Unavailable as error:
+            # Less than half of its time says nothing of the server.
+            if left < self._timeout / 2 and time.monotonic() >= deadline:
+                raise OutOfTime from error
+            raise
         self._check_status(reply, url, deadline)
         try:
             return reply, json.loads(reply.body)
@@ -328,8 +344,8 @@ def _bounded(candidates: Sequence[str], trail: list[Lookup]) -> Sequence[str]:
 
 
 def _stamp(moment: datetime) -> str:
-    """A moment as the API's filters read it: in UTC, without saying so."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    """A moment in UTC as the API's filters read it, which refuse one that says so."""
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _project(row: dict[str, Any]) -> _Project:

@@ -87,6 +87,7 @@ def _answer(
         with session.get(
             url, headers=dict(headers), timeout=seconds, stream=True, allow_redirects=False
         ) as response:
+            response.raw.enforce_content_length = True  # older releases of urllib3 do not
             body = bytearray()
             for piece in response.raw.stream(_PIECE, decode_content=False):
                 body += piece

@@ -5,6 +5,7 @@ schedule. Called by ``work``, ``serve``, ``replay`` and, for a few seconds, by `
 
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -13,12 +14,17 @@ from dataclasses import dataclass
 from ingest import mail as mails
 from ingest import policy, recheck
 from ingest.config import DAY, Settings
-from ingest.errors import NotFound, Permanent, Refused, SinkUnavailable, Unavailable
+from ingest.errors import NotFound, OutOfTime, Permanent, Refused, SinkUnavailable, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
 from ingest.patchwork import Lookup, Memory, Patchwork, Target
 from ingest.sinks import json_file
 
 log = logging.getLogger(__name__)
+
+# The key under which the time of Patchwork's last usable answer is remembered, and how many
+# seconds it may be out of date.
+ANSWERED = "patchwork answered"
+_ANSWERED_STEP = 60.0
 
 # Seconds between two looks at the queue.
 POLL = 1.0
@@ -56,19 +62,20 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Verdict:
     return Verdict(mail, wanted, Outcome.DONE if wanted else Outcome.IGNORED, reason)
 
 
-def connect(settings: Settings, memory: Memory, timeout: float | None = None) -> Patchwork:
+def connect(settings: Settings, memory: Memory, budget: float | None = None) -> Patchwork:
     """The configured Patchwork, remembering in the ledger or elsewhere.
 
-    ``timeout``: seconds for a request at most, where there is less than the setting allows.
+    ``budget``: seconds from now after which it is not asked any more.
     """
     server = settings.patchwork
     return Patchwork(
         server.url,
         memory,
-        timeout=min(server.timeout, timeout or server.timeout),
+        timeout=server.timeout,
         max_answer=server.max_answer,
         remember_found=server.remember_found,
         remember_missing=server.remember_missing,
+        until=None if budget is None else time.monotonic() + budget,
     )
 
 
@@ -84,18 +91,15 @@ class Worker:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         told: Callable[[Queued, Outcome, str], None] = lambda queued, outcome, reason: None,
-        crash_point: Callable[[str], None] = lambda name: None,
     ) -> None:
         """``told`` is called with what each attempt came to. ``chance`` gives the jitter, from 0
-        to 1; ``crash_point`` is called with the name of every boundary between two effects, for
-        tests that end the process there."""
+        to 1."""
         self._ledger = ledger
         self._patchwork = patchwork
         self._settings = settings
         self._clock = clock
         self._chance = chance
         self._told = told
-        self._crash_point = crash_point
         self._recovered = False
 
     def work_off(self, until: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
@@ -109,28 +113,26 @@ class Worker:
             self._recovered = True
         worked, published = 0, self._clock()
         while not stop() and (until is None or self._clock() < until):
-            self._crash_point("before claim")
             queued = self._ledger.claim(self._clock())
             if queued is None:
                 break
-            self._crash_point("after claim")
             self.work_on(queued)
             worked += 1
             # A long queue does not hold up what is known already.
             if self._clock() >= published + POLL:
-                self.publish()
+                self.publish(until)
                 published = self._clock()
-        self.publish()
+        self.publish(until)
         now = self._clock()
         if dropped := self._ledger.prune(now - self._settings.state.keep_days * DAY, now):
             log.info("dropped the raw bytes of %d old mails", dropped)
         return worked
 
-    def publish(self) -> None:
+    def publish(self, until: float | None = None) -> None:
         """Bring the sinks up to the request log. One that cannot be written is told of, kept in
-        its cursor and tried again later."""
+        its cursor and tried again later. ``until``: a Unix time after which none is waited for."""
         retests = self._settings.retests
-        self._crash_point("before publish")
+        patience = json_file.PATIENCE if until is None else max(0.0, until - self._clock())
         try:
             count = json_file.publish(
                 self._ledger,
@@ -138,7 +140,7 @@ class Worker:
                 mode=retests.mode,
                 clock=self._clock,
                 pause=self._settings.worker.retry[0],
-                crash_point=self._crash_point,
+                patience=patience,
             )
         except SinkUnavailable as error:
             log.error("not published: %s; it is tried again by itself", error)
@@ -158,15 +160,24 @@ class Worker:
             return self._spare(queued, down)
         try:
             target = self._patchwork.resolve(verdict.mail, queued.received, trail)
-            self._crash_point("after resolve")
+        except OutOfTime as error:
+            return self._put_back(queued, queued.waiting, self._clock(), str(error))
         except NotFound as error:
+            self._answered()
             return self._later(queued, Waiting.MISSING, str(error), trail)
         except Unavailable as error:
             self._break_circuit(error)
             return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
         except Refused as error:
             return self._end(queued, Outcome.FAILED, str(error), trail)
+        self._answered()
         return self._record(queued, verdict.mail, verdict.wanted, target, trail)
+
+    def _answered(self) -> None:
+        """Patchwork gave a usable answer just now, or did so a moment ago."""
+        now = self._clock()
+        if now - float(self._ledger.recall(ANSWERED, now) or 0) >= _ANSWERED_STEP:
+            self._ledger.remember(ANSWERED, str(now), math.inf)
 
     def _break_circuit(self, error: Unavailable) -> None:
         now = self._clock()
@@ -177,11 +188,16 @@ class Worker:
         """Put a mail back without asking a Patchwork that was down a moment ago. That is no
         attempt: the first mail that is due when the pause is over makes one for all."""
         until, reason = json.loads(down)
-        now = self._clock()
-        since, tries, events = queued.since, queued.tries, list[Event]()
-        if queued.waiting is not Waiting.DOWN:
-            since, tries, events = now, 0, [_waits(now, Waiting.DOWN, reason, until)]
-        self._ledger.wait(queued, Waiting.DOWN, until, since, tries, reason, events)
+        return self._put_back(queued, Waiting.DOWN, until, reason)
+
+    def _put_back(self, queued: Queued, waiting: Waiting, due: float, reason: str) -> Outcome:
+        """Put a mail back as if it had not been tried."""
+        same, now = queued.waiting is waiting, self._clock()
+        since = queued.since if same else now
+        tries = queued.tries if same else 0
+        # The story has to know when an outage began: it does not count as missing (_missed).
+        events = [] if same else [_waits(now, waiting, reason, due)]
+        self._ledger.wait(queued, waiting, due, since, tries, reason, events)
         self._told(queued, Outcome.QUEUED, reason)
         log.debug("waits <%s>: %s", queued.message_id, reason)
         return Outcome.QUEUED
@@ -213,9 +229,7 @@ class Worker:
         asked = ", ".join([*wanted.contexts, *(f"{k}={v}" for k, v in wanted.arguments.items())])
         reason = f"series {target.series}: {asked}"
         events = [*_events(now, trail), Event(now, "recorded", {"series": target.series})]
-        self._crash_point("before record")
         new = self._ledger.finish(queued, Outcome.DONE, reason, events, [request])
-        self._crash_point("after record")
         self._told(queued, Outcome.DONE, reason)
         log.info("recorded <%s>: %s%s", queued.message_id, reason, "" if new else " (known)")
         return Outcome.DONE
@@ -223,9 +237,7 @@ class Worker:
     def _end(self, queued: Queued, outcome: Outcome, reason: str, trail: list[Lookup]) -> Outcome:
         now = self._clock()
         events = [*_events(now, trail), Event(now, outcome.value, {"reason": reason})]
-        self._crash_point("before end")
         self._ledger.finish(queued, outcome, reason, events)
-        self._crash_point("after end")
         self._told(queued, outcome, reason)
         level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
         log.log(level, "%s <%s>: %s", outcome, queued.message_id, reason)
@@ -259,9 +271,7 @@ class Worker:
         pause *= 1 + schedule.jitter * self._chance()
         due = min(now + max(pause, retry_after or 0.0), since + limit)
         events = [*_events(now, trail), _waits(now, waiting, reason, due)]
-        self._crash_point("before wait")
         self._ledger.wait(queued, waiting, max(due, now + 1), since, tries, reason, events)
-        self._crash_point("after wait")
         self._told(queued, Outcome.QUEUED, reason)
         log.info("waits <%s>: %s", queued.message_id, reason)
         return Outcome.QUEUED

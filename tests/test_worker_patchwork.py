@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What becomes of a mail while Patchwork is down, late or talks nonsense."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from ingest.ledger import Outcome
+from ingest.sandbox import Sandbox
+from tests.clock import MINUTE, Clock
+from tests.faults import DONE, DOWN, FAILED, MISSING, OURS, Case
+from tests.hell import TIMEOUT, Answer, Hell, Seen, patch_row, rows, stalls
+from tests.lab import Lab, MakeLab, knows
+from tests.letters import cover, letter, patch, reply
+
+# Faults whose reason tells what the server said.
+TELLING = (
+    "400",
+    "503",
+    "a status of 999",
+    "no HTTP",
+    "escapes for a terminal",
+    "a redirect to another host",
+    "a redirect to no URL",
+    "a redirect to a closed scheme",
+    "a compression not asked for",
+    "a chunk of no length",
+    "a header of 100 KB",
+    "404, and 404 for the API",
+)
+
+
+def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def let(hell: Hell, case: Case) -> None:
+    hell.will(*case.answers)
+    hell.route(lambda seen: case.root if seen.path == "/api/" else None)
+
+
+# Patchwork from hell.
+
+
+@named(DOWN)
+def test_a_useless_answer_has_the_mail_tried_again_as_down(
+    case: Case, hell: Hell, lab_at: MakeLab
+) -> None:
+    let(hell, case)
+    lab = lab_at(hell.url, timeout=TIMEOUT) if case.waits else lab_at(hell.url)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.outcome() is Outcome.QUEUED
+    assert lab.waiting() == {"down": 1}
+    assert len(hell.seen) == case.requests
+    assert not case.waits or hell.was_left(1)
+    # And all is well at the next step, once Patchwork is.
+    hell.route(knows())
+    lab = lab_at(hell.url) if case.waits else lab
+    lab.works_when_due()
+    assert lab.document() == {
+        "29430": {"contexts": ["iol-unit-amd64-testing"], "arguments": {}},
+    }
+
+
+@named(MISSING)
+def test_an_answer_that_holds_nothing_of_ours_has_the_mail_tried_again_as_missing(
+    case: Case, hell: Hell, lab: Lab
+) -> None:
+    let(hell, case)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.outcome() is Outcome.QUEUED
+    assert lab.waiting() == {"missing": 1}
+    assert len(hell.seen) == case.requests
+    hell.route(knows())
+    lab.works_when_due()
+    assert list(lab.document()) == ["29430"]
+
+
+@named(FAILED)
+def test_what_cannot_change_fails_at_once_and_can_be_retried(
+    case: Case, hell: Hell, lab: Lab
+) -> None:
+    let(hell, case)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.outcome() is Outcome.FAILED
+    assert len(hell.seen) == case.requests
+    hell.route(knows())
+    lab.ledger.retry(["recheck@example.org"], lab.clock())
+    lab.works()
+    assert lab.outcome() is Outcome.DONE
+
+
+@named(DONE)
+def test_an_odd_answer_that_is_good_resolves_the_mail(case: Case, hell: Hell, lab: Lab) -> None:
+    let(hell, case)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.outcome() is Outcome.DONE
+    assert list(lab.document()) == ["29430"]
+    assert len(hell.seen) == case.requests
+
+
+@named([case for case in (*DOWN, *FAILED) if case.name in TELLING])
+def test_a_fault_is_told_in_one_printable_line(case: Case, hell: Hell, lab: Lab) -> None:
+    let(hell, case)
+    lab.arrives(reply(OURS))
+    lab.works()
+    reason = lab.record().reason
+    assert "Patchwork" in reason
+    assert reason.isprintable()
+    assert len(reason) < 500
+
+
+def test_endless_pages_are_asked_for_a_bounded_number_of_times(hell: Hell, lab: Lab) -> None:
+    def route(seen: Seen) -> Answer:
+        page = int(seen.query.get("page", ["1"])[0]) + 1
+        link = f'Link: <{hell.url}/api/events/?page={page}>; rel="next"'
+        return rows(headers=(link,)) if seen.path == "/api/events/" else rows()
+
+    hell.route(route)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    assert len(hell.seen) == 102
+
+
+def test_a_connection_that_is_refused_is_tried_again(hell: Hell, lab: Lab) -> None:
+    hell.stop()
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    hell.start()
+    hell.route(knows())
+    lab.works_when_due()
+    assert lab.outcome() is Outcome.DONE
+
+
+def test_a_name_that_does_not_resolve_is_tried_again(lab_at: MakeLab) -> None:
+    lab = lab_at("http://patchwork.invalid")
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+
+
+def test_a_fault_behind_the_first_answer_costs_one_time_out(hell: Hell, lab_at: MakeLab) -> None:
+    hell.will(rows(), stalls())
+    lab = lab_at(hell.url, timeout=TIMEOUT)
+    lab.arrives(reply(OURS, references=["a@example.org", "b@example.org"]))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    assert len(hell.seen) == 2
+    assert hell.was_left(1)
+
+
+def test_a_mail_without_a_request_asks_patchwork_nothing(hell: Hell, lab: Lab) -> None:
+    quoted = "> Recheck-request: iol-unit-amd64-testing\n\nThanks.\n"
+    lab.arrives(
+        reply(OURS, "quoted@example.org", body=quoted),
+        reply(OURS, "near@example.org", body="recheck-request: iol-unit-amd64-testing\n"),
+        reply("", "alone@example.org"),
+        letter("signed@example.org", "Re: x", "-- \nRecheck-request: a\n", in_reply_to=OURS),
+        patch("patch@example.org", in_reply_to=OURS).replace(b"Fix it", b"Recheck-request: a"),
+    )
+    lab.works()
+    assert lab.ledger.totals().mails["ignored"] == 5
+    assert hell.seen == []
+
+
+# A late Patchwork.
+
+
+def test_a_patch_that_patchwork_parses_later_is_found_at_the_next_step(
+    lab_at: MakeLab, box: Sandbox, clock: Clock
+) -> None:
+    lab = lab_at(box.url)
+    lab.arrives(reply("late@example.org", list_id="dev.dpdk.org"))
+    lab.works()
+    clock += 4 * MINUTE
+    box.file(patch("late@example.org"))
+    lab.works_until(clock() + 4 * MINUTE)
+    assert lab.outcome() is Outcome.DONE
+    assert list(lab.document()) == ["29430"]
+
+
+def test_a_series_that_is_completed_later_is_found_at_the_next_step(hell: Hell, lab: Lab) -> None:
+    hell.will(rows(patch_row(OURS, series=[])), rows())
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert "in no series yet" in str(lab.record().story)
+    hell.will(rows(patch_row(OURS)))
+    lab.works_when_due()
+    assert lab.outcome() is Outcome.DONE
+
+
+def test_a_comment_that_patchwork_files_later_is_found_by_its_event(
+    lab_at: MakeLab, box: Sandbox, clock: Clock
+) -> None:
+    lab = lab_at(box.url)
+    box.file(cover("cover@example.org"))
+    box.file(reply("cover@example.org", "comment@example.org", list_id="dev.dpdk.org"))
+    date = format_datetime(datetime.fromtimestamp(clock(), UTC))
+    ours = reply("comment@example.org", list_id="dev.dpdk.org", date=date)
+    lab.arrives(ours)
+    lab.works()
+    assert lab.waiting() == {"missing": 1}
+    clock += 2 * MINUTE
+    box.file(ours)
+    lab.works()
+    assert lab.outcome() is Outcome.DONE
+    (request,) = lab.ledger.requests()
+    assert request.submission == "cover 442"
