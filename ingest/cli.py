@@ -4,6 +4,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -70,7 +71,15 @@ def parser() -> argparse.ArgumentParser:
     )
     work = command("work", "work off queued mail and write the retest JSON", common)
     work.add_argument("--once", action="store_true", help="what is due now, then end")
-    command("serve", "work until SIGTERM, as a service", common)
+    serve = command("serve", "work until SIGTERM, as a service", common)
+    for protocol in ("smtp", "lmtp"):
+        serve.add_argument(
+            f"--{protocol}",
+            metavar="ADDRESS",
+            action="append",
+            help=f"listen for {protocol.upper()}: host:port or unix:PATH; may be repeated",
+        )
+    serve.add_argument("--maildir", metavar="PATH", help="watch this Maildir for mail")
     command("status", "show the queue, the outcomes and the cursors", common, as_json)
     show = command("show", "tell the story of a mail", common, as_json)
     show.add_argument("message_ids", metavar="MESSAGE-ID", nargs="+")
@@ -100,6 +109,9 @@ def settings_of(arguments: argparse.Namespace) -> config.Settings:
         ("requests", "contexts"): tuple(arguments.contexts) if arguments.contexts else None,
         ("retests", "file"): arguments.retests,
         ("state", "dir"): arguments.state,
+        ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
+        ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
+        ("maildir", "path"): getattr(arguments, "maildir", None),
     }
     given = {key: value for key, value in flags.items() if value is not None}
     return config.load(given, file=arguments.config)
@@ -143,18 +155,21 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError("--offline goes with --dry-run: without Patchwork nothing is recorded")
     settings = settings_of(arguments)
     if arguments.dry_run:
-        summary = replay.rehearse(
-            arguments.paths, settings, offline=arguments.offline, each=report.rehearsed
-        )
+        told: list[replay.Rehearsal] = []
+        each = told.append if arguments.json else report.rehearsed
+        summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, each=each)
+        report.replayed(summary, told, as_json=arguments.json)
     else:
         summary = replay.replay(arguments.paths, settings, _open(settings))
-    report.replayed(summary, as_json=arguments.json)
+        report.replayed(summary, as_json=arguments.json)
     return EX_OK
 
 
 def _work(arguments: argparse.Namespace) -> int:
     from ingest import worker
 
+    # At any moment: what is begun is taken up again by the next worker, as after a crash.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
     settings = settings_of(arguments)
     ledger = _open(settings)
     with ledger.lease() as held:
@@ -171,16 +186,19 @@ def _work(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from ingest import serve
 
-    serve.run(settings_of(arguments))
+    serve.run(lambda: settings_of(arguments))
     return EX_OK
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from ingest import report
+    from ingest.worker import ANSWERED
 
     settings = settings_of(arguments)
     ledger = _open(settings)
-    report.status(ledger.totals(), settings, now=time.time(), as_json=arguments.json)
+    now = time.time()
+    answered = float(ledger.recall(ANSWERED, now) or 0)
+    report.status(ledger.totals(), settings, answered, now=now, as_json=arguments.json)
     return EX_OK
 
 

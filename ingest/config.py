@@ -23,26 +23,43 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise ValueError
     return value
 
 
+def _url(value: Any) -> str:
+    url = urlsplit(_text(value))
+    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+        raise ValueError
+    return str(value)
+
+
 def _number(value: Any) -> float:
     number = float(value)
-    if isinstance(value, bool) or not isfinite(number):
+    if isinstance(value, bool) or not isfinite(number) or number < 0:
+        raise ValueError
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number == 0:
         raise ValueError
     return number
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool | float):
+    if isinstance(value, bool | float) or int(value) <= 0:
         raise ValueError
     return int(value)
 
 
 def _octal(value: Any) -> int:
-    return int(value, 8) if isinstance(value, str) else _whole(value)
+    mode = int(value, 8) if isinstance(value, str) else _whole(value)
+    if not 0 < mode <= 0o777:  # 644 without 0o in TOML is another number, and a larger one
+        raise ValueError
+    return mode
 
 
 def _list(value: Any) -> list[Any]:
@@ -57,17 +74,41 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
-    return tuple(_number(item) for item in _list(value))
+    numbers = tuple(_positive(item) for item in _list(value))
+    if not numbers:
+        raise ValueError
+    return numbers
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    import ipaddress
+
+    texts = _texts(value)
+    for text in texts:
+        ipaddress.ip_network(text, strict=False)
+    return texts
 
 
 # How a value from TOML or from the environment, where all is text, becomes the setting's.
 _KINDS = {
     "a text": _text,
+    "a URL": _url,
     "a number": _number,
+    "a number above 0": _positive,
     "a whole number": _whole,
     "an octal number": _octal,
     "a list of texts": _texts,
     "a list of numbers": _numbers,
+    "a list of networks": _networks,
+}
+# How a kind is explained to who got it wrong, where its name does not say it all.
+_EXPLAINED = {
+    "a URL": "a URL like https://patches.dpdk.org",
+    "a number": "a number, 0 or above",
+    "a whole number": "a whole number above 0",
+    "an octal number": "permissions in octal, like 0o640",
+    "a list of numbers": "a list of at least one number, each above 0",
+    "a list of networks": "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
 }
 
 
@@ -80,12 +121,12 @@ class Patchwork:
     """The Patchwork server that knows the patches."""
 
     url: str = _setting(
-        "a text",
+        "a URL",
         "https://patches.dpdk.org",
         "the server; /api is added unless an API path is given",
     )
     timeout: float = _setting(
-        "a number", 10.0, "seconds a request may take, from first to last byte"
+        "a number above 0", 10.0, "seconds a request may take, from first to last byte"
     )
     max_answer: int = _setting("a whole number", 8 << 20, "bytes of an answer read at most")
     remember_found: float = _setting(
@@ -113,7 +154,9 @@ class State:
     dir: str = _setting("a text", "", "the folder; its default is told above")
     ledger: str = _setting("a text", "", "URL of the ledger; default ledger.sqlite in the folder")
     keep_days: float = _setting("a number", 30.0, "days that raw mail is kept after its outcome")
-    busy_timeout: float = _setting("a number", 20.0, "seconds to wait for another process's write")
+    busy_timeout: float = _setting(
+        "a number above 0", 20.0, "seconds to wait for another process's write"
+    )
     mode: int = _setting("an octal number", 0o660, "permissions of a new ledger, octal")
 
 
@@ -163,6 +206,66 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
+class Smtp:
+    """The SMTP listener."""
+
+    listen: tuple[str, ...] = _setting(
+        "a list of texts", (), "addresses: host:port, [host]:port, *:port or unix:PATH"
+    )
+    recipients: tuple[str, ...] = _setting(
+        "a list of texts",
+        (),
+        "fnmatch patterns of addresses that mail is taken for; empty: any, and then only loopback "
+        "and Unix sockets can be listened on",
+    )
+    peers: tuple[str, ...] = _setting(
+        "a list of networks", (), "networks that may connect by TCP; empty: all"
+    )
+    hostname: str = _setting("a text", "", "our name in the dialogue; default the machine's")
+    sessions: int = _setting("a whole number", 2000, "sessions at once; more get 421")
+    sessions_per_peer: int = _setting("a whole number", 1000, "sessions at once of one client")
+    max_recipients: int = _setting("a whole number", 100, "recipients of a mail; more get 452")
+    memory: int = _setting(
+        "a whole number", 256 << 20, "bytes of all mails that are being received; beyond, 452"
+    )
+    command_timeout: float = _setting("a number above 0", 300.0, "seconds to wait for a command")
+    data_timeout: float = _setting(
+        "a number above 0", 600.0, "seconds that sending a mail may take"
+    )
+    idle_timeout: float = _setting(
+        "a number above 0",
+        900.0,
+        "seconds without a mail that end a session, whatever else it says",
+    )
+    socket_mode: int = _setting("an octal number", 0o660, "permissions of a Unix socket, octal")
+    tls_certificate: str = _setting(
+        "a text", "", "PEM file of a certificate and its chain, to offer STARTTLS"
+    )
+    tls_key: str = _setting("a text", "", "PEM file of its key; default the same file")
+    starttls: str = _setting(
+        "a text", "offered", '"required": no mail by TCP without it; "offered" with a certificate'
+    )
+    proxies: tuple[str, ...] = _setting(
+        "a list of networks", (), "networks whose connections begin with the PROXY protocol"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lmtp(Smtp):
+    """The LMTP listener."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maildir:
+    """The Maildir that serve watches."""
+
+    path: str = _setting("a text", "", "the Maildir that the mail server delivers into; none")
+    scan_interval: float = _setting(
+        "a number above 0", 30.0, "seconds between looks for mail that inotify did not tell of"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Retests:
     """The retest JSON."""
 
@@ -182,6 +285,9 @@ class Settings:
     worker: Worker = field(default_factory=Worker)
     retests: Retests = field(default_factory=Retests)
     serve: Serve = field(default_factory=Serve)
+    smtp: Smtp = field(default_factory=Smtp)
+    lmtp: Lmtp = field(default_factory=Lmtp)
+    maildir: Maildir = field(default_factory=Maildir)
     origin: str = ""
 
 
@@ -215,7 +321,8 @@ def load(
             if variable in environment:
                 values[name, key] = _typed(setting, environment[variable], f"${variable}")
     for (name, key), value in (flags or {}).items():
-        values[name, key] = value
+        setting = settings_of(tables()[name])[key]
+        values[name, key] = _typed(setting, value, f"[{name}] {key}, given by a flag,")
     loaded = Settings(
         **{
             name: table(**{k: v for (n, k), v in values.items() if n == name})
@@ -223,7 +330,9 @@ def load(
         },
         origin=str(path or ""),
     )
-    return _checked(_with_paths(loaded, environment))
+    for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
+        _check_listener(name, listener, loaded.intake.max_size)
+    return _with_paths(loaded, environment)
 
 
 def _file(named: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -239,13 +348,15 @@ def _from_file(path: Path) -> dict[tuple[str, str], Any]:
             document = tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     values: dict[tuple[str, str], Any] = {}
     for name, content in document.items():
-        if name not in tables() or not isinstance(content, dict):
+        if name not in tables():
             known = ", ".join(f"[{each}]" for each in tables())
             raise ConfigError(f"{path}: there is no table [{name}]; the tables are {known}")
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: {name} is {content!r}, but must be a table, [{name}]")
         known_settings = settings_of(tables()[name])
         for key, value in content.items():
             if key not in known_settings:
@@ -260,8 +371,28 @@ def _typed(setting: Field[Any], value: Any, where: str) -> Any:
     kind = setting.metadata["kind"]
     try:
         return _KINDS[kind](value)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{where} is {value!r}, but must be {kind}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        right = _EXPLAINED.get(kind, kind)
+        raise ConfigError(f"{where} is {value!r}, but must be {right}") from error
+
+
+def _check_listener(name: str, table: Smtp, max_size: int) -> None:
+    """What one setting of a listener cannot tell by itself. Raises ``ConfigError``."""
+    if table.starttls not in ("offered", "required"):
+        raise ConfigError(f'[{name}] starttls must be "offered" or "required"')
+    if table.starttls == "required" and not table.tls_certificate:
+        raise ConfigError(f"[{name}] starttls is required, but there is no tls_certificate")
+    if not table.listen:
+        return
+    from ingest.sources import sockets
+
+    for text in table.listen:
+        if sockets.is_public(sockets.parse(text)) and not table.recipients:
+            raise ConfigError(sockets.recipients_needed(name, text))
+    if table.memory < max_size:
+        raise ConfigError(
+            f"[{name}] memory must hold a mail of [intake] max_size, {max_size} bytes"
+        )
 
 
 def _with_paths(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -285,23 +416,3 @@ def _with_paths(settings: Settings, environment: Mapping[str, str]) -> Settings:
         settings.retests, file=settings.retests.file or str(Path(folder, "retests.json"))
     )
     return replace(settings, state=state, retests=retests)
-
-
-def _checked(settings: Settings) -> Settings:
-    url = urlsplit(settings.patchwork.url)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(
-            f"[patchwork] url is {settings.patchwork.url!r}, "
-            "but must be like https://patches.dpdk.org"
-        )
-    for name, key in (
-        ("patchwork", "timeout"),
-        ("patchwork", "max_answer"),
-        ("intake", "max_size"),
-        ("state", "busy_timeout"),
-    ):
-        if getattr(getattr(settings, name), key) <= 0:
-            raise ConfigError(f"[{name}] {key} must be more than 0")
-    if not settings.worker.retry or min(settings.worker.retry) <= 0:
-        raise ConfigError("[worker] retry must hold at least one number of seconds above 0")
-    return settings

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest serve``: worker, sinks and sources in one process, until SIGTERM.
 
+SIGHUP reads the configuration again, and refuses a bad one while the old goes on.
 Start-up, main loop and shutdown, top to bottom. The worker blocks on Patchwork and lives in a
 thread of its own; the ledger makes it safe to end it at any moment. Called by ``cli``.
 """
@@ -13,37 +14,125 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ingest.config import Settings
-from ingest.errors import StateUnavailable
-from ingest.ledger import Ledger, open_ledger
+from ingest.errors import ConfigError, StateUnavailable
+from ingest.intake import Receipt
+from ingest.ledger import Envelope, Ledger, open_ledger
+from ingest.sources import sockets
+from ingest.sources.listeners import Listeners
 from ingest.worker import POLL, Worker, connect
+from ingest.writer import Writer
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ``StateUnavailable`` if the ledger cannot be opened
-    at the start; later it is tried again."""
-    asyncio.run(_serve(settings))
+def run(load: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT, with the settings that ``load`` gives now and at SIGHUP.
+
+    Raises ``ConfigError``, and ``StateUnavailable`` if the ledger cannot be opened at the start;
+    later both are told, and what was goes on.
+    """
+    asyncio.run(_serve(load(), load))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     _ledger(settings).close()  # what is wrong with it is better told now
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     working = _Working(settings)
+    writer = Writer(lambda: _ledger(settings), settings.intake.max_size)
+
+    async def accept(raw: bytes, source: str, envelope: Envelope) -> Receipt:
+        receipt = await writer.accept(raw, source, envelope)
+        working.wake()
+        return receipt
+
+    listeners = Listeners(accept, sockets.inherited(os.environ))
+    listeners.configure(settings)
+    spool = _Spool(accept)
+    await spool.configure(settings)
     working.start()
     notify("READY=1")
     log.info("serving the ledger %s", settings.state.ledger)
-    watching = asyncio.create_task(_watchdog(working.is_well))
-    await stop.wait()
+    watching = asyncio.create_task(_watchdog(lambda: working.is_well() and spool.is_well()))
+    while await _which(stop, reload) is reload:
+        reload.clear()
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            new = _reloaded(settings, load())
+            listeners.configure(new)
+        except ConfigError as error:
+            log.error("the configuration stays as it was: %s", error)
+        else:
+            settings = new
+            await spool.configure(settings)
+            await asyncio.to_thread(working.stop, settings.serve.stop_timeout)
+            working = _Working(settings)
+            working.start()
+            log.info("the configuration was read again")
+        notify("READY=1")
     notify("STOPPING=1")
     watching.cancel()
-    await asyncio.to_thread(working.stop, settings.serve.stop_timeout)
+    await spool.stop()
+    timeout = settings.serve.stop_timeout
+    await asyncio.gather(listeners.stop(timeout), asyncio.to_thread(working.stop, timeout))
+    await writer.close()
+
+
+class _Spool:
+    """The Maildir that is watched, if there is one."""
+
+    def __init__(self, accept: Callable[[bytes, str, Envelope], Awaitable[object]]) -> None:
+        self._accept = accept
+        self._watching: asyncio.Task[None] | None = None
+
+    async def configure(self, settings: Settings) -> None:
+        """Watch what these settings name, and nothing else."""
+        await self.stop()
+        if settings.maildir.path:
+            from ingest.sources import maildir
+
+            self._watching = asyncio.create_task(
+                maildir.watch(
+                    settings.maildir.path,
+                    self._accept,
+                    max_size=settings.intake.max_size,
+                    scan_interval=settings.maildir.scan_interval,
+                )
+            )
+
+    def is_well(self) -> bool:
+        """Whether it is still watched."""
+        return self._watching is None or not self._watching.done()
+
+    async def stop(self) -> None:
+        """A mail that is in the ledger and not yet moved is known again at the next start."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+
+async def _which(*events: asyncio.Event) -> asyncio.Event:
+    """The first of the events that is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return next(event for event in events if event.is_set())
+
+
+def _reloaded(old: Settings, new: Settings) -> Settings:
+    """The new settings, but for those that a running process cannot change."""
+    if (old.state, old.intake) != (new.state, new.intake):
+        log.warning("changes of [state] and [intake] count from the next start on")
+    return replace(new, state=old.state, intake=old.intake)
 
 
 def _ledger(settings: Settings) -> Ledger:

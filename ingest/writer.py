@@ -6,6 +6,7 @@ For sources that serve several senders at once. Called by ``serve``; gives each 
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from ingest import intake
 from ingest.errors import StateUnavailable
 from ingest.ledger import Envelope, Ledger
+
+log = logging.getLogger(__name__)
 
 # Mails in one commit at most; bounds what one failure defers.
 _MOST_TOGETHER = 256
@@ -36,6 +39,7 @@ class Writer:
         a mail, see ``intake.accept``."""
         self._open = open_ledger
         self._max_size = max_size
+        self._ledger: Ledger | None = None
         self._mails: queue.SimpleQueue[_Mail | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -48,7 +52,7 @@ class Writer:
         envelope: Envelope = Envelope(),  # noqa: B008  frozen
     ) -> intake.Receipt:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
-        be made so; then nothing of it is kept."""
+        be made so, or what a bug of ours raises; then nothing of it is kept."""
         answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
         self._mails.put(_Mail(raw, source, envelope, answer))
         return await answer
@@ -59,20 +63,30 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        ledger: Ledger | None = None
         while batch := self._next():
-            try:
-                ledger = ledger or self._open()
-                receipts = self._write(ledger, batch)
-            except StateUnavailable as error:
-                if ledger:
-                    ledger.close()
-                ledger = None
-                self._answer(batch, error)
-            else:
-                self._answer(batch, receipts)
-        if ledger:
-            ledger.close()
+            self._answer(batch, self._keep(batch))
+        self._close_ledger()
+
+    def _keep(self, batch: list[_Mail]) -> list[intake.Receipt | Exception]:
+        """What became of each mail."""
+        try:
+            self._ledger = self._ledger or self._open()
+            return list(self._write(self._ledger, batch))
+        except StateUnavailable as error:
+            self._close_ledger()
+            return [error] * len(batch)
+        except Exception as error:  # a bug of ours over one mail must not stop the others
+            self._close_ledger()
+            if len(batch) > 1:
+                return [outcome for mail in batch for outcome in self._keep([mail])]
+            log.exception("a mail from %s could not be stored", batch[0].source)
+            return [error]
+
+    def _close_ledger(self) -> None:
+        """It is opened anew for the next mail: what is wrong may be mended until then."""
+        if self._ledger:
+            self._ledger.close()
+        self._ledger = None
 
     def _next(self) -> list[_Mail]:
         """All that waits now, at least one mail; nothing when the writer is closed."""
@@ -103,15 +117,15 @@ class Writer:
                 for mail in batch
             ]
 
-    def _answer(self, batch: list[_Mail], outcome: list[intake.Receipt] | StateUnavailable) -> None:
+    def _answer(self, batch: list[_Mail], outcomes: list[intake.Receipt | Exception]) -> None:
         def tell() -> None:
-            for place, mail in enumerate(batch):
+            for mail, outcome in zip(batch, outcomes, strict=True):
                 if mail.answer.done():  # whoever asked is gone
                     continue
-                if isinstance(outcome, StateUnavailable):
+                if isinstance(outcome, Exception):
                     mail.answer.set_exception(outcome)
                 else:
-                    mail.answer.set_result(outcome[place])
+                    mail.answer.set_result(outcome)
 
         try:
             self._loop.call_soon_threadsafe(tell)

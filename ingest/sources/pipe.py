@@ -67,7 +67,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         mode=settings.state.mode,
     )
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
-    receipt = intake.accept(
+    intake.accept(
         raw,
         "pipe",
         ledger=ledger,
@@ -75,31 +75,32 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         max_size=size,
         envelope=Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ()),
     )
-    if receipt is intake.Receipt.QUEUED and settings.pipe.budget > 0:
-        try:
-            _work_off(ledger, settings)
-        except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
-            _tell(error)
+    try:
+        _work_off(ledger, settings)
+    except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
+        _tell(error)
     return 0
 
 
 def _work_off(ledger: "Ledger", settings: "Settings") -> None:
-    """Work for a few seconds if no worker is alive."""
+    """Work for a few seconds if no worker is alive: on this mail, on one that another pipe left
+    to us while the lease was ours, or on what a pipe that was killed has left."""
     import time
 
-    from ingest.worker import Worker, connect
+    from ingest.sinks import json_file
 
     until = time.time() + settings.pipe.budget
-    while time.time() < until:
+    while (now := time.time()) < until:
+        due = ledger.next_due()
+        if (due is None or due > now) and not json_file.lags(ledger, settings.retests.file, now):
+            return
         with ledger.lease() as held:
             if not held:
                 return
-            patchwork = connect(settings, ledger, timeout=settings.pipe.budget)
+            from ingest.worker import Worker, connect  # the larger part of the time a pipe takes
+
+            patchwork = connect(settings, ledger, budget=until - now)
             Worker(ledger, patchwork, settings).work_off(until)
-        # A mail that came while the lease was ours was left to us by its own pipe.
-        due = ledger.next_due()
-        if due is None or due > time.time():
-            return
 
 
 def _tell(error: BaseException) -> None:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What SMTP and LMTP sessions have in common: the rules of their table, and their number.
+
+Made by ``sources.listeners``, asked by it and by the sessions of ``sources.smtp``.
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ingest import config
+from ingest.intake import Receipt
+from ingest.ledger import Envelope
+from ingest.sources.sockets import Network
+
+Accept = Callable[[bytes, str, Envelope], Awaitable[Receipt]]
+
+# 421 throughout: who is turned away for a setting of ours shall keep the mail and try again.
+NOT_ALLOWED = "421 4.7.1 This client is not among the peers that may send here"
+TOO_MANY_SESSIONS = "421 4.3.2 Too many sessions, try again later"
+STOPPING = "421 4.3.2 The service is stopping, try again later"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all sessions of one table have in common; a reload makes a new one."""
+
+    name: str  # "smtp" or "lmtp"
+    limits: config.Smtp
+    max_size: int  # bytes of a mail
+    hostname: str
+    recipients: tuple[str, ...]  # fnmatch patterns in small letters; empty: any
+    peers: tuple[Network, ...]  # empty: any
+    proxies: tuple[Network, ...]
+    tls: ssl.SSLContext | None
+    accept: Accept
+
+
+class Open(Protocol):
+    """An open session."""
+
+    peer: str
+
+    def end(self) -> None:
+        """End as soon as no mail is under way."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
+class Live:
+    """The sessions of one table that are open, over reloads: what its limits count."""
+
+    def __init__(self) -> None:
+        self.sessions: set[Open] = set()
+        self.by_peer: Counter[str] = Counter()
+        self.count = 0
+        self.receiving = 0  # bytes of the mails that are being received
+        self.stopping = False
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def refusal(self, peer: str, limits: config.Smtp) -> str:
+        """Why another session of this peer cannot be had now, "" if it can."""
+        if self.stopping:
+            return STOPPING
+        if self.count >= limits.sessions:
+            return TOO_MANY_SESSIONS
+        if self.by_peer[peer] >= limits.sessions_per_peer:
+            return "421 4.7.0 Too many sessions from this client, try again later"
+        return ""
+
+    def enter(self, peer: str) -> None:
+        """Count one more session, of this peer."""
+        self.count += 1
+        self.by_peer[peer] += 1
+        self.empty.clear()
+
+    def leave(self, peer: str) -> None:
+        """Count one less."""
+        self.count -= 1
+        self.by_peer[peer] -= 1
+        if not self.by_peer[peer]:
+            del self.by_peer[peer]
+        if not self.count:
+            self.empty.set()

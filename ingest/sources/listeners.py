@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The SMTP and LMTP listeners: who may connect, how many at once, reload and graceful stop.
+
+Opened by ``serve`` in its event loop; the dialogue is ``sources.smtp``'s.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+import ssl
+import struct
+from collections.abc import Iterable
+
+from ingest import config
+from ingest.config import Settings
+from ingest.errors import ConfigError
+from ingest.sources import admission, smtp, sockets
+from ingest.sources.sockets import Bound
+
+log = logging.getLogger(__name__)
+
+_NAMES = ("smtp", "lmtp")
+
+# Connections accepted in one go, before the sessions have their turn.
+_AT_ONCE = 64
+# Seconds without accepting when descriptors or memory have run out.
+_PAUSE = 1.0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Descriptors left to the ledger, to the sinks and to questions to Patchwork.
+_RESERVE = 64
+
+
+class _Listener:
+    """One listening socket."""
+
+    def __init__(self, bound: Bound, live: admission.Live, service: admission.Service) -> None:
+        self.bound = bound
+        self.service = service
+        self._live = live
+        self._loop = asyncio.get_running_loop()
+        self._local = bound.socket.family == socket.AF_UNIX
+        self._paused: asyncio.TimerHandle | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
+        bound.socket.setblocking(False)
+
+    def start(self) -> None:
+        log.info("listening for %s on %s", self.service.name.upper(), self.bound.label)
+        self._resume()
+
+    def close(self) -> None:
+        if self._paused:
+            self._paused.cancel()
+        self._loop.remove_reader(self.bound.socket)
+        self.bound.close()
+
+    def _resume(self) -> None:
+        self._paused = None
+        self._loop.add_reader(self.bound.socket, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = self.bound.socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                log.warning("no connection can be accepted for now: %s", error.strerror)
+                self._loop.remove_reader(self.bound.socket)
+                self._paused = self._loop.call_later(_PAUSE, self._resume)
+                return
+            connection.setblocking(False)
+            self._admit(connection, _peer(connection) if self._local else address[0])
+
+    def _admit(self, connection: socket.socket, peer: str) -> None:
+        refusal = self._refusal(connection, peer)
+        if refusal:
+            log.info("refused a session of %s: %s", peer, refusal)
+            with connection, contextlib.suppress(OSError):
+                connection.send(f"{refusal}\r\n".encode())
+                connection.shutdown(socket.SHUT_WR)
+            return
+        self._live.enter(peer)
+        task = self._loop.create_task(self._begin(connection, peer))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    def _refusal(self, connection: socket.socket, peer: str) -> str:
+        service = self.service
+        allowed = self._local or not service.peers or sockets.within(peer, service.peers)
+        if not allowed and not sockets.within(peer, service.proxies):
+            return admission.NOT_ALLOWED
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY and connection.fileno() >= files - _RESERVE:
+            return admission.TOO_MANY_SESSIONS
+        return self._live.refusal(peer, service.limits)
+
+    async def _begin(self, connection: socket.socket, peer: str) -> None:
+        made = smtp.session(self.service, self._live, peer, local=self._local)
+        try:
+            await self._loop.connect_accepted_socket(lambda: made, connection)
+        except OSError as error:  # the client has gone already
+            log.debug("no session with %s: %s", peer, error)
+            connection.close()
+            if not made.begun:
+                self._live.leave(peer)
+
+
+class Listeners:
+    """All listeners, as the settings want them."""
+
+    def __init__(
+        self, accept: admission.Accept, inherited: Iterable[tuple[str, Bound]] = ()
+    ) -> None:
+        """``accept`` takes in a mail; ``inherited``: sockets with their names, which say whether
+        SMTP or LMTP is spoken."""
+        self._accept = accept
+        self._live = {name: admission.Live() for name in _NAMES}
+        self._inherited = [(_protocol(name), bound) for name, bound in inherited]
+        self._open: dict[tuple[str, str], list[_Listener]] = {}
+        # It tells of each refusal with a warning; what matters is told here.
+        logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+        logging.getLogger("mail.debug").setLevel(logging.CRITICAL)
+
+    def configure(self, settings: Settings) -> None:
+        """Listen as the settings want, from now on: sockets that stay wanted stay open, sessions
+        go on as they began. Raises ``ConfigError``, and then all is as it was."""
+        services = {name: _service(name, settings, self._accept) for name in _NAMES}
+        opened: dict[tuple[str, str], list[Bound]] = {}
+        wanted = [(name, text) for name in _NAMES for text in services[name].limits.listen]
+        inherited = [(name, bound.label) for name, bound in self._inherited]
+        try:
+            for name, text in dict.fromkeys(wanted):
+                if (name, text) not in self._open:
+                    mode = services[name].limits.socket_mode
+                    opened[name, text] = sockets.bind(text, mode)
+            for name, bound in self._inherited:
+                if (name, bound.label) not in self._open:
+                    opened[name, bound.label] = [bound]
+            for (name, _), several in opened.items():
+                _check_reach(services[name], several)
+            for (name, text), listeners in self._open.items():
+                if (name, text) in [*wanted, *inherited]:
+                    _check_reach(services[name], [each.bound for each in listeners])
+        except ConfigError:
+            for several in opened.values():
+                for bound in several:
+                    if bound not in [each for _, each in self._inherited]:
+                        bound.close()
+            raise
+        for key in set(self._open) - {*wanted, *inherited}:
+            for listener in self._open.pop(key):
+                log.info("no longer listening on %s", listener.bound.label)
+                listener.close()
+        for (name, _), listeners in self._open.items():
+            for listener in listeners:
+                listener.service = services[name]
+        _raise_file_limit(services[name].limits.sessions for name, _ in {*self._open, *opened})
+        for (name, text), several in opened.items():
+            made = [_Listener(bound, self._live[name], services[name]) for bound in several]
+            self._open[name, text] = made
+            for listener in made:
+                listener.start()
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """What is listened on: "smtp" or "lmtp", and the address with its real port."""
+        return [
+            (name, listener.bound.label)
+            for (name, _), listeners in self._open.items()
+            for listener in listeners
+        ]
+
+    async def stop(self, timeout: float) -> None:
+        """Accept no more, let the mails that are being received come to their reply, and end the
+        sessions; after ``timeout`` seconds, whatever they do."""
+        for listeners in self._open.values():
+            for listener in listeners:
+                listener.close()
+        self._open.clear()
+        for live in self._live.values():
+            live.stopping = True
+            for session in list(live.sessions):
+                session.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for live in self._live.values():
+                    await live.empty.wait()
+        for live in self._live.values():
+            for session in list(live.sessions):
+                log.warning("the session of %s did not end in time", session.peer)
+                session.abort()
+        await asyncio.sleep(0)
+
+
+def _service(name: str, settings: Settings, accept: admission.Accept) -> admission.Service:
+    limits: config.Smtp = getattr(settings, name)
+    return admission.Service(
+        name=name,
+        limits=limits,
+        max_size=settings.intake.max_size,
+        hostname=limits.hostname or socket.gethostname() or "localhost",
+        recipients=tuple(pattern.lower() for pattern in limits.recipients),
+        peers=sockets.networks(limits.peers),
+        proxies=sockets.networks(limits.proxies),
+        tls=_tls(name, limits),
+        accept=accept,
+    )
+
+
+def _tls(name: str, limits: config.Smtp) -> ssl.SSLContext | None:
+    if not limits.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(limits.tls_certificate, limits.tls_key or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"[{name}] tls_certificate {limits.tls_certificate} cannot be used: {error}"
+        ) from error
+    return context
+
+
+def _check_reach(service: admission.Service, several: Iterable[Bound]) -> None:
+    """Who can be reached from elsewhere must know whom it takes mail for."""
+    for bound in several:
+        if not service.recipients and not bound.local:
+            raise ConfigError(sockets.recipients_needed(service.name, bound.label))
+
+
+def _protocol(name: str) -> str:
+    for protocol in ("lmtp", "smtp"):
+        if protocol in name.lower():
+            return protocol
+    raise ConfigError(
+        f"systemd handed over a socket named {name!r}: give it FileDescriptorName=smtp or lmtp"
+    )
+
+
+def _peer(connection: socket.socket) -> str:
+    """Who is at the other end of a Unix socket, where the system tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return "unix"
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    _, uid, _ = struct.unpack("3i", credentials)
+    return f"unix uid {uid}"
+
+
+def _raise_file_limit(sessions: Iterable[int]) -> None:
+    """Have as many descriptors as the sessions may need, if the hard limit lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = sum(sessions) + 2 * _RESERVE
+    if soft < needed and soft != resource.RLIM_INFINITY:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

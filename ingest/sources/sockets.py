@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the listeners listen: addresses, bound sockets, Unix sockets, systemd's sockets.
+
+Called by ``config``, which checks what is written, and by ``sources.listeners``.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ingest.errors import ConfigError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Connections that the kernel holds for us until they are accepted.
+_BACKLOG = 512
+# The first descriptor that systemd hands over (sd_listen_fds(3)).
+_FIRST_INHERITED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place to listen on: a host and a port, or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listening socket; ``label`` names it for people. ``made`` is the device and inode of the
+    Unix socket that was made for it, None if none was."""
+
+    socket: socket.socket
+    label: str
+    path: str = ""
+    made: tuple[int, int] | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.socket.family == socket.AF_UNIX or is_loopback(self.socket.getsockname()[0])
+
+    def close(self) -> None:
+        """Stop listening, and take away the Unix socket if it is still the one that was made."""
+        if self.made:
+            with contextlib.suppress(OSError):
+                if _identity(os.lstat(self.path)) == self.made:
+                    os.unlink(self.path)
+        self.socket.close()
+
+
+def parse(text: str) -> Address:
+    """An address from ``host:port``, ``[host]:port``, ``*:port`` or ``unix:PATH``. Raises
+    ``ConfigError``."""
+    kind, _, path = text.partition(":")
+    if kind == "unix":
+        if not path.startswith("/"):
+            raise ConfigError(f"{text!r} is no address: unix: is followed by an absolute path")
+        return Address(path=path)
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(
+            f"{text!r} is no address to listen on: host:port, [host]:port, *:port or unix:PATH"
+        )
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in bare and bare is host:
+        raise ConfigError(f"{text!r} is no address: write an IPv6 host as [{host}]:{port}")
+    return Address(host="" if bare == "*" else bare, port=int(port))
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks in CIDR notation, or single addresses, that ``config`` has seen to be such."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def within(host: str, among: Iterable[Network]) -> bool:
+    """Whether a host's address is in one of the networks."""
+    address = _ip(host)
+    return address is not None and any(address in network for network in among)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can come from, or reach, this host."""
+    address = _ip(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def recipients_needed(table: str, text: str) -> str:
+    """What to tell who wants to listen on a public address for any recipient."""
+    return (
+        f"[{table}] recipients must be set to listen on {text}: without it any recipient is "
+        "accepted, and that is for loopback and Unix sockets only"
+    )
+
+
+def is_public(address: Address) -> bool:
+    """Whether it can be told, without asking for its name, that others can reach an address."""
+    return (
+        not address.path
+        and (address.host == "" or _ip(address.host) is not None)
+        and (not is_loopback(address.host))
+    )
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def bind(text: str, mode: int) -> list[Bound]:
+    """Listening sockets for an address; a host name may have several. ``mode``: permissions of
+    a Unix socket. Raises ``ConfigError`` if one cannot be had."""
+    address = parse(text)
+    try:
+        if address.path:
+            return [_bind_unix(address.path, mode)]
+        return _bind_tcp(address)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {text}: {error.strerror or error}") from error
+
+
+def _bind_tcp(address: Address) -> list[Bound]:
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound: list[Bound] = []
+    missing: OSError | None = None
+    for family, kind, protocol, _, name in dict.fromkeys(found):
+        try:
+            listening = socket.socket(family, kind, protocol)
+            bound.append(Bound(listening, ""))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind(name)
+            listening.listen(_BACKLOG)
+        except OSError as error:
+            # A machine without IPv6 resolves localhost to ::1 all the same.
+            if family == socket.AF_INET6 and len(found) > 1:
+                missing = error
+                bound.pop().socket.close()
+                continue
+            for each in bound:
+                each.close()
+            raise
+    if not bound:
+        raise missing or OSError("the host has no address")
+    return [Bound(each.socket, label(each.socket)) for each in bound]
+
+
+def _bind_unix(path: str, mode: int) -> Bound:
+    _clear(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(path)
+        # Nobody can connect before it listens, so the permissions come in time.
+        os.chmod(path, mode)
+        listening.listen(_BACKLOG)
+        return Bound(listening, f"unix:{path}", path, _identity(os.lstat(path)))
+    except OSError:
+        listening.close()
+        raise
+
+
+def _clear(path: str) -> None:
+    """Take away a Unix socket that nobody listens on any more."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(None, "there is a file that is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except TimeoutError:
+            pass
+    raise OSError(None, "another process listens on this socket; stop it first")
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def label(listening: socket.socket) -> str:
+    """A socket's address as it is written in the configuration."""
+    name = listening.getsockname()
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(name)}"
+    return (
+        f"[{name[0]}]:{name[1]}" if listening.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+    )
+
+
+def inherited(environment: Mapping[str, str]) -> list[tuple[str, Bound]]:
+    """The sockets that systemd handed to this process (sd_listen_fds(3)), each with its name:
+    ``FileDescriptorName=``, by default that of the socket unit. Raises ``ConfigError``."""
+    if environment.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    handed = []
+    try:
+        for place in range(int(environment.get("LISTEN_FDS", "0"))):
+            listening = socket.socket(fileno=_FIRST_INHERITED + place)
+            os.set_inheritable(listening.fileno(), False)
+            if listening.type != socket.SOCK_STREAM:
+                raise ConfigError("a socket handed over by systemd is not for streams")
+            name = names[place] if place < len(names) else ""
+            handed.append((name, Bound(listening, f"{label(listening)} (systemd's {name})")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the sockets handed over by systemd cannot be used: {error}") from error
+    return handed
