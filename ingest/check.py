@@ -25,6 +25,7 @@ from ingest.worker import connect
 _CLOCK_OFF = 120.0
 # local(8) lets no file that an alias pipe writes grow past mailbox_size_limit.
 _MAILBOX_LIMIT = 51_200_000
+_READ_WRITE = os.R_OK | os.W_OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +82,32 @@ def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
 def _unwritable(folders: set[Path], files: list[Path]) -> list[str]:
     problems = []
     for folder in sorted(folders):
-        nearest = folder
-        while not nearest.exists() and nearest != nearest.parent:
-            nearest = nearest.parent
+        try:
+            nearest = next(each for each in (folder, *folder.parents) if _is_there(each))
+        except PermissionError:
+            problems.append(f"{folder} cannot be reached: a folder above it may not be entered")
+            continue
         if not nearest.is_dir():
             problems.append(f"{nearest} is no folder")
         elif not os.access(nearest, os.W_OK | os.X_OK):
             doing = "written" if nearest == folder else f"written, to make {folder} in it"
             problems.append(f"{nearest} cannot be {doing}")
-    problems += [
-        f"{file} cannot be written"
-        for file in files
-        if file.exists() and not os.access(file, os.R_OK | os.W_OK)
-    ]
+        else:
+            problems += [
+                f"{file} cannot be written"
+                for file in files
+                if file.parent == folder and file.exists() and not os.access(file, _READ_WRITE)
+            ]
     return problems
+
+
+def _is_there(path: Path) -> bool:
+    """``Path.exists``, but what may not be looked at is an error and not an absence."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:

@@ -5,7 +5,6 @@
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,14 +31,15 @@ class Summary:
     possible: int = 0  # could hold a request, by their bytes
     duplicates: int = 0
     recorded: int = 0  # requests
-    reasons: dict[str, Counter[str]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     worker_elsewhere: bool = False  # another process works off what was queued
     dry: bool = False
 
     def count(self, outcome: str, reason: str) -> None:
         """Count one mail."""
-        self.reasons.setdefault(outcome, Counter())[reason] += 1
+        counts = self.reasons.setdefault(outcome, {})
+        counts[reason] = counts.get(reason, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,10 @@ def _reading(paths: Sequence[str], summary: Summary) -> Iterator[Iterator[Item]]
                 summary.mails += 1
                 if summary.mails % 512 == 0:
                     progress.update(task, completed=reader.position)
-                if may_hold_request(item.stored):
+                if item.cut:
+                    # Half a line would be half a request, and keep the whole mail out later.
+                    summary.warnings.append(f"{item.where}: left out: the mail is cut short")
+                elif may_hold_request(item.stored):
                     summary.possible += 1
                     yield item
 

@@ -66,10 +66,13 @@ def _mails(count: int) -> str:
     return f"{count} mail{'' if count == 1 else 's'}"
 
 
-def replayed(summary: Summary, *, as_json: bool = False) -> None:
-    """A replay's summary."""
+def replayed(
+    summary: Summary, rehearsals: Sequence[Rehearsal] = (), *, as_json: bool = False
+) -> None:
+    """A replay's summary, in JSON with the requests that a dry run found."""
     if as_json:
-        _json(asdict(summary))
+        found = {"found": [asdict(each) for each in rehearsals]} if summary.dry else {}
+        _json({**asdict(summary), **found})
         return
     console = _console()
     would = "would be " if summary.dry else ""
@@ -85,8 +88,9 @@ def replayed(summary: Summary, *, as_json: bool = False) -> None:
         if outcome == "done":
             continue
         shown = "waiting for Patchwork" if outcome == "queued" else outcome
-        console.print(f"{_mails(reasons.total())} {would}{_coloured(outcome, shown)}")
-        for reason, count in reasons.most_common(_MOST_REASONS):
+        console.print(f"{_mails(sum(reasons.values()))} {would}{_coloured(outcome, shown)}")
+        frequent = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
+        for reason, count in frequent:
             console.print(f"  {count} × {escape(reason)}")
         if len(reasons) > _MOST_REASONS:
             console.print(f"  … and {len(reasons) - _MOST_REASONS} more reasons (see show)")
@@ -106,10 +110,24 @@ def rehearsed(rehearsal: Rehearsal) -> None:
     _console().print(escape(line))
 
 
-def status(totals: Totals, settings: Settings, *, now: float, as_json: bool = False) -> None:
-    """The ledger at a glance."""
+def status(
+    totals: Totals, settings: Settings, answered: float, *, now: float, as_json: bool = False
+) -> None:
+    """The ledger at a glance. ``answered``: the Unix time of Patchwork's last usable answer."""
     if as_json:
-        _json({**asdict(totals), "ledger": settings.state.ledger, "now": now})
+        _json(
+            {
+                **asdict(totals),
+                "cursors": [
+                    {**asdict(cursor), "lag": totals.last_request - cursor.position}
+                    for cursor in totals.cursors
+                ],
+                "ledger": settings.state.ledger,
+                "patchwork": settings.patchwork.url,
+                "patchwork_answered": answered,
+                "now": now,
+            }
+        )
         return
     console = _console()
     console.print(f"ledger     {escape(settings.state.ledger)}")
@@ -124,13 +142,15 @@ def status(totals: Totals, settings: Settings, *, now: float, as_json: bool = Fa
             + (f", waiting: {waiting}" if waiting else "")
         )
     console.print(f"last mail  {_moment(totals.last_received)}")
+    if answered:
+        console.print(f"answered   by Patchwork {_moment(answered)}")
     console.print(f"requests   {totals.requests}")
     for cursor in totals.cursors:
         _cursor(console, cursor, totals)
 
 
 def _cursor(console: Console, cursor: Cursor, totals: Totals) -> None:
-    lag = totals.requests - cursor.position
+    lag = totals.last_request - cursor.position
     state = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else "")
     trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""
     console.print(f"cursor     {escape(cursor.name)} {state}{trouble}")

@@ -141,6 +141,18 @@ def test_an_offline_dry_run_asks_nothing(command: Command, patchwork: Sandbox) -
     assert patchwork.requests == []
 
 
+def test_a_dry_run_tells_programs_in_json(command: Command) -> None:
+    replies = str(RECORDED / "replies.mbox")
+    done = command("replay", "--dry-run", "--offline", "--json", replies)
+    told = json.loads(done.stdout)
+    assert (told["mails"], told["recorded"]) == (3, 2)
+    assert told["found"][1]["wanted"] == {
+        "contexts": ["github-robot"],
+        "arguments": {"rebase": "main"},
+        "leftovers": [],
+    }
+
+
 def test_offline_without_dry_run_is_a_usage_error(command: Command) -> None:
     done = command("replay", "--offline", str(RECORDED / "replies.mbox"))
     assert done.returncode == 64
