@@ -75,7 +75,7 @@ def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
     for number, text in enumerate(re.findall(r"```toml\n(.*?)```", README, re.DOTALL)):
         file = tmp_path / f"{number}.toml"
         file.write_text(text)
-        loaded: Any = config.load(file=str(file), environment={})
+        loaded: Any = config.load(file=str(file), environment={"HOME": str(tmp_path)})
         for table, content in tomllib.loads(text).items():
             for key, value in content.items():
                 held = getattr(getattr(loaded, table), key)

@@ -66,7 +66,7 @@ def test_postfix_keeps_the_mail_while_the_program_hangs(postfix: Postfix, lab: L
     assert postfix.bounces() == []
 
 
-def test_a_mail_that_came_before_the_breakage_is_not_done_twice(postfix: Postfix, lab: Lab) -> None:
+def test_two_deliveries_of_one_mail_are_one(postfix: Postfix, lab: Lab) -> None:
     # Two copies, as local(8) may make them when it is stopped between delivery and its note of it.
     for _ in range(2):
         assert postfix.fate(postfix.send("recheck", request("iol-a"))) == "sent"

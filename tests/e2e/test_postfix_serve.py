@@ -56,6 +56,17 @@ def test_a_mail_waits_in_the_maildir_until_serve_comes(postfix: Postfix, lab: La
         eventually(lambda: lab.retests() == DONE, "the request is in the retest JSON")
 
 
+def test_a_mail_that_serve_may_not_read_is_set_aside(postfix: Postfix, lab: Lab) -> None:
+    foreign = lab.paths.spool / "new" / "0.foreign"
+    foreign.write_bytes(request("iol-b"))
+    foreign.chmod(0o600)
+    with lab.serving():
+        eventually(lambda: not foreign.exists(), "the mail is set aside")
+        assert postfix.fate(postfix.send("maildir", request("iol-a"))) == "sent"
+        eventually(lambda: lab.retests() == DONE, "the request is in the retest JSON")
+    assert (lab.paths.spool / ".unreadable" / "0.foreign").read_bytes() == request("iol-b")
+
+
 def test_a_mail_that_comes_by_every_way_is_one_request(postfix: Postfix, lab: Lab) -> None:
     with lab.serving():
         for user in ("recheck", "pipe", "lmtp", "maildir"):
