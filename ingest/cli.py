@@ -218,7 +218,10 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
+    from ingest import worker
+
     ledger = _open(settings_of(arguments))
+    worker.close_circuit(ledger)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     count = ledger.retry(None if arguments.all else ids, time.time())
     if not count and not arguments.all:

@@ -25,7 +25,7 @@ from ingest.prefilter import may_hold_request as may_hold_request
 # mail-parser takes seconds for a header field of a megabyte; no honest one is this long.
 _LONGEST_FIELD = 8192
 # A Content-Type longer than this is hostile: the standard parser is quadratic in its quotes.
-_LONGEST_CONTENT_TYPE = 4096
+_LONGEST_CONTENT_TYPE = 2048
 _CONTENT_FIELD = re.compile(
     rb"(?<![^\r\n])content-(?:type|disposition):[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*",
     re.IGNORECASE,

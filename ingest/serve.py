@@ -167,7 +167,7 @@ class _Working:
     def is_well(self) -> bool:
         """Whether it lives and was not stuck for longer than an attempt at a mail may take."""
         # An attempt asks several questions, each of which may take a timeout.
-        patience = 20 * self._settings.patchwork.timeout + self._settings.state.busy_timeout
+        patience = 100 * self._settings.patchwork.timeout + self._settings.state.busy_timeout
         return self._thread.is_alive() and time.monotonic() - self._last_sign < patience
 
     def _rest(self) -> None:

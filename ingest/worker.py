@@ -79,6 +79,11 @@ def connect(settings: Settings, memory: Memory, budget: float | None = None) -> 
     )
 
 
+def close_circuit(ledger: Ledger) -> None:
+    """Have Patchwork asked again by the next mail that is due, down as it may have been."""
+    ledger.remember(_CIRCUIT, "", 0.0)
+
+
 class Worker:
     """Works off a ledger's queue. Make and use it while holding the ledger's lease only."""
 
@@ -149,7 +154,10 @@ class Worker:
             log.info("published %d requests to %s", count, retests.file)
 
     def work_on(self, queued: Queued) -> Outcome:
-        """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again."""
+        """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again.
+
+        Raises ``OutOfTime`` if there was not enough time for one; the mail is due as before.
+        """
         null_sender = queued.envelope.sender == ""
         verdict = judge(queued.raw, null_sender, self._settings)
         if verdict.mail is None or verdict.wanted is None:
@@ -161,7 +169,8 @@ class Worker:
         try:
             target = self._patchwork.resolve(verdict.mail, queued.received, trail)
         except OutOfTime as error:
-            return self._put_back(queued, queued.waiting, self._clock(), str(error))
+            self._put_back(queued, queued.waiting, self._clock(), str(error))
+            raise
         except NotFound as error:
             self._answered()
             return self._later(queued, Waiting.MISSING, str(error), trail)

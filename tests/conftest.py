@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ingest import config
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork import Patchwork
 from ingest.sandbox import Sandbox
@@ -73,8 +74,15 @@ def box(clock: Clock) -> Iterator[Sandbox]:
 def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
     made: list[Lab] = []
 
-    def make(url: str, timeout: float = 10.0, until: float | None = None) -> Lab:
-        made.append(Lab(url, ledger, clock, quick_path, timeout, until))
+    def make(
+        url: str,
+        timeout: float = 10.0,
+        until: float | None = None,
+        schedule: config.Worker | None = None,
+    ) -> Lab:
+        made.append(
+            Lab(url, ledger, clock, quick_path, timeout, until, schedule or config.Worker())
+        )
         return made[-1]
 
     yield make

@@ -9,7 +9,7 @@ from ingest import config, intake
 from ingest.ledger import Ledger, Outcome, Record
 from ingest.patchwork import Patchwork
 from ingest.worker import Worker
-from tests.clock import Clock
+from tests.clock import HOUR, Clock
 from tests.hell import MOST, Answer, Seen, patch_row, rows
 from tests.letters import reply
 
@@ -25,12 +25,13 @@ class Lab:
         folder: Path,
         timeout: float,
         until: float | None,
+        schedule: config.Worker,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self.chance = 0.0
         self.retests = folder / "retests.json"
-        settings = config.Settings(retests=config.Retests(file=str(self.retests)))
+        settings = config.Settings(retests=config.Retests(file=str(self.retests)), worker=schedule)
         self.patchwork = Patchwork(
             url, ledger, timeout=timeout, max_answer=MOST, until=until, clock=clock
         )
@@ -76,6 +77,9 @@ class Lab:
         found: dict[str, dict[str, list[str]]] = json.loads(self.retests.read_text())["retests"]
         return found
 
+
+# Tries seldom, for tests of what happens in the end.
+SELDOM = config.Worker(retry=(6 * HOUR,))
 
 # The fixture ``lab_at``: a lab for a Patchwork's URL.
 MakeLab = Callable[..., Lab]

@@ -202,6 +202,15 @@ def test_a_mail_waits_in_the_ledger_while_patchwork_is_down(
     assert command.status()["mails"]["done"] == 1
 
 
+def test_retry_asks_a_patchwork_that_was_down_at_once(command: Command, patchwork: Sandbox) -> None:
+    command("pipe", mail=reply())
+    command("work", "--once", url=patchwork.url)
+    assert command.status()["mails"]["queued"] == 1
+    assert command("retry", "plain@example.org").stdout.startswith(b"1 queued")
+    command("work", "--once", url=patchwork.url)
+    assert command.status()["mails"]["done"] == 1
+
+
 def test_every_failure_to_store_defers_the_mail(command: Command, tmp_path: Path) -> None:
     command.state.write_text("a file where the folder should be")
     done = command("pipe", mail=reply())

@@ -62,7 +62,7 @@ def test_an_odd_id_finds_its_own_patch(message_id: str, box: Sandbox, connect: C
         max_size=60,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_id_reaches_patchwork_as_it_is(message_id: str) -> None:
     with Hell() as hell:
         hell.will(rows(patch_row(message_id)))
@@ -223,7 +223,7 @@ _ROWS = st.builds(
     list_id=st.sampled_from(["", "ci.dpdk.org"]),
 )
 @settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -12,7 +12,7 @@ from ingest.ledger import Outcome
 from tests.clock import DAY, HOUR, MINUTE
 from tests.faults import OURS
 from tests.hell import TIMEOUT, Answer, Hell, Seen, failing, rows, stalls
-from tests.lab import Lab, MakeLab, attempts, knows, replies
+from tests.lab import SELDOM, Lab, MakeLab, attempts, knows, replies
 from tests.letters import reply
 
 # The waits between attempts, as the README promises them.
@@ -35,7 +35,8 @@ def test_a_patch_that_never_comes_leaves_the_mail_unresolved_after_a_day(
     assert tried[-1] == DAY
 
 
-def test_an_unresolved_mail_is_resolved_by_a_retry(hell: Hell, lab: Lab) -> None:
+def test_an_unresolved_mail_is_resolved_by_a_retry(hell: Hell, lab_at: MakeLab) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.route(knows([]))
     lab.arrives(reply(OURS))
     attempts(lab)
@@ -47,7 +48,8 @@ def test_an_unresolved_mail_is_resolved_by_a_retry(hell: Hell, lab: Lab) -> None
     assert list(lab.document()) == ["29430"]
 
 
-def test_a_retry_that_finds_nothing_waits_for_another_day(hell: Hell, lab: Lab) -> None:
+def test_a_retry_that_finds_nothing_waits_for_another_day(hell: Hell, lab_at: MakeLab) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.route(knows([]))
     lab.arrives(reply(OURS))
     attempts(lab)
@@ -73,7 +75,8 @@ def test_a_patchwork_that_is_down_for_a_week_fails_the_mail(hell: Hell, lab: Lab
     assert lab.outcome() is Outcome.DONE
 
 
-def test_a_patchwork_that_is_down_for_six_days_loses_nothing(hell: Hell, lab: Lab) -> None:
+def test_a_patchwork_that_is_down_for_six_days_loses_nothing(hell: Hell, lab_at: MakeLab) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.stop()
     lab.arrives(reply(OURS))
     lab.works_until(lab.clock() + 6 * DAY)
@@ -120,8 +123,9 @@ def test_a_patchwork_that_goes_up_and_down_keeps_no_mail_waiting_for_ever(
 
 
 def test_an_outage_does_not_count_as_time_for_which_a_patch_was_missing(
-    hell: Hell, lab: Lab
+    hell: Hell, lab_at: MakeLab
 ) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.route(knows([]))
     lab.arrives(reply(OURS))
     lab.works_until(lab.clock() + HOUR)
@@ -160,7 +164,10 @@ def test_an_outage_that_another_mail_found_does_not_count_either(hell: Hell, lab
     assert lab.waiting() == {"missing": 2}
 
 
-def test_what_was_missing_before_a_retry_does_not_count_after_it(hell: Hell, lab: Lab) -> None:
+def test_what_was_missing_before_a_retry_does_not_count_after_it(
+    hell: Hell, lab_at: MakeLab
+) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.route(knows([]))
     lab.arrives(reply(OURS))
     attempts(lab)
@@ -174,7 +181,8 @@ def test_what_was_missing_before_a_retry_does_not_count_after_it(hell: Hell, lab
     assert lab.waiting() == {"missing": 1}
 
 
-def test_an_outage_ends_no_mail_that_was_missing_before(hell: Hell, lab: Lab) -> None:
+def test_an_outage_ends_no_mail_that_was_missing_before(hell: Hell, lab_at: MakeLab) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.route(knows([]))
     lab.arrives(reply(OURS))
     lab.works_until(lab.clock() + 23 * HOUR)
@@ -304,9 +312,7 @@ def test_a_mail_for_which_no_time_was_left_is_put_back_as_it_was(
     hell.route(knows())
     hurried = lab_at(hell.url, until=time.monotonic())
     lab.arrives(reply(OURS))
-    queued = lab.ledger.claim(lab.clock())
-    assert queued is not None
-    assert hurried.worker.work_on(queued) is Outcome.QUEUED
+    assert hurried.worker.work_off() == 0
     assert lab.waiting() == {}
     lab.works()
     assert lab.outcome() is Outcome.DONE
