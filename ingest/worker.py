@@ -121,7 +121,10 @@ class Worker:
             queued = self._ledger.claim(self._clock())
             if queued is None:
                 break
-            self.work_on(queued)
+            try:
+                self.work_on(queued)
+            except OutOfTime:
+                break
             worked += 1
             # A long queue does not hold up what is known already.
             if self._clock() >= published + POLL:
