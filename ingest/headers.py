@@ -104,7 +104,8 @@ def identity(raw: bytes, head: Head) -> str:
     if mid:
         return f"{mid} {list_id(head)}".rstrip()
     digest = sha256()
-    for part in (raw[head.end :].strip(), head.first("date"), head.first("from")):
+    body = raw[head.end :].strip().replace(b"\r\n", b"\n")  # SMTP's line ends, or a pipe's
+    for part in (body, head.first("date"), head.first("from")):
         digest.update(part if isinstance(part, bytes) else part.encode())
         digest.update(b"\0")
     return f"sha256:{digest.hexdigest()}"

@@ -80,6 +80,7 @@ def parse(raw: bytes) -> Mail:
     Raises ``Unreadable`` for the little that no parser survives, such as deeply nested parts.
     Unknown charsets, broken MIME, NULs, missing headers all give a ``Mail``.
     """
+    raw = _with_bare_ends(raw)
     head = headers.read(raw)
     sender, address, subject = _people(head)
     message = _message(_tamed(raw[head.start :]))
@@ -139,6 +140,13 @@ def _message(raw: bytes) -> Message:
         return BytesParser(node).parsebytes(raw)
     except (LookupError, TypeError, ValueError) as error:  # RFC 2231 pieces that lie
         raise Unreadable("the parameters of a multipart make no sense") from error
+
+
+def _with_bare_ends(raw: bytes) -> bytes:
+    """The mail with LF line ends, as Patchwork gets it from its mail server. One that came by
+    SMTP has CRLF throughout; CRLF inside a transfer encoding is the sender's and stays."""
+    first = raw.find(b"\n")
+    return raw.replace(b"\r\n", b"\n") if first > 0 and raw[first - 1] == 0x0D else raw
 
 
 def _tamed(raw: bytes) -> bytes:
@@ -217,12 +225,12 @@ def _parts(message: Message, own: bool) -> Iterator[_Part]:
 
 
 def _decoded(part: Message) -> str:
-    """A part's text with LF ends: by its declared charset if Python knows that, else by the
+    """A part's text: by its declared charset if Python knows that, else by the
     first that fits; bytes that do not decode are replaced, so that no part is dropped."""
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    text = _by_charset(data, _charset(part)).replace("\r\n", "\n")
+    text = _by_charset(data, _charset(part))
     try:
         text.encode()
     except UnicodeEncodeError:  # some charsets give halves of surrogate pairs
@@ -254,9 +262,11 @@ def _by_charset(data: bytes, charset: str) -> str:
 
 
 def _comment(texts: list[str]) -> str:
-    """The text parts as Patchwork joins and cuts them into a comment."""
+    """The text parts as Patchwork joins and cuts them into a comment. It makes CRLF to LF last
+    (models.py), and so finds no signature behind CRLF."""
     joined = "".join(f"{text.strip()}\n" for text in texts if text)
-    return _SIGNATURE.sub("", joined, count=1).strip().replace("\0", "")
+    cut = _SIGNATURE.sub("", joined, count=1).strip()
+    return cut.replace("\0", "").replace("\r\n", "\n")
 
 
 def _submission(subject: str, parts: list[_Part]) -> str:

@@ -201,3 +201,11 @@ def test_any_bytes_give_lines_that_can_be_stored(raw: bytes) -> None:
     for text in texts:
         text.encode()
         assert not {"\0", "\n", "\r"} & set(text)
+
+
+def test_a_mail_without_an_id_is_the_same_by_smtp_and_by_pipe() -> None:
+    piped = b"From: a@example.org\nDate: today\n\nhello\nworld\n"
+    sent = piped.replace(b"\n", b"\r\n")
+    assert headers.identity(sent, headers.read(sent)) == headers.identity(
+        piped, headers.read(piped)
+    )

@@ -73,7 +73,10 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "CRLF": (b"\r\nhello\r\n\r\nworld\r\n", "hello\n\nworld"),
     "a lone CR stays": (b"\na\rb\n", "a\rb"),
     "a signature": (b"\nhello\n-- \nRobin\nRecheck-request: b\n", "hello"),
-    "a signature behind CRLF": (b"\r\nhello\r\n-- \r\nRobin\r\n", "hello"),
+    "CRLF of the sender's own hides a signature, as from Patchwork": (
+        part(b"hello=0D=0A-- =0D=0ARobin", b"Content-Transfer-Encoding: quoted-printable"),
+        "hello\n-- \nRobin",
+    ),
     "a list's footer": (b"\nhello\n_____\nlist@example.org\n", "hello"),
     "one underscore is a footer": (b"\nhello\n_\nfooter\n", "hello"),
     "a footer of underscores and more is none": (b"\nhello\n___ x\nmore\n", "hello\n___ x\nmore"),
@@ -241,6 +244,12 @@ TEXTS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("raw", "text"), TEXTS.values(), ids=TEXTS)
 def test_the_text(raw: bytes, text: str) -> None:
     assert text_of(raw) == text
+
+
+def test_a_mail_that_came_by_smtp_reads_as_the_same_mail_by_pipe() -> None:
+    piped = HEAD + b"\nhello\n\nRecheck-request: a,\nb\n-- \nRobin\nRecheck-request: c\n"
+    assert parse(piped.replace(b"\n", b"\r\n")) == parse(piped)
+    assert parse(piped).text == "hello\n\nRecheck-request: a,\nb"
 
 
 RECORDED_COMMENTS = [
