@@ -17,9 +17,12 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ingest.config import Settings
-from ingest.errors import Error, StateUnavailable
+from ingest.errors import Error, StateUnavailable, Unavailable
 from ingest.ledger import open_ledger
 from ingest.worker import connect
+
+# What a finding is about if Patchwork gives no usable answer.
+PATCHWORK = "patchwork"
 
 # Seconds by which our clock may differ from Patchwork's before retries and dates are off.
 _CLOCK_OFF = 120.0
@@ -172,12 +175,15 @@ def _patchwork(settings: Settings) -> Iterator[Finding]:
     try:
         server = patchwork.probe()
         projects = patchwork.projects()
+    except Unavailable as error:
+        yield Finding("problem", PATCHWORK, str(error))
+        return
     except Error as error:
-        yield Finding("problem", "patchwork", str(error))
+        yield Finding("problem", "API", str(error))
         return
     finally:
         patchwork.close()
-    yield Finding("ok", "patchwork", f"{patchwork.base} answers")
+    yield Finding("ok", PATCHWORK, f"{patchwork.base} answers")
     yield _clock(server.date)
     if server.filters:
         yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")

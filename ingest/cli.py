@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ingest import __version__, config
-from ingest.errors import EX_CONFIG, EX_OK, EX_USAGE, Error, StateUnavailable, UsageError
-from ingest.ledger import Ledger, open_ledger
+from ingest.errors import (
+    EX_CONFIG,
+    EX_OK,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    Error,
+    StateUnavailable,
+    UsageError,
+)
+from ingest.ledger import open_configured
 
 PROGRAM = "recheck-ingest"
 
@@ -142,12 +150,6 @@ def _log(verbosity: int) -> None:
     logging.getLogger("ingest").setLevel(level)
 
 
-def _open(settings: config.Settings) -> Ledger:
-    return open_ledger(
-        settings.state.ledger, busy_timeout=settings.state.busy_timeout, mode=settings.state.mode
-    )
-
-
 def _replay(arguments: argparse.Namespace) -> int:
     from ingest import replay, report
 
@@ -159,9 +161,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         each = told.append if arguments.json else report.rehearsed
         summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, each=each)
         report.replayed(summary, told, as_json=arguments.json)
-    else:
-        summary = replay.replay(arguments.paths, settings, _open(settings))
-        report.replayed(summary, as_json=arguments.json)
+        return EX_UNAVAILABLE if summary.down else EX_OK
+    summary = replay.replay(arguments.paths, settings, open_configured(settings.state))
+    report.replayed(summary, as_json=arguments.json)
     return EX_OK
 
 
@@ -171,7 +173,7 @@ def _work(arguments: argparse.Namespace) -> int:
     # At any moment: what is begun is taken up again by the next worker, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
     settings = settings_of(arguments)
-    ledger = _open(settings)
+    ledger = open_configured(settings.state)
     with ledger.lease() as held:
         if not held:
             raise StateUnavailable("another worker is at work on this ledger; see status")
@@ -195,7 +197,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from ingest.worker import ANSWERED
 
     settings = settings_of(arguments)
-    ledger = _open(settings)
+    ledger = open_configured(settings.state)
     now = time.time()
     answered = float(ledger.recall(ANSWERED, now) or 0)
     report.status(ledger.totals(), settings, answered, now=now, as_json=arguments.json)
@@ -205,7 +207,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from ingest import report
 
-    ledger = _open(settings_of(arguments))
+    ledger = open_configured(settings_of(arguments).state)
     found = [
         record for each in arguments.message_ids for record in ledger.find(each.strip().strip("<>"))
     ]
@@ -220,7 +222,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _retry(arguments: argparse.Namespace) -> int:
     from ingest import worker
 
-    ledger = _open(settings_of(arguments))
+    ledger = open_configured(settings_of(arguments).state)
     worker.close_circuit(ledger)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     count = ledger.retry(None if arguments.all else ids, time.time())
@@ -236,7 +238,10 @@ def _check(arguments: argparse.Namespace) -> int:
     findings = report.checked(
         check.check(settings_of(arguments), arguments.users), as_json=arguments.json
     )
-    return EX_CONFIG if any(each.level == "problem" for each in findings) else EX_OK
+    problems = {each.what for each in findings if each.level == "problem"}
+    if problems == {check.PATCHWORK}:
+        return EX_UNAVAILABLE
+    return EX_CONFIG if problems else EX_OK
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     worker_elsewhere: bool = False  # another process works off what was queued
     dry: bool = False
+    down: bool = False  # Patchwork gave no usable answer to a dry run
 
     def count(self, outcome: str, reason: str) -> None:
         """Count one mail."""
@@ -130,6 +131,7 @@ def rehearse(
                     reason = str(error)
                 except Unavailable as error:
                     reason = down = str(error)
+                    summary.down = True
             if target or offline:
                 summary.recorded += 1
             else:

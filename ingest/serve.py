@@ -20,7 +20,7 @@ from dataclasses import replace
 from ingest.config import Settings
 from ingest.errors import ConfigError, StateUnavailable
 from ingest.intake import Receipt
-from ingest.ledger import Envelope, Ledger, open_ledger
+from ingest.ledger import Envelope, Ledger, open_configured
 from ingest.sources import sockets
 from ingest.sources.listeners import Listeners
 from ingest.worker import POLL, Worker, connect
@@ -39,14 +39,14 @@ def run(load: Callable[[], Settings]) -> None:
 
 
 async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
-    _ledger(settings).close()  # what is wrong with it is better told now
+    open_configured(settings.state).close()  # what is wrong with it is better told now
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     working = _Working(settings)
-    writer = Writer(lambda: _ledger(settings), settings.intake.max_size)
+    writer = Writer(lambda: open_configured(settings.state), settings.intake.max_size)
 
     async def accept(raw: bytes, source: str, envelope: Envelope) -> Receipt:
         receipt = await writer.accept(raw, source, envelope)
@@ -135,11 +135,6 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
     return replace(new, state=old.state, intake=old.intake)
 
 
-def _ledger(settings: Settings) -> Ledger:
-    state = settings.state
-    return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
-
-
 class _Working:
     """The worker's thread: it holds the lease as soon as it can have it."""
 
@@ -181,7 +176,7 @@ class _Working:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                ledger = _ledger(self._settings)
+                ledger = open_configured(self._settings.state)
             except StateUnavailable as error:
                 log.error("%s", error)
                 self._rest()

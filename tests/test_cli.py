@@ -141,6 +141,12 @@ def test_an_offline_dry_run_asks_nothing(command: Command, patchwork: Sandbox) -
     assert patchwork.requests == []
 
 
+def test_a_dry_run_without_patchwork_says_so(command: Command) -> None:
+    done = command("replay", "--dry-run", str(RECORDED / "replies.mbox"))
+    assert done.returncode == 69
+    assert b"cannot be reached" in done.stdout
+
+
 def test_a_dry_run_tells_programs_in_json(command: Command) -> None:
     replies = str(RECORDED / "replies.mbox")
     done = command("replay", "--dry-run", "--offline", "--json", replies)

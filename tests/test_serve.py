@@ -210,7 +210,7 @@ def test_check_finds_a_sound_installation_well(service: Service, patchwork: Sand
     ("path", "what", "said"),
     [
         ("/api/1.1", "API", "ignores the msgid filter"),
-        ("/api/9.9", "patchwork", "no Patchwork API"),
+        ("/api/9.9", "API", "no Patchwork API"),
     ],
 )
 def test_check_tells_what_is_wrong_with_the_server(
@@ -221,6 +221,12 @@ def test_check_tells_what_is_wrong_with_the_server(
     problems = {each["what"]: each["text"] for each in json.loads(out) if each["level"] != "ok"}
     assert checking.returncode == 78
     assert said in problems[what]
+
+
+def test_check_of_a_server_that_is_down_ends_with_69(service: Service) -> None:
+    checking = service.start("check", "--as", "root", url="http://127.0.0.1:9")
+    out, _ = checking.communicate(timeout=60)
+    assert (checking.returncode, b"cannot be reached" in out) == (69, True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from ingest.config import State
 from ingest.errors import ConfigError
 
 
@@ -255,6 +256,11 @@ def open_ledger(url: str, *, busy_timeout: float = 20.0, mode: int = 0o660) -> L
     if scheme not in openers or not path:
         raise ConfigError(f"[state] ledger is {url!r}, but must be like sqlite:/path/to/file")
     return openers[scheme]()
+
+
+def open_configured(state: State) -> Ledger:
+    """The ledger of the settings' table [state]. Raises as ``open_ledger``."""
+    return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
 
 
 def _sqlite(path: str, busy_timeout: float, mode: int) -> Ledger:

@@ -51,7 +51,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     import time
 
     from ingest import cli, intake
-    from ingest.ledger import Envelope, open_ledger
+    from ingest.ledger import Envelope, open_configured
 
     # What a worker tells is told by show; here it would go into the mail server's log.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
@@ -61,11 +61,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         raw = _read(raw, size + 1)
     while os.read(0, _PIECE):  # a writer that is cut off calls that an error
         pass
-    ledger = open_ledger(
-        settings.state.ledger,
-        busy_timeout=settings.state.busy_timeout,
-        mode=settings.state.mode,
-    )
+    ledger = open_configured(settings.state)
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
     intake.accept(
         raw,
