@@ -55,7 +55,7 @@ def merge(
         for series, entry in document["retests"].items()
     }
     stamp = document.get("last_comment_timestamp")
-    for request in sorted(requests, key=_age):
+    for request in requests:
         entry = retests.setdefault(str(request.series), {"contexts": [], "arguments": {}})
         entry["contexts"] = sorted({*entry["contexts"], *request.contexts})
         for name, value in request.arguments.items():

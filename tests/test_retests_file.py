@@ -238,6 +238,28 @@ def test_a_lock_file_that_was_removed_is_made_anew(
     assert Path(f"{path}.lock").exists()
 
 
+def test_a_lock_file_that_is_removed_while_it_is_waited_for_is_not_held(path: Path) -> None:
+    """Others hold the new one then."""
+    lock = os.path.realpath(f"{path}.lock")
+    waiting = threading.Thread(target=append, args=(path, asked()))
+
+    def is_open() -> bool:
+        return any(os.path.realpath(each) == lock for each in Path("/proc/self/fd").iterdir())
+
+    with other("hold", str(path)) as one:
+        assert line(one) == "held"
+        waiting.start()
+        eventually(is_open, "the lock file to be opened")
+        os.unlink(lock)
+        with other("hold", str(path)) as two:
+            assert line(two) == "held"
+            one.kill()
+            eventually(is_open, "the new lock file to be opened")
+            assert not path.exists()
+    waiting.join()
+    assert path.exists()
+
+
 def test_the_lock_file_of_another_user_is_shared() -> None:
     with open_folder() as folder:
         folder.chmod(0o777)

@@ -20,7 +20,7 @@ from ingest.errors import SinkUnavailable
 from ingest.ledger import Arrival, Ledger, Outcome, Request, open_ledger
 from ingest.sinks import json_file
 from tests.clock import Clock
-from tests.retesting import NOON, asked, contexts
+from tests.retesting import MEMORY, NOON, asked, contexts
 
 NOW = NOON + 20_000
 PAUSE = 60.0
@@ -201,7 +201,7 @@ def steps(sink: Sink, log: Sequence[Request], chance: Random) -> set[str]:
 @given(st.integers(0, 999_999))
 def test_a_consumer_gets_each_request_once_whatever_crashes(seed: int) -> None:
     log = [asked(number, series=number % 3 + 1) for number in range(8)]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=MEMORY) as folder:
         ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
         assert steps(Sink(ledger, Path(folder, "out.json")), log, Random(seed)) == {
             f"c-{number}" for number in range(8)
@@ -226,7 +226,7 @@ def test_any_order_portions_and_crashes_end_in_the_same_document(
     ]
     expected = retests.merge(retests.empty(), log, NOW)
     chance = Random(seed)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=MEMORY) as folder:
         ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
         sink = Sink(ledger, Path(folder, "out.json"))
         for request in chance.sample(log, len(log)):

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The process is killed between any two statements from accepting a mail to the moved cursor.
+
+Afterwards what a mail server or an operator does anyway, delivering again or starting the worker
+again, leads to what a run without a crash leads to: each mail with its outcome, each request once,
+and the same document. The tables name the points; the last tests take every line in turn.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from ingest.sandbox import Sandbox
+from tests.crash_lab import (
+    FIRST,
+    IDS,
+    NEW,
+    RECORDED,
+    STANDING,
+    Lab,
+    Labs,
+    contexts,
+)
+from tests.crashing import Commands, Place, Point
+from tests.retesting import MEMORY
+
+# With this variable set, the tests of every line take every line: that takes minutes.
+EVERY_LINE = "RECHECK_TEST_EVERY_LINE"
+SAMPLES = 25
+
+
+def at(file: str, text: str) -> Point:
+    return Point(Place(file, text))
+
+
+PIPE, INTAKE, WORKER, PATCHWORK = "sources/pipe.py", "intake.py", "worker.py", "patchwork.py"
+FILE, LEDGER = "ledger/database.py", "ledger/sqlite.py"
+SINK, RETESTS = "sinks/json_file.py", "retests.py"
+
+COMMIT = Place(FILE, 'self._db.execute("COMMIT")')
+COMMITTED = Place(FILE, "if self._unproven:")
+
+# The first mail there ever was, by a pipe that also works it off.
+IN_THE_PIPE = {
+    "the mail is read": at(PIPE, "return _keep(raw, arguments)"),
+    "the settings are known": at(PIPE, "ledger = open_configured("),
+    "the state folder is made": at(FILE, "os.chmod(folder, "),
+    "the state folder has its permissions": at(FILE, "lock = locks.take("),
+    "the new ledger's file is made": at(FILE, "os.fchmod(made, mode)"),
+    "the new ledger's schema is begun": at(FILE, "_migrate(database, migrations)"),
+    "the new ledger's schema is made": at(FILE, ' database.execute("COMMIT")'),
+    "the new ledger is committed": at(FILE, "_sync(new)"),
+    "the new ledger is on the disk": at(FILE, "os.rename(new, self.path)"),
+    "the new ledger is in its place": at(FILE, "os.fsync(lock)"),
+    "the ledger is open": at(PIPE, "recipient = os.environ.get("),
+    "the mail's identity is known": at(INTAKE, "_, new = ledger.accept(arrival)"),
+    "the transaction is begun": at(LEDGER, "known = self._db.run("),
+    "no copy is known": at(LEDGER, "new = self._insert("),
+    "the mail is inserted": at(LEDGER, 'return int(new[0]["id"]), True'),
+    "the mail is about to be committed": Point(COMMIT),
+    "the mail is committed": Point(COMMITTED),
+    "the mail is accepted": at(INTAKE, "kept = Receipt.REJECTED if"),
+    "the mail is due": at(PIPE, "with ledger.lease() as held:"),
+    "the lease is held": at(PIPE, "patchwork = connect("),
+}
+
+# Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
+# one whose patch never comes.
+IN_THE_WORKER = {
+    "the ledger is open": at("cli.py", "with ledger.lease() as held:"),
+    "the lease is held": at(WORKER, "self._ledger.recover("),
+    "a mail is claimed, not committed": Point(COMMIT, Place(LEDGER, "UPDATE mail SET starts")),
+    "a mail is claimed": at(WORKER, "self.work_on(queued)"),
+    "a mail is judged": at(WORKER, "trail: list[Lookup] = []"),
+    "Patchwork is about to be asked": at(PATCHWORK, "projects = self._projects_of("),
+    "Patchwork has told its projects": at(PATCHWORK, "text = json.dumps([[each.link_name"),
+    "Patchwork has named the patch": at(PATCHWORK, "kept = self._found if target"),
+    "the answer is about to be remembered": Point(
+        COMMIT, Place(PATCHWORK, "kept = self._found if target")
+    ),
+    "the answer is remembered": Point(COMMITTED, Place(PATCHWORK, "kept = self._found if target")),
+    "the series is known": at(WORKER, "request = Request("),
+    "the outcome's transaction is begun": at(LEDGER, "for request in requests:"),
+    "the request is in the log": at(LEDGER, "self._end(mail.id, outcome, reason, told[-1]"),
+    "the outcome is about to be committed": Point(COMMIT, Place(LEDGER, "self._end(mail.id, ")),
+    "the outcome is committed": Point(COMMITTED, Place(LEDGER, "self._end(mail.id, ")),
+    "the outcome is told": at(WORKER, 'log.info("recorded'),
+    "a mail is about to wait": Point(COMMIT, Place(LEDGER, "UPDATE mail SET waiting")),
+    "a mail waits": Point(COMMITTED, Place(LEDGER, "UPDATE mail SET waiting")),
+    "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
+    "all mails are worked on": at(SINK, "if clock() < cursor.due <= clock() + pause:"),
+    "all is published": at(WORKER, "if dropped := self._ledger.prune("),
+}
+
+REPLACED = Place(RETESTS, "os.replace(_new(path), target)")
+
+# The same, where requests are on their way from the log into the file.
+IN_THE_SINK = {
+    "the cursor is read": at(SINK, "start = cursor.position"),
+    "the requests are read": at(SINK, "_append(ledger, path, cursor, requests"),
+    "earlier requests are read": at(SINK, "def begin() -> None:"),
+    "the file is locked": at(RETESTS, "standing = _read(path, now)"),
+    "the file is read": at(RETESTS, "merged = merge("),
+    "the requests are merged": at(RETESTS, "_write(path, dump(merged), mode)"),
+    "what a killed writer left is tidied": at(RETESTS, "descriptor = os.open(new, "),
+    "the new file is made": at(RETESTS, "with os.fdopen(descriptor"),
+    "the new file is half written": at(RETESTS, "stream.flush()"),
+    "the new file is written": at(RETESTS, "_permit(stream.fileno(), "),
+    "the new file has its permissions": at(RETESTS, "os.fsync(stream.fileno())"),
+    "the new file is on the disk": at(RETESTS, "_sync(new.parent)"),
+    "the new file is whole": at(RETESTS, "ready()"),
+    "that it is, is about to be noted": Point(COMMIT, Place(RETESTS, "ready()")),
+    "that it is, is noted": Point(COMMITTED, Place(RETESTS, "ready()")),
+    "the new file is about to take its place": Point(REPLACED),
+    "the new file has taken its place": Point(Place(RETESTS, "_sync(target.parent)"), REPLACED),
+    "the file is unlocked": at(SINK, "cursor = Cursor("),
+    "the cursor is about to be committed": Point(COMMIT, Place(SINK, "cursor = Cursor(")),
+    "the cursor has moved": Point(COMMITTED, Place(SINK, "cursor = Cursor(")),
+}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox:
+        yield sandbox.url
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    with Commands() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def labs(url: str, commands: Commands) -> Iterator[Labs]:
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        yield Labs(Path(folder), url, commands)
+
+
+# The tables
+
+
+@pytest.mark.parametrize("name", IN_THE_PIPE)
+def test_killed_in_the_pipe_a_mail_that_is_delivered_again_is_recorded_once(
+    labs: Labs, name: str
+) -> None:
+    expected = labs.undisturbed(labs.empty, lambda lab: lab.pipe(FIRST))
+    lab = labs.empty()
+    assert lab.pipe(FIRST, die=IN_THE_PIPE[name]).killed
+    assert lab.pipe(FIRST).code == 0
+    assert lab.result() == expected
+    assert expected.mails[IDS[0]] == [("done", 1)]
+
+
+@pytest.mark.parametrize("name", IN_THE_WORKER)
+def test_killed_in_the_worker_the_next_one_ends_what_was_begun(labs: Labs, name: str) -> None:
+    expected = labs.undisturbed(labs.with_queue, Lab.work)
+    lab = labs.with_queue()
+    assert lab.work(die=IN_THE_WORKER[name]).killed
+    assert lab.work().code == 0
+    assert lab.result() == expected
+    outcomes = [expected.mails[id] for id in IDS]
+    assert outcomes == [[("done", 1)], [("done", 1)], [("ignored", 0)], [("queued", 0)]]
+
+
+@pytest.mark.parametrize("name", IN_THE_SINK)
+def test_killed_in_the_sink_the_document_is_whole_at_once_and_complete_after_a_restart(
+    labs: Labs, name: str
+) -> None:
+    expected = labs.undisturbed(labs.with_requests, Lab.work)
+    lab = labs.with_requests()
+    assert lab.work(die=IN_THE_SINK[name]).killed
+    assert lab.retests.read_text() in (STANDING, expected.document)
+    assert lab.work().code == 0
+    assert lab.result() == expected
+    assert contexts(expected.document) == {"old", "x", *NEW}
+
+
+@pytest.mark.parametrize("name", IN_THE_SINK)
+def test_killed_in_the_sink_a_consumer_gets_each_request_once(labs: Labs, name: str) -> None:
+    lab = labs.with_requests()
+    assert lab.work(die=IN_THE_SINK[name]).killed
+    first = lab.take()
+    assert lab.work().code == 0
+    second = lab.take()
+    assert first | second == {"old", "x", *NEW}
+    assert first & second == set()
+
+
+@pytest.mark.parametrize("points", [IN_THE_PIPE, IN_THE_WORKER, IN_THE_SINK])
+def test_the_tables_have_points_enough(points: dict[str, Point]) -> None:
+    assert len(set(points.values())) >= 12
+
+
+# Every line
+
+
+def lines_of(total: int) -> range:
+    """The lines to die before: all of them where that is wanted, else a sample."""
+    assert total > 500, "the program was not watched"
+    return range(1, total + 1, 1 if os.environ.get(EVERY_LINE) else total // SAMPLES)
+
+
+@pytest.mark.timeout(7200)
+def test_killed_before_any_line_of_the_pipe_the_mail_is_recorded_once(labs: Labs) -> None:
+    start = Place(PIPE, "ledger = open_configured(")
+    expected = labs.undisturbed(labs.empty, lambda lab: lab.pipe(FIRST))
+    total = labs.empty().pipe(FIRST, count_from=start).lines
+    deaths = 0
+    for line in lines_of(total):
+        lab = labs.empty()
+        deaths += lab.pipe(FIRST, die=line, count_from=start).killed
+        assert lab.pipe(FIRST).code == 0, f"line {line}"
+        assert lab.result() == expected, f"line {line}"
+    print(f"killed before {deaths} of {total} lines of the pipe")
+    assert deaths >= SAMPLES * 9 // 10
+
+
+@pytest.mark.timeout(7200)
+def test_killed_before_any_line_of_the_worker_a_consumer_gets_each_request_once(
+    labs: Labs,
+) -> None:
+    """Several mails, and a consumer that takes the file between the crash and the restart."""
+    start = Place(WORKER, "self._ledger.recover(")
+    expected = labs.undisturbed(labs.with_queue, Lab.work)
+    total = labs.with_queue().work(count_from=start).lines
+    deaths = 0
+    for line in lines_of(total):
+        lab = labs.with_queue()
+        deaths += lab.work(die=line, count_from=start).killed
+        first = lab.take()
+        assert lab.work().code == 0, f"line {line}"
+        second = lab.take()
+        assert first | second == {"old", "x", *NEW}, f"line {line}"
+        assert first & second == set(), f"line {line}"
+        result = lab.result()
+        assert (result.mails, result.requests) == (expected.mails, expected.requests), line
+    print(f"killed before {deaths} of {total} lines of the worker")
+    assert deaths >= SAMPLES * 9 // 10
