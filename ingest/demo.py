@@ -23,7 +23,7 @@ from ingest.sandbox import Sandbox
 from ingest.sources.mbox import mails
 
 # So many of the replies come by the alias pipe, the others by replaying an archive.
-_PIPED = 5
+_PIPED = 3
 # When the sandbox files the replies: its events bear this time.
 _FILED = datetime(2026, 3, 3, 9, 10, tzinfo=UTC)
 _FROM_LINE = b"From demo@example.org Tue Mar  3 12:00:00 2026\n"
