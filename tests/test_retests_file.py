@@ -18,6 +18,7 @@ from ingest.errors import SinkUnavailable
 from tests.e2e.parts import eventually, require
 from tests.ledger.users import as_user, open_folder
 from tests.retesting import NOON, append, asked, contexts, other, take
+from tests.syncing import watched
 
 EMPTY = '{"retests": {}, "last_comment_timestamp": null}'
 LAB, OTHERS = 61001, 61100  # a user and a group, by number
@@ -40,6 +41,34 @@ def document(path: Path) -> retests.Document:
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+# Durability
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    return watched(monkeypatch)
+
+
+def test_new_content_is_on_the_disk_before_and_after_it_takes_its_place(
+    quick: Path, synced: list[str]
+) -> None:
+    folder = quick.parent.name
+    append(quick, asked())
+    assert synced == [
+        *(".retests.json.new+", folder),
+        *(".retests.json.new > retests.json", folder),
+    ]
+
+
+def test_what_a_killed_writer_put_in_place_is_on_the_disk_before_it_is_relied_on(
+    quick: Path, synced: list[str]
+) -> None:
+    append(quick, asked())
+    synced.clear()
+    append(quick, asked())
+    assert synced == [quick.parent.name]
 
 
 # What stays as it is

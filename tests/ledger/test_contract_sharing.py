@@ -186,6 +186,6 @@ def test_opening_again_changes_nothing(url: str, ledger: Ledger) -> None:
     ledger.accept(arrival())
     totals = ledger.totals()
     for _ in range(3):
-        ledger.close()
-        ledger = open_ledger(url)
-        assert ledger.totals() == totals
+        again = open_ledger(url)
+        assert again.totals() == totals
+        again.close()

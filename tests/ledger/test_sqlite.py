@@ -18,6 +18,7 @@ from ingest.ledger.schema import MIGRATIONS
 from tests.ledger.sqlite_files import is_sound, opened, pragma
 from tests.ledger.users import as_user, open_folder
 from tests.ledger.values import arrival, claimed, ended, request
+from tests.syncing import watched
 
 FULL, NORMAL = 2, 1
 
@@ -70,16 +71,7 @@ def test_an_interrupt_leaves_no_weaker_connection(path: Path) -> None:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that this process itself syncs."""
-    names: list[str] = []
-    fsync = os.fsync
-
-    def note(descriptor: int) -> None:
-        names.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
-    return names
+    return watched(monkeypatch)
 
 
 def test_a_copy_is_acknowledged_only_when_the_first_one_is_on_the_disk(
@@ -90,18 +82,21 @@ def test_a_copy_is_acknowledged_only_when_the_first_one_is_on_the_disk(
     ledger.accept(arrival())
     synced.clear()
     ledger.accept(arrival())
-    assert synced == ["ledger.sqlite-wal"]
+    assert synced == ["ledger.sqlite-wal+"]
     synced.clear()
     with ledger.batch():
         for _ in range(5):
             ledger.accept(arrival())
-    assert synced == ["ledger.sqlite-wal"]
+    assert synced == ["ledger.sqlite-wal+"]
     ledger.close()
 
 
 def test_a_new_ledger_is_on_the_disk_with_its_folders(quick_path: Path, synced: list[str]) -> None:
     opened(quick_path / "a" / "b" / "ledger.sqlite").close()
-    assert {quick_path.name, "a", "b", ".ledger.sqlite.new"} <= set(synced)
+    assert synced == [
+        *(quick_path.name, "a"),
+        *(".ledger.sqlite.new+", ".ledger.sqlite.new > ledger.sqlite", "b"),
+    ]
 
 
 def test_the_write_ahead_log_stays_short(path: Path) -> None:
@@ -242,12 +237,14 @@ def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
 
 
 def test_the_log_of_a_ledger_that_was_removed_does_not_get_into_the_new_one(path: Path) -> None:
-    opened(path).accept(arrival("old"))  # not closed: it keeps its log
+    old = opened(path)
+    old.accept(arrival("old"))
     log = path.with_name("ledger.sqlite-wal")
     kept = log.read_bytes()
     assert kept
+    old.close()
     path.unlink()
-    path.with_name("ledger.sqlite-shm").unlink()
+    log.write_bytes(kept)
     ledger = opened(path)
     assert ledger.totals().mails["queued"] == 0
     assert ledger.accept(arrival("new"))[1]
