@@ -108,6 +108,7 @@ PARAMETERS: dict[str, Callable[[str], str]] = {
     "form feed": lambda name: f"charset\f=\f{name}",
     "file separator": lambda name: f"charset\x1c=\x1f{name}",
     "second parameter": lambda name: f"format=flowed; charset={name}; delsp=yes",
+    "blanks within": lambda name: f'charset="{name.replace("_", " ")}"',
     "given twice": lambda name: f"charset={name}; charset=utf-8",
     "within another": lambda name: f'name="charset=utf-8"; charset={name}',
     "behind an open quote": lambda name: f'name=\\"; charset={name}',
@@ -292,6 +293,14 @@ def test_a_plain_charset_hides_no_letter(charset: str) -> None:
             text = (b"- " + pair + b" -").decode(charset, "replace")
             assert text.strip("- ")
             assert not any(c.isascii() and c.isalpha() for c in text)
+
+
+def test_no_name_that_begins_like_a_plain_charset_is_that_of_a_hiding_one() -> None:
+    # A name is looked at up to a blank, which Python takes for an underscore, and so far only.
+    plain = tuple({encodings.normalize_encoding(name.decode()) for name in _PLAIN_CHARSETS})
+    alike = {name for name in ALL_CODECS if encodings.normalize_encoding(name).startswith(plain)}
+    assert {"big5_hkscs", "utf_8_sig"} <= alike
+    assert {codecs.lookup(name).name for name in alike}.isdisjoint(HIDING)
 
 
 def test_it_imports_nothing_else() -> None:

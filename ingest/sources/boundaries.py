@@ -5,7 +5,7 @@ Pure: bytes in, offsets out, no I/O. Called by ``sources.mbox`` only.
 """
 
 import re
-from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 # A longer claim is not looked after: what is read ahead to check it stays in memory.
@@ -32,6 +32,15 @@ _FROM_LINE = re.compile(
     % {b"day": _DAY, b"month": _MONTH, b"time": _TIME, b"zone": _ZONE},
     re.VERBOSE,
 )
+# The same in the form that nearly all of them have, to be told at a quarter of the cost. It begins
+# behind "From "; a commit has neither an at nor blanks around one.
+_USUAL_FROM_LINE = re.compile(
+    rb"""
+    [^@\s"]{0,64} (?: @ | [ ] at [ ] ) [^\s"]{1,255} [ ]{1,9}
+    [MTWFS][a-z][a-z] [ ] [JFMASOND][a-z][a-z] [ ] [ \d]\d [ ] \d\d:\d\d:\d\d [ ] \d\d\d\d \n
+    """,
+    re.VERBOSE,
+)
 # As every writer of mboxcl2 spells it; looking for one spelling is what makes this cheap.
 _CONTENT_LENGTH = b"\nContent-Length:"
 _END_OF_HEADER = re.compile(rb"\n\r?\n")
@@ -43,6 +52,7 @@ class Span(NamedTuple):
 
     line: int  # where its From_ line begins
     start: int  # where the mail itself begins
+    body: int  # behind its first "\\n\\n", or, if there is none, where it ends
     end: int  # one past its last byte; the blank line after it is left out
     following: int  # where the next From_ line begins, or the end of the buffer
     quoted: bool  # whether "From " at the start of a line was written as ">From "
@@ -53,7 +63,7 @@ def is_from_line(line: bytes) -> bool:
     return len(line) <= _LONGEST_LINE and _FROM_LINE.fullmatch(line) is not None
 
 
-def spans(buffer: bytes, final: bool) -> Iterator[Span]:
+def spans(buffer: bytes, final: bool) -> list[Span]:
     """The mails of a buffer that begins at a From_ line.
 
     ``final``: the buffer ends where the file ends. Otherwise the last mail, and one whose
@@ -63,23 +73,39 @@ def spans(buffer: bytes, final: bool) -> Iterator[Span]:
     if a From_ line or the end of the file follows where it says that the body ends (mboxcl2,
     whose writers do not quote); any other is ignored.
     """
-    claims = _CONTENT_LENGTH in buffer
-    line = 0
-    while line < len(buffer):
-        start = buffer.find(b"\n", line) + 1 or len(buffer)
-        place = _next_boundary(buffer, start, final)
-        if place is None:
-            return
-        end, following = place
+    found: list[Span] = []
+    span = partial(tuple.__new__, Span)  # half the time of Span(…)
+    find, usual = buffer.find, _USUAL_FROM_LINE.match
+    # Without a CR what comes before a From_ line has one form: the fewer stops in between.
+    searched = b"\n\nFrom " if b"\r" not in buffer else b""
+    line, size = 0, len(buffer)
+    start = find(b"\n") + 1 or size
+    while line < size:
+        at = find(searched, start - 1) if searched else -1
+        if at >= 0 and (match := usual(buffer, at + len(searched))):
+            end, following, after = at + 1, at + 2, match.end()
+        else:
+            place = _next_boundary(buffer, start, final)
+            if place is None:
+                break
+            end, following = place
+            after = find(b"\n", following) + 1 or size
         quoted = True
-        if claims and (claim := _claimed_end(buffer, start, end)) is not None:
-            after = _boundary_at(buffer, claim, final)
-            if after is None:
-                return
-            if after >= 0:
-                end, following, quoted = claim, after, False
-        yield Span(line, start, end, following, quoted)
-        line = following
+        body = find(b"\n\n", start - 1, end) + 2
+        if body == 1:
+            body = end
+        if find(_CONTENT_LENGTH, start - 1, body) >= 0:
+            claim = _claimed_end(buffer, start, end)
+            if claim is not None:
+                claimed = _boundary_at(buffer, claim, final)
+                if claimed is None:
+                    break
+                if claimed >= 0:
+                    end, following, quoted = claim, claimed, False
+                    after = find(b"\n", following) + 1 or size
+        found.append(span((line, start, body, end, following, quoted)))
+        line, start = following, after
+    return found
 
 
 def _next_boundary(buffer: bytes, start: int, final: bool) -> tuple[int, int] | None:
