@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest check``: is everything as it must be, and what to do where it is not.
 
-Looks at the configuration, every path as each user who needs it, the ledger, and Patchwork.
-Called by ``cli``; changes nothing.
+Looks at the configuration, every path as each user who needs it, the ledger, the sinks, and
+Patchwork. Called by ``cli``; changes nothing.
 """
 
 import os
@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ingest.config import Settings
+from ingest import check_sinks, config
 from ingest.errors import Error, StateUnavailable, Unavailable
 from ingest.ledger import open_ledger
+from ingest.tables import Settings
 from ingest.worker import connect
 
 # What a finding is about if Patchwork gives no usable answer.
@@ -45,10 +46,15 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
     state, such as the user that the mail server runs an alias pipe as."""
     origin = settings.origin or "no file; the defaults, the environment and the flags"
     yield Finding("ok", "configuration", origin)
+    for variable in config.unknown():
+        yield Finding("warning", "configuration", f"${variable} is the name of no setting")
     me = pwd.getpwuid(os.geteuid()).pw_name
     for user in dict.fromkeys([me, *(users or [u for u in [mta_user()] if u])]):
         yield from _paths(settings, user, me)
     yield from _ledger(settings)
+    for user in dict.fromkeys([me, *users]):
+        for sink in check_sinks.sinks(settings):
+            yield from _sink(sink, user, me)
     yield from _patchwork(settings)
 
 
@@ -66,10 +72,10 @@ def mta_user() -> str:
 def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
     """Whether a user can write what has to be written."""
     what = f"paths as {user}"
-    folders = {Path(settings.state.dir), Path(settings.retests.file).parent}
     _, _, ledger = settings.state.ledger.partition(":")
-    folders.add(Path(ledger).parent)
-    files = [Path(ledger), Path(f"{ledger}-wal"), Path(settings.retests.file)]
+    written = [settings.retests.file, *(each.file for each in settings.json_file.values())]
+    files = [Path(each) for each in (ledger, f"{ledger}-wal", *written)]
+    folders = {Path(settings.state.dir), *(each.parent for each in files)}
     try:
         problems = _as_user(user, me, lambda: _unwritable(folders, files))
     except (KeyError, PermissionError) as error:
@@ -135,6 +141,21 @@ def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
         seen = stream.read()
     os.waitpid(child, 0)
     return seen.splitlines()
+
+
+def _sink(sink: check_sinks.Sink, user: str, me: str) -> Iterator[Finding]:
+    """Whether a sink has what it needs, as a user."""
+    what = sink.name if user == me else f"{sink.name} as {user}"
+    try:
+        problems = _as_user(user, me, sink.problems)
+    except (KeyError, PermissionError):
+        return  # told of the paths already
+    for problem in problems:
+        yield Finding("problem", what, problem)
+    for danger in sink.dangers() if user == me else ():
+        yield Finding("warning", what, danger)
+    if not problems:
+        yield Finding("ok", what, sink.purpose)
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

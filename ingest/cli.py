@@ -8,9 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
-from ingest import __version__, config
 from ingest.errors import (
     EX_CONFIG,
     EX_OK,
@@ -21,108 +19,7 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.ledger import open_configured
-
-PROGRAM = "recheck-ingest"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Usage errors as sysexits.h has them, and as errors of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    common = _Parser(add_help=False)
-    group = common.add_argument_group("common options")
-    group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
-    group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
-    group.add_argument(
-        "--contexts", metavar="PATTERN", nargs="+", help="wanted contexts; default: every context"
-    )
-    group.add_argument("--retests", metavar="FILE", help="the retest JSON")
-    group.add_argument("--state", metavar="DIR", help="the ledger's folder")
-    group.add_argument(
-        "-v", dest="verbose", action="count", default=0, help="tell what is done; -vv: in detail"
-    )
-    as_json = _Parser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="print JSON for programs")
-
-    top = _Parser(
-        prog=PROGRAM,
-        description="List mail in, the retest JSON out: Recheck-request lines for CI labs.",
-    )
-    top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = top.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
-    )
-
-    def command(name: str, help: str, *parents: _Parser) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name, help=help, description=f"{help[0].upper()}{help[1:]}.", parents=list(parents)
-        )
-
-    command("pipe", "take one mail on standard input (alias, procmail, getmail)", common)
-    replay = command("replay", "take the mails of archives", common, as_json)
-    replay.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="mbox, .gz or .xz of one, Maildir, .eml, a folder of these, or - for standard input",
-    )
-    replay.add_argument(
-        "--dry-run", action="store_true", help="print what would be recorded; write nothing"
-    )
-    replay.add_argument(
-        "--offline", action="store_true", help="with --dry-run: ask Patchwork nothing either"
-    )
-    work = command("work", "work off queued mail and write the retest JSON", common)
-    work.add_argument("--once", action="store_true", help="what is due now, then end")
-    serve = command("serve", "work until SIGTERM, as a service", common)
-    for protocol in ("smtp", "lmtp"):
-        serve.add_argument(
-            f"--{protocol}",
-            metavar="ADDRESS",
-            action="append",
-            help=f"listen for {protocol.upper()}: host:port or unix:PATH; may be repeated",
-        )
-    serve.add_argument("--maildir", metavar="PATH", help="watch this Maildir for mail")
-    command("status", "show the queue, the outcomes and the cursors", common, as_json)
-    show = command("show", "tell the story of a mail", common, as_json)
-    show.add_argument("message_ids", metavar="MESSAGE-ID", nargs="+")
-    retry = command(
-        "retry", "queue unresolved and failed mails again, and have waiting ones due", common
-    )
-    which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="every such mail")
-    which.add_argument("message_ids", metavar="MESSAGE-ID", nargs="*", default=[])
-    check = command("check", "tell whether all is as it must be, and what to do", common, as_json)
-    check.add_argument(
-        "--as",
-        dest="users",
-        metavar="USER",
-        action="append",
-        default=[],
-        help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
-    )
-    command("demo", "show the whole program at work on this machine, without a network")
-    return top
-
-
-def settings_of(arguments: argparse.Namespace) -> config.Settings:
-    """The settings with the command line's flags over them. Raises ``ConfigError``."""
-    flags: dict[tuple[str, str], Any] = {
-        ("patchwork", "url"): arguments.patchwork,
-        ("requests", "contexts"): tuple(arguments.contexts) if arguments.contexts else None,
-        ("retests", "file"): arguments.retests,
-        ("state", "dir"): arguments.state,
-        ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
-        ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
-        ("maildir", "path"): getattr(arguments, "maildir", None),
-    }
-    given = {key: value for key, value in flags.items() if value is not None}
-    return config.load(given, file=arguments.config)
+from ingest.options import PROGRAM, parser, settings_of
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -177,12 +74,21 @@ def _work(arguments: argparse.Namespace) -> int:
     with ledger.lease() as held:
         if not held:
             raise StateUnavailable("another worker is at work on this ledger; see status")
-        at_work = worker.Worker(ledger, worker.connect(settings, ledger), settings)
-        at_work.work_off()
-        while not arguments.once:
-            time.sleep(worker.POLL)
-            at_work.work_off()
-    return EX_OK
+        patchwork = worker.connect(settings, ledger)
+        if arguments.once:
+            worker.Worker(ledger, patchwork, settings).work_off()
+            return EX_OK
+        from ingest.delivery import Delivery
+
+        sinks = Delivery(settings)
+        at_work = worker.Worker(ledger, patchwork, settings, publish=sinks.wake)
+        sinks.start()
+        try:
+            while True:
+                at_work.work_off()
+                time.sleep(worker.POLL)
+        finally:  # a program that is at a request is not to be left alone with it
+            sinks.stop(settings.serve.stop_timeout)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -207,7 +113,8 @@ def _status(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from ingest import report
 
-    ledger = open_configured(settings_of(arguments).state)
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
     found = [
         record for each in arguments.message_ids for record in ledger.find(each.strip().strip("<>"))
     ]
@@ -215,7 +122,7 @@ def _show(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "no such mail in the ledger: it never came, or it could not hold a request"
         )
-    report.show(found, ledger.totals().cursors, as_json=arguments.json)
+    report.show(found, ledger.cursors(), settings, now=time.time(), as_json=arguments.json)
     return EX_OK
 
 

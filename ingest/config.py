@@ -1,208 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Settings: one frozen dataclass a table, from defaults < TOML < environment < flags.
+"""Settings, from defaults < TOML < environment < flags, into the frozen dataclasses of ``tables``.
 
 Read and validated once, by ``cli`` and by ``sources.pipe``; everyone else is handed values.
-Each field's metadata carries its help, from which the README's table is made.
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ingest import kinds
 from ingest.errors import ConfigError
+from ingest.tables import SINKS, Settings, Smtp
 
 ENVIRONMENT = "RECHECK_INGEST_"
 DEFAULT_FILE = Path("/etc/recheck-ingest.toml")
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
-
-def _setting(kind: str, default: Any, help: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "help": help})
-
-
-@dataclass(frozen=True, slots=True)
-class Patchwork:
-    """The Patchwork server that knows the patches."""
-
-    url: str = _setting(
-        "a URL",
-        "https://patches.dpdk.org",
-        "the server; /api is added unless an API path is given",
-    )
-    timeout: float = _setting(
-        "a number above 0", 10.0, "seconds a request may take, from first to last byte"
-    )
-    max_answer: int = _setting("a whole number", 8 << 20, "bytes of an answer read at most")
-    remember_found: float = _setting(
-        "a number", DAY, "seconds that a found patch or project list is cached"
-    )
-    remember_missing: float = _setting("a number", 30.0, "seconds that “not found” is cached")
-
-
-@dataclass(frozen=True, slots=True)
-class Requests:
-    """Which requests count."""
-
-    contexts: tuple[str, ...] = _setting(
-        "a list of texts", (), "fnmatch patterns of wanted contexts; empty: all"
-    )
-    arguments: tuple[str, ...] = _setting(
-        "a list of texts", ("rebase",), "known arguments; they count by themselves"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where mails, outcomes and requests are kept."""
-
-    dir: str = _setting("a text", "", "the folder; its default is told above")
-    ledger: str = _setting("a text", "", "URL of the ledger; default ledger.sqlite in the folder")
-    keep_days: float = _setting("a number", 30.0, "days that raw mail is kept after its outcome")
-    busy_timeout: float = _setting(
-        "a number above 0", 20.0, "seconds to wait for another process's write"
-    )
-    mode: int = _setting("an octal number", 0o660, "permissions of a new ledger, octal")
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What is taken in."""
-
-    max_size: int = _setting(
-        "a whole number", 40 << 20, "bytes of a mail; of a larger one the beginning is kept"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Pipe:
-    """The alias pipe."""
-
-    budget: float = _setting(
-        "a number", 5.0, "seconds to work off due mails after storing; 0: never"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """When a mail is tried again."""
-
-    retry: tuple[float, ...] = _setting(
-        "a list of numbers",
-        (MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR),
-        "seconds before each further attempt; the last one repeats",
-    )
-    jitter: float = _setting("a number", 0.1, "share by which a wait is varied at random")
-    give_up_missing: float = _setting(
-        "a number", DAY, "seconds until an unknown patch makes a mail unresolved"
-    )
-    give_up_down: float = _setting(
-        "a number", 7 * DAY, "seconds until a Patchwork that is down makes it failed"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """The long-running process."""
-
-    stop_timeout: float = _setting(
-        "a number", 4.0, "seconds that work in progress is given to end at SIGTERM"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Smtp:
-    """The SMTP listener."""
-
-    listen: tuple[str, ...] = _setting(
-        "a list of texts", (), "addresses: host:port, [host]:port, *:port or unix:PATH"
-    )
-    recipients: tuple[str, ...] = _setting(
-        "a list of texts",
-        (),
-        "fnmatch patterns of addresses that mail is taken for; empty: any, and then only loopback "
-        "and Unix sockets can be listened on",
-    )
-    peers: tuple[str, ...] = _setting(
-        "a list of networks", (), "networks that may connect by TCP; empty: all"
-    )
-    hostname: str = _setting("a text", "", "our name in the dialogue; default the machine's")
-    sessions: int = _setting("a whole number", 2000, "sessions at once; more get 421")
-    sessions_per_peer: int = _setting("a whole number", 1000, "sessions at once of one client")
-    max_recipients: int = _setting("a whole number", 100, "recipients of a mail; more get 452")
-    memory: int = _setting(
-        "a whole number", 256 << 20, "bytes of all mails that are being received; beyond, 452"
-    )
-    command_timeout: float = _setting("a number above 0", 300.0, "seconds to wait for a command")
-    data_timeout: float = _setting(
-        "a number above 0", 600.0, "seconds that sending a mail may take"
-    )
-    idle_timeout: float = _setting(
-        "a number above 0",
-        900.0,
-        "seconds without a mail that end a session, whatever else it says",
-    )
-    socket_mode: int = _setting("an octal number", 0o660, "permissions of a Unix socket, octal")
-    tls_certificate: str = _setting(
-        "a text", "", "PEM file of a certificate and its chain, to offer STARTTLS"
-    )
-    tls_key: str = _setting("a text", "", "PEM file of its key; default the same file")
-    starttls: str = _setting(
-        "a text", "offered", '"required": no mail by TCP without it; "offered" with a certificate'
-    )
-    proxies: tuple[str, ...] = _setting(
-        "a list of networks", (), "networks whose connections begin with the PROXY protocol"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Lmtp(Smtp):
-    """The LMTP listener."""
-
-
-@dataclass(frozen=True, slots=True)
-class Maildir:
-    """The Maildir that serve watches."""
-
-    path: str = _setting("a text", "", "the Maildir that the mail server delivers into; none")
-    scan_interval: float = _setting(
-        "a number above 0", 30.0, "seconds between looks for mail that inotify did not tell of"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Retests:
-    """The retest JSON."""
-
-    file: str = _setting("a text", "", "the file; default retests.json in the state folder")
-    mode: int = _setting("an octal number", 0o644, "permissions of a new file, octal")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that can be set. ``origin`` names the file read, "" if none was."""
-
-    patchwork: Patchwork = field(default_factory=Patchwork)
-    requests: Requests = field(default_factory=Requests)
-    state: State = field(default_factory=State)
-    intake: Intake = field(default_factory=Intake)
-    pipe: Pipe = field(default_factory=Pipe)
-    worker: Worker = field(default_factory=Worker)
-    retests: Retests = field(default_factory=Retests)
-    serve: Serve = field(default_factory=Serve)
-    smtp: Smtp = field(default_factory=Smtp)
-    lmtp: Lmtp = field(default_factory=Lmtp)
-    maildir: Maildir = field(default_factory=Maildir)
-    origin: str = ""
+# Of a sink, as in [webhook.NAME].
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def tables() -> dict[str, type]:
-    """The tables by name, in the order of documentation."""
-    return {f.name: f.default_factory for f in fields(Settings) if f.name != "origin"}  # type: ignore[misc]
+    """The tables by name, in the order of documentation; not those of sinks, which have names."""
+    return {
+        f.name: f.default_factory  # type: ignore[misc]
+        for f in fields(Settings)
+        if f.name != "origin" and f.name not in SINKS
+    }
 
 
 def settings_of(table: type) -> dict[str, Field[Any]]:
@@ -221,9 +49,14 @@ def load(
     Raises ``ConfigError`` naming the setting, where it came from and what would be right.
     """
     path = _file(file, environment)
+    document = _read(path) if path else {}
     values: dict[tuple[str, str], Any] = {}
-    if path:
-        values.update(_from_file(path))
+    for name, content in document.items():
+        if name not in SINKS:
+            table = tables()[name]
+            values.update(
+                ((name, key), value) for key, value in _entries(path, name, table, content)
+            )
     for name, table in tables().items():
         for key, setting in settings_of(table).items():
             variable = f"{ENVIRONMENT}{name}_{key}".upper()
@@ -232,16 +65,37 @@ def load(
     for (name, key), value in (flags or {}).items():
         setting = settings_of(tables()[name])[key]
         values[name, key] = _typed(setting, value, f"[{name}] {key}, given by a flag,")
-    loaded = Settings(
-        **{
-            name: table(**{k: v for (n, k), v in values.items() if n == name})
-            for name, table in tables().items()
-        },
-        origin=str(path or ""),
-    )
+    filled: dict[str, Any] = {
+        name: table(**{k: v for (n, k), v in values.items() if n == name})
+        for name, table in tables().items()
+    }
+    for kind in SINKS:
+        filled[kind] = _sinks(path, kind, document.get(kind, {}), environment)
+    loaded = Settings(**filled, origin=str(path or ""))
+    for name, check in loaded.check.items():
+        if check.cover not in ("all", "last"):
+            raise ConfigError(f'[check.{name}] cover must be "all" or "last"')
+    if "patchwork" in loaded.requests.contexts and len(loaded.requests.contexts) > 1:
+        raise ConfigError('[requests] contexts: "patchwork" stands alone, without patterns')
     for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
         _check_listener(name, listener, loaded.intake.max_size)
     return _with_paths(loaded, environment)
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that look like settings, and are none."""
+    known = {
+        f"{ENVIRONMENT}{name}_{key}".upper()
+        for name, table in tables().items()
+        for key in settings_of(table)
+    }
+    return [
+        variable
+        for variable in sorted(environment)
+        if variable.startswith(ENVIRONMENT)
+        and variable not in {*known, f"{ENVIRONMENT}CONFIG"}
+        and not any(name for kind in SINKS for name, _ in _named(kind, variable))
+    ]
 
 
 def _file(named: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -251,7 +105,8 @@ def _file(named: str | None, environment: Mapping[str, str]) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
 
-def _from_file(path: Path) -> dict[tuple[str, str], Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """The file's tables."""
     try:
         with path.open("rb") as stream:
             document = tomllib.load(stream)
@@ -259,21 +114,58 @@ def _from_file(path: Path) -> dict[tuple[str, str], Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    values: dict[tuple[str, str], Any] = {}
-    for name, content in document.items():
-        if name not in tables():
-            known = ", ".join(f"[{each}]" for each in tables())
+    for name in document:
+        if name not in tables() and name not in SINKS:
+            known = ", ".join([f"[{each}]" for each in tables()] + [f"[{k}.NAME]" for k in SINKS])
             raise ConfigError(f"{path}: there is no table [{name}]; the tables are {known}")
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: {name} is {content!r}, but must be a table, [{name}]")
-        known_settings = settings_of(tables()[name])
-        for key, value in content.items():
-            if key not in known_settings:
-                raise ConfigError(
-                    f"{path}: [{name}] has no setting {key!r}; it has {', '.join(known_settings)}"
-                )
-            values[name, key] = _typed(known_settings[key], value, f"{path}: [{name}] {key}")
-    return values
+    return document
+
+
+def _entries(path: Path | None, name: str, table: type, content: Any) -> Iterator[tuple[str, Any]]:
+    """The settings of one table of the file."""
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: {name} is {content!r}, but must be a table, [{name}]")
+    known = settings_of(table)
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"{path}: [{name}] has no setting {key!r}; it has {', '.join(known)}")
+        yield key, _typed(known[key], value, f"{path}: [{name}] {key}")
+
+
+def _sinks(
+    path: Path | None, kind: str, content: Any, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """The sinks of one kind by name, those of the environment included: each variable says with
+    its end which setting it is, with what is before that the name."""
+    table, needed = SINKS[kind]
+    if not isinstance(content, dict) or not all(
+        isinstance(each, dict) for each in content.values()
+    ):
+        raise ConfigError(f"{path}: a {kind} has a name: write [{kind}.NAME]")
+    found: dict[str, dict[str, Any]] = {
+        name: dict(_entries(path, f"{kind}.{name}", table, each)) for name, each in content.items()
+    }
+    for variable in environment:
+        for name, key in _named(kind, variable):
+            value = _typed(settings_of(table)[key], environment[variable], f"${variable}")
+            found.setdefault(name, {})[key] = value
+    for name, settings in found.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"[{kind}.{name}]: a name is made of the letters a to z, digits, and single hyphens"
+            )
+        if not settings.get(needed):
+            raise ConfigError(f"[{kind}.{name}] needs {needed}")
+    return {name: table(**settings) for name, settings in sorted(found.items())}
+
+
+def _named(kind: str, variable: str) -> Iterator[tuple[str, str]]:
+    """The name and the setting of a sink of this kind, if that is what a variable stands for."""
+    prefix = f"{ENVIRONMENT}{kind}_".upper()
+    for key in settings_of(SINKS[kind][0]):
+        name, end = variable.removeprefix(prefix), f"_{key}".upper()
+        if variable.startswith(prefix) and name.endswith(end):
+            yield name.removesuffix(end).lower().replace("_", "-"), key
 
 
 def _typed(setting: Field[Any], value: Any, where: str) -> Any:
@@ -322,4 +214,8 @@ def _with_paths(settings: Settings, environment: Mapping[str, str]) -> Settings:
     retests = replace(
         settings.retests, file=settings.retests.file or str(Path(folder, "retests.json"))
     )
+    for name, each in settings.json_file.items():
+        others = [o.file for n, o in settings.json_file.items() if n != name]
+        if os.path.abspath(each.file) in map(os.path.abspath, [retests.file, *others]):
+            raise ConfigError(f"[json_file.{name}] file is that of another table: {each.file}")
     return replace(settings, state=state, retests=retests)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,7 @@ from ingest.errors import EX_OK, EX_TEMPFAIL
 from ingest.ledger import open_ledger
 from ingest.sandbox import Sandbox
 from ingest.sources.mbox import mails
+from ingest.tables import Retests, Settings
 
 # So many of the replies come by the alias pipe, the others by replaying an archive.
 _PIPED = 3
@@ -68,11 +70,11 @@ class _Demonstration:
         codes.append(self._command(["replay", str(archive)], b""))
         self._title("What was decided, and why")
         ledger = open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")
-        cursors = ledger.totals().cursors
+        settings = Settings(retests=Retests(file=str(self._retests)))
         for raw in raws:
             found = ledger.find(mail.parse(raw).message_id)
             if found:
-                report.show(found, cursors)
+                report.show(found, ledger.cursors(), settings, now=time.time())
             else:
                 self._console.print(
                     f"[bold]<{escape(mail.parse(raw).message_id)}>[/] "

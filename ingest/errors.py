@@ -61,6 +61,15 @@ class OutOfTime(Temporary):
 class SinkUnavailable(Temporary):
     """What a sink writes to cannot be written now."""
 
+    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+        """``retry_after``: seconds that the receiver asked us to wait, if it did."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotTaken(Permanent):
+    """Who receives requests does not want this one."""
+
 
 class Refused(Permanent):
     """Patchwork refuses the question itself."""

@@ -12,7 +12,7 @@ def read(kind: str, value: Any) -> Any:
     """The value as one of this kind. Raises ``ValueError`` with what it would have to be."""
     try:
         return _KINDS[kind](value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, KeyError) as error:
         raise ValueError(_EXPLAINED.get(kind, kind)) from error
 
 
@@ -27,6 +27,14 @@ def _url(value: Any) -> str:
     if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
         raise ValueError
     return str(value)
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, str):
+        return {"true": True, "false": False}[value.lower()]
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
 
 
 def _number(value: Any) -> float:
@@ -86,6 +94,7 @@ def _networks(value: Any) -> tuple[str, ...]:
 _KINDS = {
     "a text": _text,
     "a URL": _url,
+    "true or false": _truth,
     "a number": _number,
     "a number above 0": _positive,
     "a whole number": _whole,

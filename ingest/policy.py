@@ -5,12 +5,16 @@ Pure. Called by the worker and by ``replay --dry-run``. A reason is a clause tha
 after the word "ignored:".
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from ingest.mail import Mail
+from ingest.ledger import Request
 from ingest.recheck import Recheck
+
+if TYPE_CHECKING:
+    from ingest.mail import Mail
 
 # Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
 _LONGEST_LIST = 500
@@ -25,7 +29,7 @@ class Wanted:
     leftovers: tuple[str, ...]
 
 
-def no_request(mail: Mail, null_sender: bool = False) -> str:
+def no_request(mail: "Mail", null_sender: bool = False) -> str:
     """Why a mail cannot be a request whatever its text says, "" if it can.
 
     ``null_sender``: the envelope sender was empty, as a bounce's is (RFC 5321, section 4.5.5).
@@ -45,32 +49,55 @@ def no_request(mail: Mail, null_sender: bool = False) -> str:
     return ""
 
 
+def narrowed(request: Request, contexts: Sequence[str], arguments: Sequence[str]) -> Request | None:
+    """A recorded request as a sink or consumer that is for ``contexts`` has it: what is not for
+    it becomes leftovers. None if nothing is for it; see ``select``."""
+    if not contexts:
+        return request
+    wanted, _ = select(request, contexts, arguments)
+    if wanted is None:
+        return None
+    return replace(request, contexts=wanted.contexts, leftovers=wanted.leftovers)
+
+
 def select(
-    recheck: Recheck, contexts: Sequence[str], arguments: Sequence[str]
+    recheck: Recheck | Request, contexts: Sequence[str], arguments: Sequence[str]
 ) -> tuple[Wanted | None, str]:
     """The wanted part of a request, or None and the reason.
 
     ``contexts``: fnmatch patterns, none for every context; ``arguments``: the known ones. A
     mail counts if a wanted context remains, or if it has arguments and knows them all.
     """
-    wanted = tuple(
-        label
-        for label in recheck.contexts
-        if not contexts or any(fnmatchcase(label, pattern) for pattern in contexts)
-    )
+
+    def is_wanted(label: str) -> bool:
+        return not contexts or any(fnmatchcase(label, pattern) for pattern in contexts)
+
+    return choose(recheck, is_wanted, arguments)
+
+
+def choose(
+    recheck: Recheck | Request | Wanted,
+    is_wanted: Callable[[str], bool],
+    arguments: Sequence[str],
+    told: Callable[[Sequence[str]], Sequence[str]] = tuple,
+) -> tuple[Wanted | None, str]:
+    """As ``select``, by a question about each context. ``told``: how those that are not wanted
+    are told of, in the same order."""
+    wanted = tuple(label for label in recheck.contexts if is_wanted(label))
     kept = frozenset(wanted)
-    unwanted = tuple(label for label in recheck.contexts if label not in kept)
+    unwanted = tuple(told([label for label in recheck.contexts if label not in kept]))
     unknown = [name for name in recheck.arguments if name not in arguments]
     if wanted or (recheck.arguments and not unknown):
-        return Wanted(wanted, recheck.arguments, unwanted + recheck.leftovers), ""
+        return Wanted(wanted, recheck.arguments, unwanted + tuple(recheck.leftovers)), ""
     reasons = []
     if unwanted:
-        reasons.append(f"no wanted context among {_listed(unwanted)}")
+        reasons.append(f"no wanted context among {listed(unwanted)}")
     if unknown:
-        reasons.append(f"unknown argument {_listed(unknown)}")
+        reasons.append(f"unknown argument {listed(unknown)}")
     return None, " and ".join(reasons)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a reason, not without end."""
     text = ", ".join(names)
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]}…"

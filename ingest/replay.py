@@ -4,20 +4,22 @@
 ``rehearse`` is its dry run, which writes nothing. Called by ``cli``.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ingest import headers, intake
-from ingest.config import Settings
+from ingest import headers, intake, labels
 from ingest.errors import NotFound, Refused, Unavailable
 from ingest.ledger import Ledger, Outcome, Queued
-from ingest.patchwork import Lookup, Target
+from ingest.patchwork import Lookup, Patchwork, Target
 from ingest.policy import Wanted
-from ingest.prefilter import may_hold_request
 from ingest.sources.mbox import Item, Reader
+from ingest.tables import Settings
 from ingest.worker import Worker, connect, judge
+
+_NOT_ASKED = "labels were not looked at: only Patchwork could tell which of them are wanted"
 
 # Mails made durable by one commit: so many, or so many bytes.
 _BATCH_MAILS, _BATCH_BYTES = 200, 4 << 20
@@ -71,6 +73,12 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
                 size = 0
                 _take_in(batch, settings, ledger, summary)
         _take_in(batch, settings, ledger, summary)
+    work_off(settings, ledger, connect(settings, ledger), summary)
+    return summary
+
+
+def work_off(settings: Settings, ledger: Ledger, patchwork: Patchwork, summary: Summary) -> None:
+    """Make one attempt at each mail that is due, unless a worker is running that will."""
     before = ledger.last_request()
     with ledger.lease() as held:
         summary.worker_elsewhere = not held
@@ -79,9 +87,8 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
             def count(queued: Queued, outcome: Outcome, reason: str) -> None:
                 summary.count(outcome.value, reason)
 
-            Worker(ledger, connect(settings, ledger), settings, told=count).work_off()
+            Worker(ledger, patchwork, settings, told=count).work_off()
             summary.recorded = ledger.last_request() - before
-    return summary
 
 
 def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
@@ -122,21 +129,32 @@ def rehearse(
             if verdict.mail is None or verdict.wanted is None:
                 summary.count(verdict.outcome.value, verdict.reason)
                 continue
-            target, reason = None, down
+            target: Target | None = None
+            reason = down
+            wanted: Wanted | None = verdict.wanted
             if not offline and not down:
                 trail: list[Lookup] = []
                 try:
-                    target = patchwork.resolve(verdict.mail, time.time(), trail)
+                    found = patchwork.resolve(verdict.mail, time.time(), trail)
+                    wanted, reason = labels.known(
+                        verdict.wanted, found, patchwork, settings.requests, trail
+                    )
+                    target = found
                 except (NotFound, Refused) as error:
                     reason = str(error)
                 except Unavailable as error:
                     reason = down = str(error)
                     summary.down = True
+            if wanted is None:
+                summary.count(Outcome.IGNORED.value, reason)
+                continue
             if target or offline:
                 summary.recorded += 1
             else:
                 summary.count(Outcome.QUEUED.value, reason)
-            each(Rehearsal(item.where, verdict.mail.message_id, verdict.wanted, target, reason))
+            each(Rehearsal(item.where, verdict.mail.message_id, wanted, target, reason))
+    if offline and labels.are_asked_for(settings.requests):
+        summary.warnings.append(_NOT_ASKED)
     return summary
 
 
@@ -156,33 +174,41 @@ class _Recollection:
 @contextmanager
 def _reading(paths: Sequence[str], summary: Summary) -> Iterator[Iterator[Item]]:
     """The mails that may hold a request, with a progress bar if a terminal is watching."""
+    reader = Reader(*paths)
+    with _progress(reader) as told:
+        yield _wanted(reader, summary, told)
+    summary.warnings += reader.warnings
+
+
+def _wanted(reader: Reader, summary: Summary, told: Callable[[], None]) -> Iterator[Item]:
+    for number, items in reader.sifted():
+        summary.mails += number
+        for item in items:
+            if item.cut:
+                # Half a line would be half a request, and keep the whole mail out later.
+                summary.warnings.append(f"{item.where}: left out: the mail is cut short")
+            else:
+                summary.possible += 1
+                yield item
+        told()
+
+
+@contextmanager
+def _progress(reader: Reader) -> Iterator[Callable[[], None]]:
+    """A progress bar on a terminal; what is given is to be called now and then."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    reader = Reader(*paths)
-    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=Console(stderr=True),
         transient=True,
     ) as progress:
         task = progress.add_task("reading mails", total=reader.size)
-
-        def wanted() -> Iterator[Item]:
-            for item in reader:
-                summary.mails += 1
-                if summary.mails % 512 == 0:
-                    progress.update(task, completed=reader.position)
-                if item.cut:
-                    # Half a line would be half a request, and keep the whole mail out later.
-                    summary.warnings.append(f"{item.where}: left out: the mail is cut short")
-                elif may_hold_request(item.stored):
-                    summary.possible += 1
-                    yield item
-
-        yield wanted()
-    summary.warnings += reader.warnings
+        yield lambda: progress.update(task, completed=reader.position)

@@ -13,26 +13,30 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from ingest import delivery, progress
 from ingest.check import Finding
-from ingest.config import Settings
 from ingest.ledger import Cursor, Event, Record, Request, Totals
+from ingest.progress import ago, is_sink
 from ingest.replay import Rehearsal, Summary
+from ingest.tables import Settings
 
 _COLOURS = {
     "done": "green",
     "recorded": "green",
+    "handed over": "green",
     "queued": "yellow",
     "waits": "yellow",
     "unresolved": "red",
     "failed": "red",
     "rejected": "red",
+    "skipped": "red",
 }
 _MOST_REASONS = 12
 
 
 def _console() -> Console:
     # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def _coloured(word: str, text: str | None = None) -> str:
@@ -47,14 +51,6 @@ def _json(value: Any) -> None:
 
 def _moment(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if at else "never"
-
-
-def _ago(seconds: float) -> str:
-    """An age in one unit: "3 min"."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def asked_for(contexts: Sequence[str], arguments: Any) -> str:
@@ -75,13 +71,17 @@ def replayed(
         _json({**asdict(summary), **found})
         return
     console = _console()
-    would = "would be " if summary.dry else ""
     for warning in summary.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}")
     console.print(
         f"{_mails(summary.mails)}, {summary.possible} could hold a request, "
         f"{summary.duplicates} known already"
     )
+    _worked_off(console, summary)
+
+
+def _worked_off(console: Console, summary: Summary) -> None:
+    would = "would be " if summary.dry else ""
     noun = "request" if summary.recorded == 1 else "requests"
     console.print(f"{_coloured('recorded', str(summary.recorded))} {noun} {would}recorded")
     for outcome, reasons in summary.reasons.items():
@@ -114,12 +114,17 @@ def status(
     totals: Totals, settings: Settings, answered: float, *, now: float, as_json: bool = False
 ) -> None:
     """The ledger at a glance. ``answered``: the Unix time of Patchwork's last usable answer."""
+    sinks = delivery.wanted(settings)
     if as_json:
         _json(
             {
                 **asdict(totals),
                 "cursors": [
-                    {**asdict(cursor), "lag": totals.last_request - cursor.position}
+                    {
+                        **asdict(cursor),
+                        "lag": totals.last_request - cursor.position,
+                        **({"configured": cursor.name in sinks} if is_sink(cursor) else {}),
+                    }
                     for cursor in totals.cursors
                 ],
                 "ledger": settings.state.ledger,
@@ -137,8 +142,8 @@ def status(
     if totals.mails["queued"]:
         waiting = ", ".join(f"{n} {name}" for name, n in totals.waiting.items() if n)
         console.print(
-            f"queue      oldest {_ago(now - totals.oldest)} old, "
-            f"next due {'now' if totals.due <= now else 'in ' + _ago(totals.due - now)}"
+            f"queue      oldest {ago(now - totals.oldest)} old, "
+            f"next due {'now' if totals.due <= now else 'in ' + ago(totals.due - now)}"
             + (f", waiting: {waiting}" if waiting else "")
         )
     console.print(f"last mail  {_moment(totals.last_received)}")
@@ -146,14 +151,22 @@ def status(
         console.print(f"answered   by Patchwork {_moment(answered)}")
     console.print(f"requests   {totals.requests}")
     for cursor in totals.cursors:
-        _cursor(console, cursor, totals)
+        _cursor(console, cursor, totals, sinks, now)
 
 
-def _cursor(console: Console, cursor: Cursor, totals: Totals) -> None:
-    lag = totals.last_request - cursor.position
-    state = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else "")
-    trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""
-    console.print(f"cursor     {escape(cursor.name)} {state}{trouble}")
+def _cursor(
+    console: Console, cursor: Cursor, totals: Totals, sinks: progress.Sinks, now: float
+) -> None:
+    if is_sink(cursor):
+        state, trouble = progress.of_cursor(cursor, totals.last_request, sinks, now)
+    else:
+        lag = totals.last_request - cursor.position
+        state, trouble = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else ""), ""
+    console.print(f"cursor     {escape(cursor.name)} {state}{_trouble(trouble)}")
+
+
+def _trouble(text: str) -> str:
+    return f": [red]{escape(text)}[/]" if text else ""
 
 
 def checked(findings: Iterable[Finding], *, as_json: bool = False) -> list[Finding]:
@@ -171,8 +184,15 @@ def checked(findings: Iterable[Finding], *, as_json: bool = False) -> list[Findi
     return seen
 
 
-def show(records: Sequence[Record], cursors: Sequence[Cursor], *, as_json: bool = False) -> None:
-    """The whole story of each mail."""
+def show(
+    records: Sequence[Record],
+    cursors: Sequence[Cursor],
+    settings: Settings,
+    *,
+    now: float,
+    as_json: bool = False,
+) -> None:
+    """The whole story of each mail, with what became of its requests in the sinks."""
     if as_json:
         _json([asdict(record) for record in records])
         return
@@ -197,7 +217,16 @@ def show(records: Sequence[Record], cursors: Sequence[Cursor], *, as_json: bool 
         if record.due is not None:
             console.print(f"  {_moment(record.due)}  next attempt")
         for request in record.requests:
-            _request(console, request, cursors)
+            _request(console, request)
+            for told, trouble in progress.of_request(
+                request,
+                record.story,
+                cursors,
+                delivery.wanted(settings),
+                settings.requests.arguments,
+                now,
+            ):
+                console.print(f"    {escape(told)}{_trouble(trouble)}")
 
 
 def _event(event: Event) -> str:
@@ -211,7 +240,7 @@ def _event(event: Event) -> str:
     return f"{_coloured(event.what)} {escape(text)}".rstrip()
 
 
-def _request(console: Console, request: Request, cursors: Sequence[Cursor]) -> None:
+def _request(console: Console, request: Request) -> None:
     console.print(
         f"  request {request.number} for series {request.series} ({escape(request.submission)}"
         f"{' in ' + escape(request.project) if request.project else ''})"
@@ -219,6 +248,3 @@ def _request(console: Console, request: Request, cursors: Sequence[Cursor]) -> N
     )
     if request.leftovers:
         console.print(f"    not read: {escape(', '.join(request.leftovers))}")
-    for cursor in cursors:
-        had = "published to" if cursor.position >= request.number else "not yet in"
-        console.print(f"    {had} {escape(cursor.name)}")

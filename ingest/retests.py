@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The retest JSON: what get_reruns.py writes, merged into and never clobbered.
 
-``merge`` is pure; ``append`` does it to a file under the file's lock. Called by
-``sinks.json_file``.
+``merge`` is pure; ``append`` does it to a file under the file's lock.
+Called by ``sinks.json_file``, and by ``take`` for a file that it empties.
 """
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ingest import locks
+from ingest import files, locks
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Request
 
 Document = dict[str, Any]
+
+# What we write of a series.
+_OURS = {"contexts", "arguments"}
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +50,16 @@ def merge(
         for name, value in request.arguments.items():
             key = (request.series, name, value)
             known[key] = max(known.get(key, _age(request)), _age(request))
-    retests = {
-        series: {
-            **entry,
-            "contexts": sorted(set(entry["contexts"])),
-            "arguments": dict(entry.get("arguments") or {}),
-        }
-        for series, entry in document["retests"].items()
-    }
+    retests = {series: _tidied(entry) for series, entry in document["retests"].items()}
+    touched: set[str] = set()
     stamp = document.get("last_comment_timestamp")
     for request in requests:
-        entry = retests.setdefault(str(request.series), {"contexts": [], "arguments": {}})
+        series = str(request.series)
+        if series not in touched:
+            touched.add(series)
+            before = retests.get(series, {"contexts": [], "arguments": {}})
+            retests[series] = {**before, "arguments": dict(before["arguments"])}
+        entry = retests[series]
         entry["contexts"] = sorted({*entry["contexts"], *request.contexts})
         for name, value in request.arguments.items():
             standing = known.get((request.series, name, entry["arguments"].get(name)))
@@ -65,6 +68,20 @@ def merge(
                 known[request.series, name, value] = _age(request)
         stamp = _later(stamp, timestamp(request.date, min(request.recorded, now)))
     return {**document, "retests": retests, "last_comment_timestamp": stamp}
+
+
+def _tidied(entry: Document) -> Document:
+    """A series' entry as we write it, which most are already, for most are ours."""
+    contexts = entry["contexts"]
+    if entry.get("arguments") is not None and (
+        len(contexts) < 2 or contexts == sorted({*contexts})
+    ):
+        return entry
+    return {
+        **entry,
+        "contexts": sorted({*contexts}),
+        "arguments": dict(entry.get("arguments") or {}),
+    }
 
 
 def _age(request: Request) -> tuple[float, str]:
@@ -77,7 +94,16 @@ def timestamp(date: float, now: float) -> str:
     later, so that a question for what came since does not return that mail again; never later
     than ``now`` (get_reruns.py, process_comment_info in 000_51de32ff8a4b1afd.txt)."""
     moment = _moment(min(date, now)) + timedelta(microseconds=1)
-    return min(moment, _moment(now)).isoformat(timespec="microseconds")
+    return _stamp(min(moment, _moment(now)))
+
+
+def stamp(at: float) -> str:
+    """A Unix time as consumers of ``last_comment_timestamp`` read it."""
+    return _stamp(_moment(at))
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
 
 
 def _moment(at: float) -> datetime:
@@ -93,7 +119,7 @@ def _later(one: object, other: str) -> str:
             standing = standing.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return other
-    return max(standing.isoformat(timespec="microseconds"), other)
+    return max(_stamp(standing), other)
 
 
 def dump(document: Document) -> str:
@@ -103,16 +129,30 @@ def dump(document: Document) -> str:
 
 def load(text: str) -> Document:
     """A document from its text. Raises ``ValueError`` for anything else than a retest JSON."""
-    document = json.loads(text)
+    document = json.loads(text, parse_constant=_finite, parse_float=_finite)
     if not isinstance(document, dict) or not isinstance(document.get("retests"), dict):
         raise ValueError("it has no object named retests")
+    others: list[Any] = [value for key, value in document.items() if key != "retests"]
     for series, entry in document["retests"].items():
         if not isinstance(entry, dict) or not _texts(entry.get("contexts")):
             raise ValueError(f"the entry of series {series} has no list of contexts")
-        if not isinstance(entry.get("arguments") or {}, dict):
+        arguments = entry.get("arguments") or {}
+        if not isinstance(arguments, dict):
             raise ValueError(f"the arguments of series {series} are no object")
-    dump(document)  # with NaN or too deep, it could not be written again
+        if not entry.keys() <= _OURS or not all(
+            isinstance(each, str) for each in arguments.values()
+        ):
+            others.append(entry)
+    dump({"others": [others]})  # what is nested too deep could not be written again
     return document
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON's")
+    return number
 
 
 def _texts(value: object) -> bool:
@@ -161,16 +201,16 @@ def append(
             merged = merge(standing if standing is not None else empty(), requests, now, earlier)
             if merged == standing:
                 # Perhaps put there by a process that was killed before it made that durable.
-                _sync(_target(path).parent)
+                files.sync(files.target(path).parent)
                 return False
             _write(path, dump(merged), mode)
         except OSError as error:
-            raise _unavailable(path, error) from error
+            raise files.unavailable(path, error) from error
         ready()
         try:
             _put_in_place(path)
         except OSError as error:
-            raise _unavailable(path, error) from error
+            raise files.unavailable(path, error) from error
     return True
 
 
@@ -188,12 +228,39 @@ def left(path: str, patience: float) -> Left:
     with locked(path, patience):
         if os.path.lexists(_new(path)):
             return Left.WAITING
-        _sync(_target(path).parent)  # the writer may have died before it did this
+        files.sync(files.target(path).parent)  # the writer may have died before it did this
         return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
 
 
-def _unavailable(path: str, error: OSError) -> SinkUnavailable:
-    return SinkUnavailable(f"{path} cannot be written: {error.strerror or error}")
+def read(path: str, now: float) -> Document | None:
+    """What the file holds, to be called under its lock; None if there is no file, or one that is
+    no retest JSON, which is set aside. Raises ``SinkUnavailable``."""
+    try:
+        return _read(path, now)
+    except OSError as error:
+        raise SinkUnavailable(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], None]]:
+    """A document that is on the disk and takes the file's place when the block calls what it is
+    given, and not before; all of this under the file's lock. Mode and owner, and a symbolic link,
+    stay. Raises ``SinkUnavailable``."""
+    try:
+        _write(path, dump(document), mode)
+    except OSError as error:
+        raise files.unavailable(path, error) from error
+
+    def place() -> None:
+        try:
+            _put_in_place(path)
+        except OSError as error:
+            raise files.unavailable(path, error) from error
+
+    try:
+        yield place
+    finally:
+        _new(path).unlink(missing_ok=True)
 
 
 def _read(path: str, now: float) -> Document | None:
@@ -205,7 +272,7 @@ def _read(path: str, now: float) -> Document | None:
     try:
         return load(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        aside = _set_aside(_target(path), now)
+        aside = _set_aside(files.target(path), now)
         log.warning("set aside %s as %s, it is no retest JSON: %s", path, aside, error)
         return None
 
@@ -221,15 +288,10 @@ def _set_aside(target: Path, now: float) -> Path:
     return aside
 
 
-def _target(path: str) -> Path:
-    """The file itself. A symbolic link stays one, and what it names is replaced."""
-    return Path(os.path.realpath(path))
-
-
 def _new(path: str) -> Path:
     """Where new content waits: in the same folder and, for the lock is held, always under the
     same name, so that killed writers leave one such file at most."""
-    target = _target(path)
+    target = files.target(path)
     return target.with_name(f".{target.name}.new")
 
 
@@ -237,39 +299,10 @@ def _write(path: str, text: str, mode: int) -> None:
     """The content that is to take the file's place, whole and durable."""
     new = _new(path)
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        _permit(stream.fileno(), _target(path), mode)
-        os.fsync(stream.fileno())
-    _sync(new.parent)
+    files.fill(new, text, files.target(path), mode)
 
 
 def _put_in_place(path: str) -> None:
-    target = _target(path)
+    target = files.target(path)
     os.replace(_new(path), target)
-    _sync(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _permit(descriptor: int, target: Path, mode: int) -> None:
-    """Mode and owner of the file that is replaced; without one, ``mode``."""
-    try:
-        before = target.stat()
-    except FileNotFoundError:
-        os.fchmod(descriptor, mode)
-        return
-    # Only root may give a file away; its group may be kept by a member of that.
-    for owner in (before.st_uid, -1):
-        with suppress(PermissionError):
-            os.fchown(descriptor, owner, before.st_gid)
-            break
-    os.fchmod(descriptor, before.st_mode & 0o7777)
+    files.sync(target.parent)

@@ -17,12 +17,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from ingest.config import Settings
+from ingest.delivery import Delivery
 from ingest.errors import ConfigError, StateUnavailable
 from ingest.intake import Receipt
 from ingest.ledger import Envelope, Ledger, open_configured
 from ingest.sources import sockets
 from ingest.sources.listeners import Listeners
+from ingest.tables import Settings
 from ingest.worker import POLL, Worker, connect
 from ingest.writer import Writer
 
@@ -136,24 +137,30 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 
 
 class _Working:
-    """The worker's thread: it holds the lease as soon as it can have it."""
+    """The worker's thread, which holds the lease as soon as it can have it, and the sinks'
+    threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._delivery = Delivery(settings)
         self._stopping = threading.Event()
         self._wanted = threading.Event()
         self._last_sign = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
+        self._delivery.start()
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End it between two mails; one that is waited on for longer is left as after a crash,
-        to be taken up at the next start."""
+        """End them between two mails or requests; one that is waited on for longer is left as
+        after a crash, to be taken up at the next start."""
+        end = time.monotonic() + timeout
         self._stopping.set()
         self._wanted.set()
-        self._thread.join(timeout)
+        # Meanwhile the worker ends, too; the sinks have something of their own to end.
+        self._delivery.stop(timeout)
+        self._thread.join(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
         """Have it look at the queue now."""
@@ -163,7 +170,11 @@ class _Working:
         """Whether it lives and was not stuck for longer than an attempt at a mail may take."""
         # An attempt asks several questions, each of which may take a timeout.
         patience = 100 * self._settings.patchwork.timeout + self._settings.state.busy_timeout
-        return self._thread.is_alive() and time.monotonic() - self._last_sign < patience
+        return (
+            self._thread.is_alive()
+            and self._delivery.is_well()
+            and time.monotonic() - self._last_sign < patience
+        )
 
     def _rest(self) -> None:
         """Until there is work, or it is time for another look: other processes bring mail, too."""
@@ -190,7 +201,13 @@ class _Working:
             while not self._stopping.is_set():
                 self._sign()
                 with ledger.lease() as held:
-                    worker = Worker(ledger, patchwork, self._settings, told=self._sign)
+                    worker = Worker(
+                        ledger,
+                        patchwork,
+                        self._settings,
+                        told=self._sign,
+                        publish=self._delivery.wake,
+                    )
                     while held and not self._stopping.is_set():
                         self._sign()
                         worker.work_off(stop=self._stopping.is_set)

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HTTP questions that end within one deadline and one size limit, whatever the server does.
+"""HTTP questions, by GET or POST, that end within one deadline and one size limit, whatever the
+server does. Errors call it Patchwork unless the client was told another name.
 
 A timeout of requests bounds the wait for the next byte; a server that sends one byte now and then
-is never cut off by it, nor is a resolver that hangs. Used by ``patchwork`` alone.
+is never cut off by it, nor is a resolver that hangs. Used by ``patchwork`` and by the sinks that
+speak HTTP.
 """
 
 import socket
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -23,6 +27,8 @@ from ingest.errors import Unavailable
 
 _PIECE = 1 << 16
 _LONGEST_CAUSE = 200
+# Seconds. However long a server asks us to wait, a day later it is asked again.
+_LONGEST_PAUSE = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +40,96 @@ class Reply:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One question. ``target``: whom it goes to, as errors tell it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None
+    seconds: float
+    most: int
+    server: str
+    target: str
+
+
+def retry_after(reply: Reply, now: float) -> float | None:
+    """The Retry-After header in seconds from ``now``, a Unix time (RFC 9110, section 10.2.3); a
+    day at most, None if it says nothing."""
+    value = reply.headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        if value.strip().isdecimal():
+            seconds = float(value)
+        else:
+            moment = parsedate_to_datetime(value)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)
+
+
 class Client:
     """Asks one question at a time and keeps the connection open for the next.
 
     ``headers`` go with each; ``max_answer``: bytes of a body, also of one that is compressed.
+    ``server``: what errors call it; ``shown``: how they tell a URL, for one that holds secrets.
     """
 
-    def __init__(self, headers: Mapping[str, str], *, max_answer: int) -> None:
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        *,
+        max_answer: int,
+        server: str = "Patchwork",
+        shown: Callable[[str], str] = str,
+    ) -> None:
         self._headers = headers
         self._max_answer = max_answer
+        self._server = server
+        self._shown = shown
         self._session = _Session()
 
     def get(self, url: str, seconds: float) -> Reply:
         """The answer to a GET; redirects are not followed. Raises ``Unavailable``, after
         ``seconds`` at the latest."""
+        return self._ask("GET", url, {}, None, seconds)
+
+    def post(
+        self, url: str, content: bytes, seconds: float, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """The answer to a POST of ``content``, with further headers that say what it is;
+        otherwise as ``get``. What raises ``Unavailable`` may have reached the server."""
+        return self._ask("POST", url, headers or {}, content, seconds)
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        seconds: float,
+    ) -> Reply:
+        question = _Question(
+            method=method,
+            url=url,
+            headers={**self._headers, **headers},
+            content=content,
+            seconds=seconds,
+            most=self._max_answer,
+            server=self._server,
+            target=self._shown(url),
+        )
         answer: Future[Reply] = Future()
         session = self._session
-        asking = (session, self._headers, url, seconds, self._max_answer, answer)
+        asking = (session, question, answer)
         threading.Thread(target=_ask, args=asking, name="question", daemon=True).start()
         try:
             return answer.result(seconds)
         except TimeoutError as error:
-            raise Unavailable(f"Patchwork at {url} cannot be reached: timed out") from error
+            raise _unreachable(question, "timed out") from error
         finally:
             if not answer.done():
                 session.cut()
@@ -65,62 +139,77 @@ class Client:
         """Close the connection."""
         self._session.close()
 
+    def cut(self) -> None:
+        """End the question that another thread waits for, and any further one."""
+        self._session.cut()
 
-def _ask(
-    session: "_Session",
-    headers: Mapping[str, str],
-    url: str,
-    seconds: float,
-    most: int,
-    answer: Future[Reply],
-) -> None:
+
+def _ask(session: "_Session", question: _Question, answer: Future[Reply]) -> None:
     try:
-        answer.set_result(_answer(session, headers, url, seconds, most))
+        answer.set_result(_answer(session, question))
     except BaseException as error:  # noqa: BLE001  raised again where the question was asked
         answer.set_exception(error)
 
 
-def _answer(
-    session: "_Session", headers: Mapping[str, str], url: str, seconds: float, most: int
-) -> Reply:
+def _answer(session: "_Session", question: _Question) -> Reply:
     try:
-        with session.get(
-            url, headers=dict(headers), timeout=seconds, stream=True, allow_redirects=False
+        with session.request(
+            question.method,
+            question.url,
+            headers=dict(question.headers),
+            data=question.content,
+            auth=_as_it_is if "Authorization" in question.headers else None,
+            timeout=question.seconds,
+            stream=True,
+            allow_redirects=False,
         ) as response:
             response.raw.enforce_content_length = True  # older releases of urllib3 do not
             body = bytearray()
             for piece in response.raw.stream(_PIECE, decode_content=False):
                 body += piece
-                if len(body) > most:
-                    raise _too_large(url, most)
+                if len(body) > question.most:
+                    raise _too_large(question)
             coding = response.headers.get("Content-Encoding", "").strip().lower()
             return Reply(
-                response.status_code, response.headers, _decoded(bytes(body), coding, url, most)
+                response.status_code, response.headers, _decoded(bytes(body), coding, question)
             )
     # requests lets some of its own library's errors through, and ValueErrors of URLs.
     except (requests.RequestException, HTTPError, ValueError) as error:
-        raise Unavailable(f"Patchwork at {url} cannot be reached: {_cause(error)}") from error
+        cause = _cause(error).replace(question.url, question.target)
+        raise _unreachable(question, cause) from error
 
 
-def _decoded(body: bytes, coding: str, url: str, most: int) -> bytes:
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keeps requests from putting what a .netrc says in the place of our own credentials."""
+    return request
+
+
+def _decoded(body: bytes, coding: str, question: _Question) -> bytes:
     """A body without its compression. Done here because libraries unpack all that was read at
     once, a thousand times as much."""
     if coding in ("", "identity"):
         return body
+    answer = f"{question.server}'s answer to {question.target}"
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
     try:
-        text = unpacker.decompress(body, most + 1)
+        text = unpacker.decompress(body, question.most + 1)
     except zlib.error as error:
-        raise Unavailable(f"Patchwork's answer to {url} is no {printable(coding)}") from error
-    if len(text) > most:
-        raise _too_large(url, most)
+        raise Unavailable(f"{answer} is no {printable(coding)}") from error
+    if len(text) > question.most:
+        raise _too_large(question)
     if not unpacker.eof:
-        raise Unavailable(f"Patchwork's answer to {url} is cut short")
+        raise Unavailable(f"{answer} is cut short")
     return text
 
 
-def _too_large(url: str, most: int) -> Unavailable:
-    return Unavailable(f"Patchwork's answer to {url} is over {most} bytes")
+def _too_large(question: _Question) -> Unavailable:
+    return Unavailable(
+        f"{question.server}'s answer to {question.target} is over {question.most} bytes"
+    )
+
+
+def _unreachable(question: _Question, cause: str) -> Unavailable:
+    return Unavailable(f"{question.server} at {question.target} cannot be reached: {cause}")
 
 
 class _Session(requests.Session):

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ingest import delivery, labels, policy, recheck, requester
 from ingest import mail as mails
-from ingest import policy, recheck
-from ingest.config import DAY, Settings
-from ingest.errors import NotFound, OutOfTime, Permanent, Refused, SinkUnavailable, Unavailable
+from ingest.errors import NotFound, OutOfTime, Permanent, Refused, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
 from ingest.patchwork import Lookup, Memory, Patchwork, Target
-from ingest.sinks import json_file
+from ingest.tables import DAY, Settings
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,8 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Verdict:
         near = recheck.near_miss(mail.text)
         nearly = f"; this is none by the grammar: {near!r}" if near else ""
         return Verdict(mail, None, Outcome.IGNORED, f"it has no Recheck-request line{nearly}")
-    wanted, reason = policy.select(found, settings.requests.contexts, settings.requests.arguments)
+    patterns = labels.patterns(settings.requests)
+    wanted, reason = policy.select(found, patterns, settings.requests.arguments)
     return Verdict(mail, wanted, Outcome.DONE if wanted else Outcome.IGNORED, reason)
 
 
@@ -79,6 +79,21 @@ def connect(settings: Settings, memory: Memory, budget: float | None = None) -> 
     )
 
 
+def circuit(memory: Memory, now: float) -> tuple[float, str] | None:
+    """The Unix time until which Patchwork is not asked, and why; None if it may be asked."""
+    down = memory.recall(_CIRCUIT, now)
+    if down is None:
+        return None
+    until, reason = json.loads(down)
+    return float(until), str(reason)
+
+
+def break_circuit(memory: Memory, error: Unavailable, now: float, pause: float) -> None:
+    """Have nobody ask Patchwork for ``pause`` seconds, or for as long as it said."""
+    until = now + (error.retry_after or pause)
+    memory.remember(_CIRCUIT, json.dumps([until, str(error)]), until)
+
+
 def close_circuit(ledger: Ledger) -> None:
     """Have Patchwork asked again by the next mail that is due, down as it may have been."""
     ledger.remember(_CIRCUIT, "", 0.0)
@@ -96,16 +111,21 @@ class Worker:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         told: Callable[[Queued, Outcome, str], None] = lambda queued, outcome, reason: None,
+        publish: Callable[[float | None], None] | None = None,
     ) -> None:
         """``told`` is called with what each attempt came to. ``chance`` gives the jitter, from 0
-        to 1."""
+        to 1. ``publish`` is called when there may be requests for the sinks, with a Unix time
+        after which they are not to be waited for, if there is one; by default it has them at work
+        once."""
         self._ledger = ledger
         self._patchwork = patchwork
         self._settings = settings
         self._clock = clock
         self._chance = chance
         self._told = told
+        self._publish = publish or self._deliver
         self._recovered = False
+        delivery.begin(ledger, settings)
 
     def work_off(self, until: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
         """Work on every due mail, and publish; how many mails were worked on.
@@ -128,33 +148,16 @@ class Worker:
             worked += 1
             # A long queue does not hold up what is known already.
             if self._clock() >= published + POLL:
-                self.publish(until)
+                self._publish(until)
                 published = self._clock()
-        self.publish(until)
+        self._publish(until)
         now = self._clock()
         if dropped := self._ledger.prune(now - self._settings.state.keep_days * DAY, now):
             log.info("dropped the raw bytes of %d old mails", dropped)
         return worked
 
-    def publish(self, until: float | None = None) -> None:
-        """Bring the sinks up to the request log. One that cannot be written is told of, kept in
-        its cursor and tried again later. ``until``: a Unix time after which none is waited for."""
-        retests = self._settings.retests
-        patience = json_file.PATIENCE if until is None else max(0.0, until - self._clock())
-        try:
-            count = json_file.publish(
-                self._ledger,
-                retests.file,
-                mode=retests.mode,
-                clock=self._clock,
-                pause=self._settings.worker.retry[0],
-                patience=patience,
-            )
-        except SinkUnavailable as error:
-            log.error("not published: %s; it is tried again by itself", error)
-            return
-        if count:
-            log.info("published %d requests to %s", count, retests.file)
+    def _deliver(self, until: float | None) -> None:
+        delivery.once(self._ledger, self._settings, clock=self._clock, until=until)
 
     def work_on(self, queued: Queued) -> Outcome:
         """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again.
@@ -166,11 +169,14 @@ class Worker:
         if verdict.mail is None or verdict.wanted is None:
             return self._end(queued, verdict.outcome, verdict.reason, [])
         trail: list[Lookup] = []
-        down = self._ledger.recall(_CIRCUIT, self._clock())
+        down = circuit(self._ledger, self._clock())
         if down is not None:
-            return self._spare(queued, down)
+            return self._spare(queued, *down)
         try:
             target = self._patchwork.resolve(verdict.mail, queued.received, trail)
+            wanted, reason = labels.known(
+                verdict.wanted, target, self._patchwork, self._settings.requests, trail
+            )
         except OutOfTime as error:
             self._put_back(queued, queued.waiting, self._clock(), str(error))
             raise
@@ -178,12 +184,15 @@ class Worker:
             self._answered()
             return self._later(queued, Waiting.MISSING, str(error), trail)
         except Unavailable as error:
-            self._break_circuit(error)
+            pause = self._settings.worker.retry[0]
+            break_circuit(self._ledger, error, self._clock(), pause)
             return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
         except Refused as error:
             return self._end(queued, Outcome.FAILED, str(error), trail)
         self._answered()
-        return self._record(queued, verdict.mail, verdict.wanted, target, trail)
+        if wanted is None:
+            return self._end(queued, Outcome.IGNORED, reason, trail)
+        return self._record(queued, verdict.mail, wanted, target, trail)
 
     def _answered(self) -> None:
         """Patchwork gave a usable answer just now, or did so a moment ago."""
@@ -191,15 +200,9 @@ class Worker:
         if now - float(self._ledger.recall(ANSWERED, now) or 0) >= _ANSWERED_STEP:
             self._ledger.remember(ANSWERED, str(now), math.inf)
 
-    def _break_circuit(self, error: Unavailable) -> None:
-        now = self._clock()
-        until = now + (error.retry_after or self._settings.worker.retry[0])
-        self._ledger.remember(_CIRCUIT, json.dumps([until, str(error)]), until)
-
-    def _spare(self, queued: Queued, down: str) -> Outcome:
+    def _spare(self, queued: Queued, until: float, reason: str) -> Outcome:
         """Put a mail back without asking a Patchwork that was down a moment ago. That is no
         attempt: the first mail that is due when the pause is over makes one for all."""
-        until, reason = json.loads(down)
         return self._put_back(queued, Waiting.DOWN, until, reason)
 
     def _put_back(self, queued: Queued, waiting: Waiting, due: float, reason: str) -> Outcome:
@@ -233,7 +236,7 @@ class Worker:
             contexts=wanted.contexts,
             arguments=wanted.arguments,
             leftovers=wanted.leftovers,
-            requester=mail.sender,
+            requester=requester.told(mail),
             subject=mail.subject,
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,

@@ -2,6 +2,7 @@
 """Fixtures of several test files."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ingest import config
+from ingest import tables
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork import Patchwork
 from ingest.sandbox import Sandbox
@@ -22,6 +23,20 @@ from tests.lab import Lab, MakeLab
 # Machines that run tests are slow at times; that is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with a key and the certificate that it made for itself, of loopback's address and of
+    mail.example.org."""
+    file = str(tmp_path_factory.mktemp("tls") / "both.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", "/CN=sink.example.org", "-keyout", file, "-out", file,
+         "-addext", "subjectAltName=IP:127.0.0.1,DNS:mail.example.org"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return file
 
 
 @pytest.fixture
@@ -78,11 +93,11 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         url: str,
         timeout: float = 10.0,
         until: float | None = None,
-        schedule: config.Worker | None = None,
+        schedule: tables.Worker | None = None,
+        requests: tables.Requests | None = None,
     ) -> Lab:
-        made.append(
-            Lab(url, ledger, clock, quick_path, timeout, until, schedule or config.Worker())
-        )
+        schedule, requests = schedule or tables.Worker(), requests or tables.Requests()
+        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests))
         return made[-1]
 
     yield make

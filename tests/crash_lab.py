@@ -3,13 +3,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree, rmtree
 
 from ingest import retests
-from ingest.ledger import open_ledger
+from ingest.ledger import Cursor, open_ledger
 from ingest.sources import mbox
 from tests.crashing import Commands, Ended, Place, Point
 from tests.ledger.sqlite_files import is_sound
@@ -42,6 +42,7 @@ class Lab:
     def __init__(self, folder: Path, url: str, commands: Commands) -> None:
         self.folder = folder
         self.retests = folder / "out" / "retests.json"
+        self._url = f"sqlite:{folder}/state/ledger.sqlite"
         self._flags = ["--patchwork", url, "--state", str(folder / "state")]
         self._commands = commands
 
@@ -78,6 +79,17 @@ class Lab:
 
     def work(self, die: Point | int | None = None, count_from: Place | None = None) -> Ended:
         return self.run("work", "--once", die=die, count_from=count_from)
+
+    def begin(self, sink: str) -> None:
+        """Have a sink begin with what is in the log already."""
+        with closing(open_ledger(self._url)) as ledger:
+            ledger.set_cursor(Cursor(sink))
+
+    def handed_over(self) -> list[int]:
+        """How often the story of each mail with a request tells that it was handed over."""
+        with closing(open_ledger(self._url)) as ledger:
+            records = [each for id in IDS for each in ledger.find(id) if each.requests]
+        return [[event.what for event in each.story].count("handed over") for each in records]
 
     def take(self) -> set[str]:
         """What a consumer gets that moves the file away."""

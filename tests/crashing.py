@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -163,6 +164,8 @@ def _child(order: Mapping[str, Any], told: int, output: int) -> None:
     code = 99
     try:
         sys.settrace(lines.trace if watched else None)
+        if order["point"]:  # may be where a sink is at work; lines are counted in one thread only
+            threading.settrace(lines.trace)
         code = _run(order)
     except BaseException:  # noqa: BLE001  told to the test
         traceback.print_exc()
@@ -183,14 +186,45 @@ def _serve() -> None:
         if child == 0:
             _child(order, told, output)
         os.close(told)
-        _, status = os.waitpid(child, 0)
-        with os.fdopen(told_by_child) as stream:
-            count = int(stream.read() or 0)
-        os.lseek(output, 0, os.SEEK_SET)
-        with os.fdopen(output, errors="replace") as written:
-            text = written.read()
-        ended = Ended(os.waitstatus_to_exitcode(status), count, text)
-        print(json.dumps(asdict(ended)), flush=True)
+        print(json.dumps(asdict(_end_of(child, told_by_child, output))), flush=True)
+
+
+def _end_of(child: int, told_by_child: int, output: int) -> Ended:
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(told_by_child) as stream:
+        count = int(stream.read() or 0)
+    os.lseek(output, 0, os.SEEK_SET)
+    with os.fdopen(output, errors="replace") as written:
+        text = written.read()
+    return Ended(os.waitstatus_to_exitcode(status), count, text)
+
+
+def forked(
+    action: Callable[[], object], *, die: int | None = None, count_from: Place | None = None
+) -> Ended:
+    """Run a function in a child of this process, which must not have a ledger open; see
+    ``Commands.run``."""
+    told_by_child, told = os.pipe()
+    output = os.memfd_create("output")
+    child = os.fork()
+    if child == 0:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        counted = asdict(count_from) if count_from else None
+        lines = _Lines({"die": die, "point": None, "count_from": counted})
+        code = 99
+        try:
+            sys.settrace(lines.trace)
+            action()
+            code = 0
+        except BaseException:  # noqa: BLE001  told to the test
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            sys.settrace(None)
+            os.write(told, str(lines.count).encode())
+            os._exit(code)
+    os.close(told)
+    return _end_of(child, told_by_child, output)
 
 
 def _warm() -> None:

@@ -7,6 +7,7 @@ Raw sockets, because a proper server library would refuse to be this bad.
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -34,6 +35,8 @@ class Seen:
     target: str
     headers: dict[str, str]  # names in lower case
     connection: int  # the number of the connection it came by
+    method: str = "GET"
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -82,9 +85,10 @@ Answer = Callable[[Line], None]
 
 class Hell:
     """The server, as a context manager. ``seen``: the requests in order; ``left``: how many
-    answers the client did not wait for to the end."""
+    answers the client did not wait for to the end. With ``tls`` it speaks TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.seen: list[Seen] = []
         self.left = 0
         self._answers: list[Answer] = []
@@ -98,7 +102,7 @@ class Hell:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self._port}"
 
     def will(self, *answers: Answer) -> None:
         """What the next requests are answered, in turn; the last answer is given for ever."""
@@ -164,15 +168,21 @@ class Hell:
             self._begin(self._serve, connection, number)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                while (seen := _read(connection, number)) and self._answer(connection, seen):
-                    pass
-            except OSError:
-                pass  # the client went between two requests
+        with suppress(OSError), self._encrypted(connection, number) as line:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while (seen := _read(line, number)) and self._answer(line, seen):
+                pass  # until the client goes between two requests
         with self._guard:
             self._connections.pop(number, None)
+
+    def _encrypted(self, connection: socket.socket, number: int) -> socket.socket:
+        if not self._tls:
+            return connection
+        with connection:
+            encrypted = self._tls.wrap_socket(connection, server_side=True)
+        with self._guard:
+            self._connections[number] = encrypted
+        return encrypted
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         with self._guard:
@@ -193,18 +203,25 @@ class Hell:
 
 
 def _read(connection: socket.socket, number: int) -> Seen | None:
-    """One request without a body, None at the connection's end."""
+    """One request, None at the connection's end."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65536)
         if not piece:
             return None
         data += piece
-    first, *lines = data.decode("latin-1").rstrip("\r\n").split("\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
     headers = {
         name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)
     }
-    return Seen(first.split(" ")[1], headers, number)
+    while len(body) < int(headers.get("content-length", 0)):
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        body += piece
+    method, target, _ = first.split(" ")
+    return Seen(target, headers, number, method, body)
 
 
 # Answers, the good ones first.

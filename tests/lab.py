@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ingest import config, intake
+from ingest import intake, tables
 from ingest.ledger import Ledger, Outcome, Record
 from ingest.patchwork import Patchwork
 from ingest.worker import Worker
@@ -25,13 +25,16 @@ class Lab:
         folder: Path,
         timeout: float,
         until: float | None,
-        schedule: config.Worker,
+        schedule: tables.Worker,
+        requests: tables.Requests,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self.chance = 0.0
         self.retests = folder / "retests.json"
-        settings = config.Settings(retests=config.Retests(file=str(self.retests)), worker=schedule)
+        settings = tables.Settings(
+            retests=tables.Retests(file=str(self.retests)), worker=schedule, requests=requests
+        )
         self.patchwork = Patchwork(
             url, ledger, timeout=timeout, max_answer=MOST, until=until, clock=clock
         )
@@ -79,7 +82,7 @@ class Lab:
 
 
 # Tries seldom, for tests of what happens in the end.
-SELDOM = config.Worker(retry=(6 * HOUR,))
+SELDOM = tables.Worker(retry=(6 * HOUR,))
 
 # The fixture ``lab_at``: a lab for a Patchwork's URL.
 MakeLab = Callable[..., Lab]

@@ -16,6 +16,7 @@ from ingest import config
 from ingest.ledger import Queued, open_ledger
 from ingest.sources.admission import Accept
 from ingest.sources.listeners import Listeners
+from ingest.tables import Settings
 from ingest.writer import Writer
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def request(name: str, body: bytes = b"") -> bytes:
     )
 
 
-def settings(folder: Path, **tables: dict[str, Any]) -> config.Settings:
+def settings(folder: Path, **tables: dict[str, Any]) -> Settings:
     """Settings as from a file with these tables, the ledger in ``folder``."""
     flags = {
         (name, key): tuple(value) if isinstance(value, list) else value

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ingest import config
-from ingest.config import Settings, load
+from ingest import config, tables
+from ingest.config import load
 from ingest.errors import ConfigError
+from ingest.tables import Settings
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,24 @@ def test_a_named_file_goes_before_that_of_the_environment(tmp_path: Path) -> Non
 
 
 def test_an_empty_file_changes_nothing(file: Path) -> None:
-    assert loaded(file).patchwork == config.Patchwork()
-    assert loaded(file, "[patchwork]\n[requests]\n").requests == config.Requests()
+    assert loaded(file).patchwork == tables.Patchwork()
+    assert loaded(file, "[patchwork]\n[requests]\n").requests == tables.Requests()
 
 
 def test_other_variables_are_left_alone(file: Path) -> None:
     assert loaded(file, environment={**HOME, "RECHECK_INGEST_NOTHING": "1"}) == loaded(file)
+
+
+def test_variables_that_name_no_setting_are_told_apart() -> None:
+    names = [
+        *("RECHECK_INGEST_CONFIG", "RECHECK_INGEST_STATE_DIR", "RECHECK_INGEST_RETESTS_FILE"),
+        *("RECHECK_INGEST_WEBHOOK_MY_LAB_URL", "RECHECK_INGEST_JSON_FILE_ARM_FILE", "RECHECK_ID"),
+    ]
+    wrong = [
+        *("RECHECK_INGEST_PATCHWORK_ULR", "RECHECK_INGEST_STATEDIR", "RECHECK_INGEST_"),
+        *("RECHECK_INGEST_WEBHOOK_URL", "RECHECK_INGEST_COMMAND_LAB_URL"),
+    ]
+    assert config.unknown(dict.fromkeys(names + wrong, "")) == sorted(wrong)
 
 
 STATE: dict[str, tuple[str, dict[str, str], str]] = {
@@ -338,3 +351,84 @@ def test_a_default_is_a_value_that_could_be_set(file: Path, table: str, key: str
     assert setting.metadata["help"]
     held = getattr(getattr(loaded(file, flags={(table, key): setting.default}), table), key)
     assert held == setting.default or setting.default == ""
+
+
+SINK_TABLES = """
+[webhook.jenkins]
+url = "https://ci.example.org/hook"
+contexts = ["iol-*"]
+retry = [1, 2]
+[webhook.git-hub]
+url = "https://git.example.org/hook"
+[command.log]
+program = ["/usr/bin/logger", "-t", "recheck"]
+"""
+
+
+def test_there_are_several_sinks_of_a_kind_each_by_its_name(file: Path) -> None:
+    settings = loaded(file, SINK_TABLES)
+    assert settings.webhook == {
+        "git-hub": tables.Webhook(url="https://git.example.org/hook"),
+        "jenkins": tables.Webhook(
+            url="https://ci.example.org/hook", contexts=("iol-*",), retry=(1.0, 2.0)
+        ),
+    }
+    assert settings.command["log"].program == ("/usr/bin/logger", "-t", "recheck")
+    assert not any((settings.check, settings.mail, settings.json_file))
+
+
+def test_a_sink_can_be_set_by_the_environment_alone_or_over_the_file(file: Path) -> None:
+    variables = {
+        "WEBHOOK_GIT_HUB_URL": "https://other.example.org/",
+        "MAIL_ANSWERS_SENDER": "lab@lab.example.org",
+        "MAIL_ANSWERS_STARTTLS": "true",
+        "JSON_FILE_B_FILE": "/srv/b.json",
+        "CHECK_OURS_TOKEN_FILE": "/etc/token",
+    }
+    environment = {f"RECHECK_INGEST_{name}": value for name, value in variables.items()}
+    settings = loaded(file, SINK_TABLES, {**HOME, **environment})
+    assert settings.webhook["git-hub"].url == "https://other.example.org/"
+    assert settings.webhook["jenkins"].url == "https://ci.example.org/hook"
+    assert settings.mail == {"answers": tables.Mail(sender="lab@lab.example.org", starttls=True)}
+    assert settings.json_file == {"b": tables.JsonFile(file="/srv/b.json")}
+    assert settings.check == {"ours": tables.Check(token_file="/etc/token")}
+
+
+BAD_SINKS: dict[str, tuple[str, str]] = {
+    "no name": ("[webhook]\nurl = 'https://a/'\n", "a webhook has a name: write [webhook.NAME]"),
+    "no table": ("webhook = 1\n", "a webhook has a name: write [webhook.NAME]"),
+    "nothing that it needs": ("[webhook.a]\n", "[webhook.a] needs url"),
+    "an empty program": ("[command.a]\nprogram = []\n", "[command.a] needs program"),
+    "another setting": (
+        "[mail.a]\nsender = 'a@b'\nto = 'c'\n", "[mail.a] has no setting 'to'; it has contexts, ",
+    ),
+    "a wrong value": (
+        "[command.a]\nprogram = ['x']\ntimeout = 0\n",
+        "[command.a] timeout is 0, but must be a number above 0",
+    ),
+    "no truth": (
+        "[mail.a]\nsender = 'a@b'\nstarttls = 'yes'\n",
+        "[mail.a] starttls is 'yes', but must be true or false",
+    ),
+    "a name that is none": (
+        "[command.\"a/b\"]\nprogram = ['x']\n",
+        "[command.a/b]: a name is made of the letters a to z, digits, and single hyphens",
+    ),
+    "another choice": (
+        "[check.a]\ntoken_file = 't'\ncover = 'first'\n",
+        '[check.a] cover must be "all" or "last"',
+    ),
+    "the retest JSON again": (
+        "[retests]\nfile = '/r.json'\n[json_file.a]\nfile = '/x/../r.json'\n",
+        "[json_file.a] file is that of another table: /x/../r.json",
+    ),
+    "one file twice": (
+        "[json_file.a]\nfile = '/a'\n[json_file.b]\nfile = '/a'\n",
+        "[json_file.a] file is that of another table: /a",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), BAD_SINKS.values(), ids=BAD_SINKS)
+def test_a_sink_that_makes_no_sense_is_refused(file: Path, text: str, told: str) -> None:
+    assert told in refused(file, text)

@@ -26,6 +26,7 @@ from tests.crash_lab import (
 )
 from tests.crashing import Commands, Place, Point
 from tests.retesting import MEMORY
+from tests.service import eventually
 
 # With this variable set, the tests of every line take every line: that takes minutes.
 EVERY_LINE = "RECHECK_TEST_EVERY_LINE"
@@ -38,7 +39,8 @@ def at(file: str, text: str) -> Point:
 
 PIPE, INTAKE, WORKER, PATCHWORK = "sources/pipe.py", "intake.py", "worker.py", "patchwork.py"
 FILE, LEDGER = "ledger/database.py", "ledger/sqlite.py"
-SINK, RETESTS = "sinks/json_file.py", "retests.py"
+SINK, RETESTS, FILES = "sinks/json_file.py", "retests.py", "files.py"
+ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks/program.py"
 
 COMMIT = Place(FILE, 'self._db.execute("COMMIT")')
 COMMITTED = Place(FILE, "if self._unproven:")
@@ -91,7 +93,7 @@ IN_THE_WORKER = {
     "a mail is about to wait": Point(COMMIT, Place(LEDGER, "UPDATE mail SET waiting")),
     "a mail waits": Point(COMMITTED, Place(LEDGER, "UPDATE mail SET waiting")),
     "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
-    "all mails are worked on": at(SINK, "if clock() < cursor.due <= clock() + pause:"),
+    "all mails are worked on": at(SINK, "if not held or is_paused("),
     "all is published": at(WORKER, "if dropped := self._ledger.prune("),
 }
 
@@ -100,25 +102,53 @@ REPLACED = Place(RETESTS, "os.replace(_new(path), target)")
 # The same, where requests are on their way from the log into the file.
 IN_THE_SINK = {
     "the cursor is read": at(SINK, "start = cursor.position"),
-    "the requests are read": at(SINK, "_append(ledger, path, cursor, requests"),
+    "the requests are read": at(SINK, "self._append(ledger, cursor, mine"),
     "earlier requests are read": at(SINK, "def begin() -> None:"),
     "the file is locked": at(RETESTS, "standing = _read(path, now)"),
     "the file is read": at(RETESTS, "merged = merge("),
     "the requests are merged": at(RETESTS, "_write(path, dump(merged), mode)"),
-    "what a killed writer left is tidied": at(RETESTS, "descriptor = os.open(new, "),
-    "the new file is made": at(RETESTS, "with os.fdopen(descriptor"),
-    "the new file is half written": at(RETESTS, "stream.flush()"),
-    "the new file is written": at(RETESTS, "_permit(stream.fileno(), "),
-    "the new file has its permissions": at(RETESTS, "os.fsync(stream.fileno())"),
-    "the new file is on the disk": at(RETESTS, "_sync(new.parent)"),
+    "what a killed writer left is tidied": at(FILES, "descriptor = os.open(new, "),
+    "the new file is made": at(FILES, "with os.fdopen(descriptor"),
+    "the new file is half written": at(FILES, "stream.flush()"),
+    "the new file is written": at(FILES, "_permit(stream.fileno(), "),
+    "the new file has its permissions": at(FILES, "os.fsync(stream.fileno())"),
+    "the new file is on the disk": at(FILES, "sync(new.parent)"),
     "the new file is whole": at(RETESTS, "ready()"),
     "that it is, is about to be noted": Point(COMMIT, Place(RETESTS, "ready()")),
     "that it is, is noted": Point(COMMITTED, Place(RETESTS, "ready()")),
     "the new file is about to take its place": Point(REPLACED),
-    "the new file has taken its place": Point(Place(RETESTS, "_sync(target.parent)"), REPLACED),
+    "the new file has taken its place": Point(
+        Place(RETESTS, "files.sync(target.parent)"), REPLACED
+    ),
     "the file is unlocked": at(SINK, "cursor = Cursor("),
     "the cursor is about to be committed": Point(COMMIT, Place(SINK, "cursor = Cursor(")),
     "the cursor has moved": Point(COMMITTED, Place(SINK, "cursor = Cursor(")),
+}
+
+BEGUN, ENDED = Place(ONE_BY_ONE, "ledger.set_cursor(begun)"), Place(ONE_BY_ONE, "set_cursor(after)")
+
+# The same, where a request is on its way from the log to a program.
+ON_THE_WAY_TO_A_PROGRAM = {
+    "the sink is to begin": at(ONE_BY_ONE, "with ledger.lease(lease_name(self.name))"),
+    "the sink's lease is held": at(ONE_BY_ONE, "cursor = ledger.cursor(self.name)"),
+    "the cursor is read": at(ONE_BY_ONE, "count, kept = 0, cursor.position"),
+    "the request is read": at(ONE_BY_ONE, "mine = self._narrowed(request)"),
+    "the request is narrowed": at(ONE_BY_ONE, "again = cursor.begun == request.number"),
+    "that it is begun is about to be committed": Point(COMMIT, BEGUN),
+    "that it is begun is committed": Point(COMMITTED, BEGUN),
+    "the request is about to be given": at(COMMAND, "ended = program.run("),
+    "the program is about to be started": at(PROGRAM, "process = subprocess.Popen("),
+    "the program is at work": at(PROGRAM, "with _Running(process"),
+    "the program is served": at(PROGRAM, "cut = running.attend("),
+    "the program has ended": at(PROGRAM, "running.read_rest()"),
+    "its exit code is to be known": at(PROGRAM, "return Ended(running.code()"),
+    "its exit code is known": at(COMMAND, "said = _last_line("),
+    "it has confirmed": at(ONE_BY_ONE, 'event = Event(clock(), "handed over"'),
+    "the story is about to be told": at(ONE_BY_ONE, "ledger.tell(request.mail_id"),
+    "the story is told": Point(ENDED),
+    "story and cursor are about to be committed": Point(COMMIT, ENDED),
+    "story and cursor are committed": Point(COMMITTED, ENDED),
+    "the next is to be read": Point(Place(ONE_BY_ONE, "mine = self._narrowed(request)"), ENDED),
 }
 
 
@@ -190,9 +220,40 @@ def test_killed_in_the_sink_a_consumer_gets_each_request_once(labs: Labs, name: 
     assert first & second == set()
 
 
-@pytest.mark.parametrize("points", [IN_THE_PIPE, IN_THE_WORKER, IN_THE_SINK])
+@pytest.mark.parametrize("name", ON_THE_WAY_TO_A_PROGRAM)
+def test_killed_at_a_program_each_request_comes_at_least_once_and_again_only_as_such(
+    labs: Labs, name: str
+) -> None:
+    lab = labs.with_requests()
+    script, told = lab.folder / "script", lab.folder / "told"
+    script.write_text(f'echo "$RECHECK_ID $RECHECK_AGAIN" >> {told}\n')
+    program = {"RECHECK_INGEST_COMMAND_LAB_PROGRAM": f"sh {script}"}
+    lab.begin("command:lab")
+    point = ON_THE_WAY_TO_A_PROGRAM[name]
+    assert lab.run("work", "--once", environment=program, die=point).killed
+    assert lab.run("work", "--once", environment=program).code == 0
+    # What we left at work when we were killed ends by itself.
+    eventually(lambda: len(set(map(first_word, told.read_text().splitlines()))) == 2)
+    came: dict[str, set[str]] = {}
+    for line in told.read_text().splitlines():
+        id, again = line.split()
+        assert again not in came.setdefault(id, set()), f"{id} came twice as one that does not"
+        came[id].add(again)
+    print(f"{name}: {sum(map(len, came.values())) - 2} twice")
+    result = lab.result()
+    assert ("command:lab", 2, 0) in result.cursors
+    assert lab.handed_over() == [1, 1], "and the stories tell of one"
+
+
+@pytest.mark.parametrize(
+    "points", [IN_THE_PIPE, IN_THE_WORKER, IN_THE_SINK, ON_THE_WAY_TO_A_PROGRAM]
+)
 def test_the_tables_have_points_enough(points: dict[str, Point]) -> None:
     assert len(set(points.values())) >= 12
+
+
+def first_word(line: str) -> str:
+    return line.partition(" ")[0]
 
 
 # Every line

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest import patchwork as client
+from ingest import rest as client
 from ingest.errors import NotFound, Unavailable
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork import Lookup, Target

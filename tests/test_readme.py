@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from ingest import cli, config
+from ingest import config, options
+from ingest.tables import SINKS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    for action in cli.parser()._actions:
+    for action in options.parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     raise AssertionError("there are no subcommands")
@@ -47,6 +48,8 @@ def shown(setting: Any) -> str:
         return f"`0o{value:o}`"
     if isinstance(value, tuple):
         return "`[" + ", ".join(f'"{v}"' if isinstance(v, str) else f"{v:g}" for v in value) + "]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return (
         f'`"{value}"`'
         if isinstance(value, str)
@@ -59,10 +62,14 @@ def shown(setting: Any) -> str:
 def settings_table() -> str:
     """The README's table of settings, as it must be."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
-    for table, content in config.tables().items():
-        for key, setting in config.settings_of(content).items():
+    every = {
+        **config.tables(),
+        **{f"{kind}.NAME": table for kind, (table, _) in SINKS.items()},
+    }
+    for name, table in every.items():
+        for key, setting in config.settings_of(table).items():
             default, meaning = shown(setting), setting.metadata["help"]
-            lines.append(f"| `[{table}]` `{key}` | {default} | {meaning} |")
+            lines.append(f"| `[{name}]` `{key}` | {default} | {meaning} |")
     return "\n".join(lines)
 
 
@@ -76,10 +83,13 @@ def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
         file = tmp_path / f"{number}.toml"
         file.write_text(text)
         loaded: Any = config.load(file=str(file), environment={"HOME": str(tmp_path)})
-        for table, content in tomllib.loads(text).items():
-            for key, value in content.items():
-                held = getattr(getattr(loaded, table), key)
-                assert held == (tuple(value) if isinstance(value, list) else value)
+        for name, content in tomllib.loads(text).items():
+            table = getattr(loaded, name)
+            named = content.items() if name in SINKS else [("", content)]
+            for sink, entries in named:
+                for key, value in entries.items():
+                    held = getattr(table[sink] if sink else table, key)
+                    assert held == (tuple(value) if isinstance(value, list) else value)
 
 
 def test_the_first_screen_holds_both_commands() -> None:

@@ -6,28 +6,37 @@ import socket
 import threading
 import time
 import tracemalloc
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.errors import OutOfTime, Unavailable
 from ingest.patchwork import Patchwork
+from ingest.transport import Client, Reply, retry_after
 from tests.asking import Connect, Forgetful, resolve
 from tests.faults import DOWN, OURS, Case
 from tests.hell import (
     MEGABYTE,
     MOST,
     TIMEOUT,
+    Answer,
     Hell,
     drips,
+    floods,
     html,
     http,
     patch_row,
     redirect,
+    refused_url,
+    resets,
     rows,
     says,
     stalls,
+    text,
+    then_ends,
 )
 from tests.letters import reply
 
@@ -186,3 +195,142 @@ def test_a_gzip_bomb_takes_no_memory(times: int, hell: Hell, connect: Connect) -
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * MOST
+
+
+# POST, and clients of other servers than Patchwork.
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """A client whose URLs are not to be told."""
+    client = Client(
+        {"User-Agent": "tests", "Accept": "text/plain"},
+        max_answer=MOST,
+        server="the lab",
+        shown=lambda url: "here",
+    )
+    yield client
+    client.close()
+
+
+def test_a_post_brings_its_content_and_the_headers_of_the_client_and_its_own(
+    hell: Hell, client: Client
+) -> None:
+    hell.will(says(http(201, b"made", "X-Answer: yes")))
+    content = bytes(range(256)) * 1000
+    reply = client.post(hell.url + "/a?b=c", content, 10, {"Content-Type": "a/b", "Accept": "c/d"})
+    assert (reply.status, reply.body, reply.headers["x-answer"]) == (201, b"made", "yes")
+    [seen] = hell.seen
+    assert (seen.method, seen.target, seen.body) == ("POST", "/a?b=c", content)
+    headers = {"user-agent": "tests", "accept": "c/d", "content-type": "a/b"}
+    assert headers.items() <= seen.headers.items()
+
+
+def test_posts_and_gets_go_by_one_connection(hell: Hell, client: Client) -> None:
+    hell.will(text("{}"))
+    client.post(hell.url, b"1", 10)
+    client.get(hell.url, 10)
+    client.post(hell.url, b"", 10)
+    assert [(each.method, each.body, each.connection) for each in hell.seen] == [
+        ("POST", b"1", 0),
+        ("GET", b"", 0),
+        ("POST", b"", 0),
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_post_is_not_sent_on_to_where_it_is_redirected(
+    status: int, hell: Hell, client: Client
+) -> None:
+    hell.will(redirect(lambda line: "/elsewhere", status))
+    reply = client.post(hell.url, b"content", 10)
+    assert (reply.status, reply.headers["Location"]) == (status, "/elsewhere")
+    assert len(hell.seen) == 1
+
+
+NO_ANSWERS: dict[str, Answer] = {
+    "silence": stalls(),
+    "silence in the head": stalls(b"HTTP/1.1 200 OK\r\nX-"),
+    "a slow body": drips(http(200, b"[", length=99_999), b" "),
+    "a reset": resets(b""),
+    "a reset in the body": resets(http(200, b"[", length=99)),
+    "an end": lambda line: line.close(),
+    "no HTTP": then_ends(b"220 mail.example.org ESMTP\r\n"),
+    "an endless answer": floods(b"HTTP/1.0 200 OK\r\n\r\n", b" " * 65536),
+    "no gzip": says(http(200, b"x", "Content-Encoding: gzip")),
+    "half a gzip": says(http(200, gzip.compress(b"x")[:9], "Content-Encoding: gzip")),
+    "a gzip bomb": says(http(200, gzip.compress(b" " * (4 * MEGABYTE)), "Content-Encoding: gzip")),
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_a_post_that_gets_no_answer_is_sent_once_and_told_without_the_url(
+    answer: Answer, hell: Hell, client: Client
+) -> None:
+    hell.will(answer)
+    with pytest.raises(Unavailable, match="the lab") as raised:
+        client.post(hell.url + "/path?token=secret", b"content", TIMEOUT)
+    assert "secret" not in str(raised.value)
+    assert "here" in str(raised.value)
+    assert "Patchwork" not in str(raised.value)
+    assert len(hell.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["{}/?token=secret", "http://exa mple.org/?token=secret", "http://[::1/?token=secret"]
+)
+def test_a_url_that_leads_nowhere_is_not_told_either(url: str, client: Client) -> None:
+    with pytest.raises(Unavailable, match="the lab at here cannot be reached: ") as raised:
+        client.post(url.format(refused_url()), b"", 10)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_time_limit_is_for_sending_the_content_too(client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with pytest.raises(Unavailable, match="timed out"):
+            port = deaf.getsockname()[1]
+            client.post(f"http://127.0.0.1:{port}/", b" " * (32 * MEGABYTE), TIMEOUT)
+
+
+def test_credentials_that_are_given_are_not_replaced_by_those_of_a_netrc(
+    hell: Hell, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    hell.will(text("{}"))
+    client.post(hell.url, b"", 10, {"Authorization": "Bearer ours"})
+    client.post(hell.url, b"", 10)
+    told = [each.headers["authorization"] for each in hell.seen]
+    assert told[0] == "Bearer ours"
+    assert told[1].startswith("Basic "), "as every program that reads a netrc does"
+
+
+NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+PAUSES = {
+    "7": 7.0,
+    " 7 ": 7.0,
+    "0": 0.0,
+    "": None,
+    "soon": None,
+    "-1": None,
+    "1.5": None,
+    "9" * 5000: 86400.0,
+    "Tue, 14 Nov 2023 22:13:30 GMT": 10.0,
+    "Tue, 14 Nov 2023 22:13:30": 10.0,
+    "Tue, 14 Nov 2023 22:13:30 -0000": 10.0,
+    "Wed, 15 Nov 2033 22:13:20 GMT": 86400.0,
+    "Fri, 31 Dec 1999 23:59:59 GMT": 0.0,
+    f"Mon, {'9' * 30} Nov 2026 00:00:00 GMT": None,
+    "\u0667": 7.0,
+}
+
+
+@pytest.mark.parametrize("value", PAUSES, ids=lambda each: each[:40])
+def test_a_retry_after_is_read_in_seconds_and_as_a_date(value: str) -> None:
+    assert retry_after(Reply(429, {"Retry-After": value}, b""), NOW) == PAUSES[value]
+
+
+def test_without_a_retry_after_there_is_no_pause() -> None:
+    assert retry_after(Reply(429, {}, b""), NOW) is None

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ingest.config import State
 from ingest.errors import ConfigError
+from ingest.tables import State
 
 
 class Outcome(StrEnum):
@@ -153,7 +153,9 @@ class Totals:
 
 class Ledger(Protocol):
     """What a ledger does. Every method that writes has committed when it returns, and raises
-    ``StateUnavailable`` if it could not. Threads may share one, processes may not: a forked child
+    ``StateUnavailable`` if it could not. What is accepted and what a cursor says is then on the
+    disk, with all that was committed before; an outcome may be undone by a loss of power until
+    then, which leaves the mail queued. Threads may share one, processes may not: a forked child
     opens its own. Text of any kind is kept; what is no Unicode in it is written out as escapes.
     """
 
@@ -178,7 +180,8 @@ class Ledger(Protocol):
         requests: Iterable[Request] = (),
     ) -> list[Request]:
         """End a mail, and append its requests, in one transaction. The requests that are new:
-        one of the same Message-ID and series is not appended again."""
+        one of the same Message-ID and series is not appended again. Each is recorded at the time
+        that it names, or at what ``reruns`` has promised, if that is later."""
 
     def wait(
         self,
@@ -201,14 +204,30 @@ class Ledger(Protocol):
     def requests_of(self, series: int, up_to: int) -> list[Request]:
         """The requests for one series up to and including a number."""
 
+    def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
+        """The requests recorded at or after ``since``, in order, and a promise: a Unix time, a
+        whole second, later than any of them, such that each request that comes later is recorded
+        at or after it. What is asked for next from that moment on, cut to seconds or not, is what
+        was not handed out yet, and all of it. Without any the promise is ``since``, if that is
+        not later than ``now``: a clock that is set back loses nothing."""
+
     def last_request(self) -> int:
         """The number of the newest request, 0 if there is none."""
 
+    def tell(self, mail_id: int, events: Iterable[Event]) -> None:
+        """Add to a mail's story."""
+
     def cursor(self, name: str) -> Cursor:
-        """A cursor, at 0 if it was never moved."""
+        """A cursor, at 0 and moved at 0.0 if it was never kept."""
+
+    def cursors(self) -> tuple[Cursor, ...]:
+        """Every cursor, by name."""
 
     def set_cursor(self, cursor: Cursor) -> None:
         """Keep a cursor."""
+
+    def drop_cursor(self, name: str) -> None:
+        """Forget a cursor."""
 
     def find(self, message_id: str) -> list[Record]:
         """The mails of this Message-ID, given without angle brackets, oldest first, as they were
@@ -236,9 +255,9 @@ class Ledger(Protocol):
         """Commit everything done inside at its end, at once; nothing if anything raises inside,
         even if that is caught there. Not to be nested. Others wait meanwhile: keep it short."""
 
-    def lease(self) -> AbstractContextManager[bool]:
-        """The worker's lease: True for its one holder at a time. It ends with the process,
-        however that ends."""
+    def lease(self, name: str = "worker") -> AbstractContextManager[bool]:
+        """The lease of this name, that of the worker or of a sink: True for its one holder at a
+        time. It ends with the process, however that ends."""
 
     def close(self) -> None:
         """Give back what is held."""

@@ -72,4 +72,32 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX answer_expires ON answer (expires)",
     ),
+    (
+        # What ``reruns`` asks for, and how long the oldest mail has waited.
+        "CREATE INDEX request_recorded ON request (recorded)",
+        "CREATE INDEX mail_waits ON mail (received) WHERE outcome = 'queued'",
+        # How many there are of what, kept by triggers: counting takes longer the more there are.
+        """CREATE TABLE tally (
+            kind TEXT NOT NULL,
+            waiting TEXT NOT NULL DEFAULT '',
+            number INTEGER NOT NULL,
+            PRIMARY KEY (kind, waiting)
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO tally SELECT outcome, waiting, count(*) FROM mail GROUP BY outcome, waiting",
+        "INSERT INTO tally SELECT 'request', '', count(*) FROM request",
+        """CREATE TRIGGER mail_comes AFTER INSERT ON mail BEGIN
+            INSERT INTO tally VALUES (new.outcome, new.waiting, 1)
+                ON CONFLICT DO UPDATE SET number = number + 1;
+        END""",
+        """CREATE TRIGGER mail_changes AFTER UPDATE OF outcome, waiting ON mail
+            WHEN new.outcome IS NOT old.outcome OR new.waiting IS NOT old.waiting BEGIN
+            UPDATE tally SET number = number - 1
+                WHERE kind = old.outcome AND waiting = old.waiting;
+            INSERT INTO tally VALUES (new.outcome, new.waiting, 1)
+                ON CONFLICT DO UPDATE SET number = number + 1;
+        END""",
+        """CREATE TRIGGER request_comes AFTER INSERT ON request BEGIN
+            UPDATE tally SET number = number + 1 WHERE kind = 'request';
+        END""",
+    ),
 )

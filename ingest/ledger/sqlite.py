@@ -5,11 +5,13 @@ How the file is opened, written and locked is ``database``'s knowledge. Opened t
 ``ledger.open_ledger``.
 """
 
+import math
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ingest import locks
 from ingest.errors import StateUnavailable
@@ -24,6 +26,9 @@ _MOST_STARTS = 20
 
 # Seconds after which an expired answer is worth a write to be rid of.
 _STALE_ANSWERS = 86400.0
+
+# The cursor of what ``reruns`` has handed out; when it "moved" is what was promised.
+_RERUNS = "reruns"
 
 # Mails whose bytes are dropped in one go: others write in between.
 _PRUNED_AT_ONCE = 200
@@ -74,8 +79,8 @@ class SqliteLedger:
 
     def claim(self, now: float) -> Queued | None:
         due = (
-            "SELECT id FROM mail WHERE outcome = 'queued' AND claimed = 0 AND due <= ?"
-            " ORDER BY due, id LIMIT 1"
+            "SELECT id FROM mail INDEXED BY mail_due"
+            " WHERE outcome = 'queued' AND claimed = 0 AND due <= ? ORDER BY due, id LIMIT 1"
         )
         while self._db.rows(due, now):  # an idle worker only reads
             # The mark that the mail is being worked on may be lost with the power.
@@ -127,14 +132,19 @@ class SqliteLedger:
     ) -> list[Request]:
         told = list(events)
         new: list[Request] = []
-        with self._db.writing():
+        # If the power takes it away, the mail is queued as before. Whoever hands a request on has
+        # a cursor that is kept, and with it all that was written before.
+        with self._db.writing(durable=False):
+            promised = self.cursor(_RERUNS).moved
             for request in requests:
                 # The second of two requests of one mail for one series is not new.
                 new += map(
                     made.request,
                     self._insert(
                         "request",
-                        made.request_columns(request),
+                        made.request_columns(
+                            replace(request, recorded=max(request.recorded, promised))
+                        ),
                         "ON CONFLICT (message_id, series) DO NOTHING RETURNING *",
                     ),
                 )
@@ -162,7 +172,7 @@ class SqliteLedger:
         reason: str,
         events: Iterable[Event],
     ) -> None:
-        with self._db.writing():
+        with self._db.writing(durable=False):
             self._db.run(
                 "UPDATE mail SET waiting = ?, due = ?, since = ?, tries = ?, reason = ?,"
                 " claimed = 0, starts = 0, story = story || ? WHERE id = ?",
@@ -176,7 +186,9 @@ class SqliteLedger:
             )
 
     def next_due(self) -> float | None:
-        return self._number("SELECT min(due) FROM mail WHERE outcome = 'queued'")
+        return self._number(
+            "SELECT min(due) FROM mail INDEXED BY mail_due WHERE outcome = 'queued'"
+        )
 
     def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
         found = "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?"
@@ -186,6 +198,27 @@ class SqliteLedger:
         found = "SELECT * FROM request WHERE series = ? AND number <= ? ORDER BY number"
         return [made.request(row) for row in self._db.rows(found, series, up_to)]
 
+    def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
+        # Mostly there is nothing: then nothing is written.
+        news = self._db.rows("SELECT 1 FROM request WHERE recorded >= ? LIMIT 1", since)
+        if not news and (since > now or since <= self.cursor(_RERUNS).moved):
+            return [], since
+        # The sign keeps SQLite from reading the whole log for the sake of its order.
+        found = "SELECT * FROM request WHERE recorded >= ? ORDER BY +number"
+        with self._db.writing():
+            requests = [made.request(row) for row in self._db.run(found, since).fetchall()]
+            promise, last = since, 0
+            if requests:
+                promise = math.floor(max(request.recorded for request in requests)) + 1.0
+                last = requests[-1].number
+            promised = self.cursor(_RERUNS)
+            if promise > promised.moved or last > promised.position:
+                last, later = max(last, promised.position), max(promise, promised.moved)
+                self._keep(Cursor(_RERUNS, last, later))
+            else:
+                self._db.distrust()
+        return requests, promise
+
     def last_request(self) -> int:
         return int(self._number("SELECT max(number) FROM request") or 0)
 
@@ -193,9 +226,27 @@ class SqliteLedger:
         rows = self._db.rows("SELECT * FROM cursor WHERE name = ?", name)
         return made.cursor(rows[0]) if rows else Cursor(name)
 
+    def cursors(self) -> tuple[Cursor, ...]:
+        return tuple(map(made.cursor, self._db.rows("SELECT * FROM cursor ORDER BY name")))
+
     def set_cursor(self, cursor: Cursor) -> None:
         with self._db.writing():
-            self._insert("cursor", asdict(cursor), or_replace=True)
+            self._keep(cursor)
+
+    def _keep(self, cursor: Cursor) -> None:
+        self._insert("cursor", asdict(cursor), or_replace=True)
+
+    def drop_cursor(self, name: str) -> None:
+        with self._db.writing():
+            self._db.run("DELETE FROM cursor WHERE name = ?", name)
+
+    def tell(self, mail_id: int, events: Iterable[Event]) -> None:
+        with self._db.writing():
+            self._db.run(
+                "UPDATE mail SET story = story || ? WHERE id = ?",
+                made.story_text(events),
+                mail_id,
+            )
 
     def find(self, message_id: str) -> list[Record]:
         with self._db.reading():
@@ -216,22 +267,23 @@ class SqliteLedger:
 
     def totals(self) -> Totals:
         with self._db.reading():
-            mails = self._counts("SELECT outcome, count(*) FROM mail GROUP BY outcome")
-            waiting = self._counts(
-                "SELECT waiting, count(*) FROM mail WHERE outcome = 'queued' GROUP BY waiting"
+            tally = self._db.rows("SELECT kind, waiting, number FROM tally")
+            mails, waiting = Counter[str](), Counter[str]()
+            for row in tally:
+                mails[row["kind"]] += row["number"]
+                waiting[row["waiting"]] += row["number"]
+            oldest = self._number(
+                "SELECT min(received) FROM mail INDEXED BY mail_waits WHERE outcome = 'queued'"
             )
-            oldest = self._number("SELECT min(received) FROM mail WHERE outcome = 'queued'")
             return Totals(
-                mails={outcome.value: mails.get(outcome, 0) for outcome in Outcome},
-                waiting={each.value: waiting.get(each, 0) for each in Waiting if each},
+                mails={outcome.value: mails[outcome.value] for outcome in Outcome},
+                waiting={each.value: waiting[each.value] for each in Waiting if each},
                 oldest=oldest or 0.0,
                 last_received=self._number("SELECT max(received) FROM mail") or 0.0,
                 due=self.next_due() or 0.0,
-                requests=int(self._number("SELECT count(*) FROM request") or 0),
+                requests=mails["request"],
                 last_request=self.last_request(),
-                cursors=tuple(
-                    made.cursor(row) for row in self._db.rows("SELECT * FROM cursor ORDER BY name")
-                ),
+                cursors=self.cursors(),
             )
 
     def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
@@ -274,14 +326,14 @@ class SqliteLedger:
             self._insert("answer", columns, or_replace=True)
 
     @contextmanager
-    def lease(self) -> Iterator[bool]:
+    def lease(self, name: str = "worker") -> Iterator[bool]:
         # The kernel ends a file lock with its process, so that a killed worker leaves no lease
         # to be waited out, and no clock is involved.
-        path = self._db.path.with_name(f"{self._db.path.name}-worker.lock")
+        path = self._db.path.with_name(f"{self._db.path.name}-{name}.lock")
         try:
             held = locks.take(str(path), mode=self._mode, patience=0)
         except OSError as error:
-            raise StateUnavailable(f"the worker's lease cannot be had: {error}") from error
+            raise StateUnavailable(f"the lease of {name} cannot be had: {error}") from error
         try:
             yield held is not None
         finally:
@@ -300,9 +352,6 @@ class SqliteLedger:
             f" VALUES ({places}) {then}",
             *columns.values(),
         ).fetchall()
-
-    def _counts(self, query: str) -> dict[str, int]:
-        return dict(map(tuple, self._db.rows(query)))
 
     def _number(self, query: str) -> float | None:
         value: float | None = self._db.rows(query)[0][0]

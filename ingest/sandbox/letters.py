@@ -74,8 +74,7 @@ class Letter:
     is_reply: bool
     ignored: bool  # X-Patchwork-Hint: ignore
     action_required: bool
-    text: str  # what a comment made of it holds
-    message: str  # what a patch or cover letter made of it holds
+    message: str  # what a patch, cover letter or comment made of it holds
     diff: str | None
     pull_url: str | None
 
@@ -90,7 +89,9 @@ def read(raw: bytes) -> Letter:
     ``raw``: the mail, a leading mbox ``From `` line allowed. Raises ``NotFiled`` when a header
     that Patchwork insists on is missing, and ``errors.Unreadable`` as ``mail.parse`` does.
     """
-    text = mail.parse(raw).text
+    mail.parse(raw)  # for what it raises: nested mails that no parser survives
+    if raw[: raw.find(b"\n") + 1].endswith(b"\r\n"):
+        raw = raw.replace(b"\r\n", b"\n")  # as a mail server's pipe gives it
     message = message_from_bytes(raw)
     for name in ("From", "Subject", "Message-Id"):
         if name not in message:
@@ -101,7 +102,7 @@ def read(raw: bytes) -> Letter:
     sender_name, sender_address = _sender(message)
     subject = _decoded(message["Subject"])
     is_reply = bool(_REPLY.match(subject))
-    diff, comment = (None, text) if is_reply else _patch_and_comment(message)
+    diff, comment = (None, _comment(message)) if is_reply else _patch_and_comment(message)
     return Letter(
         message_id=_first_id(header)[:COLUMN],
         references=tuple(_references(message)),
@@ -114,7 +115,6 @@ def read(raw: bytes) -> Letter:
         is_reply=is_reply,
         ignored=_decoded(message.get("X-Patchwork-Hint", "")).lower() == "ignore",
         action_required="X-Patchwork-Action-Required" in message,
-        text=text,
         message=comment,
         diff=diff,
         pull_url=_pull_url(comment),
@@ -258,10 +258,19 @@ def _patch_and_comment(message: Message) -> tuple[str | None, str]:
                 found, around = split_diff(text)
                 diff = found or None
                 comment += around.strip() + "\n"
-    footer = _FOOTER.search(comment)
-    comment = comment[: footer.start()] if footer else comment
-    comment = comment.strip().replace("\0", "").replace("\r\n", "\n")
-    return (diff.replace("\0", "") if diff else None), comment
+    return (diff.replace("\0", "") if diff else None), _cleaned(comment)
+
+
+def _comment(message: Message) -> str:
+    """What a reply says: every text/plain part, those of a forwarded or attached mail, too."""
+    texts = (text for text, subtype in _texts(message) if text and subtype == "plain")
+    return _cleaned("".join(f"{text.strip()}\n" for text in texts))
+
+
+def _cleaned(text: str) -> str:
+    footer = _FOOTER.search(text)
+    text = text[: footer.start()] if footer else text
+    return text.strip().replace("\0", "").replace("\r\n", "\n")
 
 
 def _texts(message: Message) -> Iterator[tuple[str, str]]:
@@ -271,7 +280,10 @@ def _texts(message: Message) -> Iterator[tuple[str, str]]:
         payload = part.get_payload(decode=True)
         if not isinstance(payload, bytes):
             continue
-        charset = part.get_content_charset()
+        try:
+            charset = part.get_content_charset()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise NotFiled("a charset that makes no sense") from error
         for candidate in (charset, "utf-8", "windows-1252", "latin-1"):
             try:
                 yield payload.decode(candidate or "utf-8"), part.get_content_subtype()

@@ -159,7 +159,7 @@ class Shapes:
         row = self._brief_comment(comment) | {
             "subject": subject if isinstance(subject, str) else subject[0],
             "submitter": self._brief_person(self.store.people[comment.submitter]),
-            "content": comment.letter.text,
+            "content": comment.letter.message,
             "headers": headers,
             "addressed": False
             if comment.letter.action_required and comment.kind == "patch"

@@ -3,16 +3,19 @@
 
 The cursor moves after the file is written: a crash between the two merges the same requests
 again, which changes nothing, unless a consumer has taken the file away meanwhile, which is found
-out first. Called by the worker.
+out first. Called by ``delivery`` and by ``take``.
 """
 
+import logging
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest import retests
+from ingest import policy, retests
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Cursor, Ledger, Request
+from ingest.sinks import Clock, Stop, is_paused, lease_name
 
 # Seconds to wait for a consumer that holds the file's lock.
 PATIENCE = 5.0
@@ -20,53 +23,107 @@ PATIENCE = 5.0
 # Requests merged in one go: bounds the memory, and the rewriting while a long log is caught up.
 _BATCH = 5000
 
+log = logging.getLogger(__name__)
+
 
 def name(path: str) -> str:
     """The cursor's name for a file."""
     return f"json_file:{os.path.abspath(path)}"
 
 
-def lags(ledger: Ledger, path: str, now: float) -> bool:
-    """Whether there are requests that the file has not got and that are due for it."""
-    cursor = ledger.cursor(name(path))
-    return cursor.due <= now and cursor.position < ledger.last_request()
+class JsonFile:
+    """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``contexts``: the
+    patterns of those that it is for, none for all; ``arguments``: the known ones; ``pause``:
+    seconds to the next attempt after a failure; ``patience``: seconds to wait for a consumer that
+    holds the file's lock."""
 
+    def __init__(
+        self,
+        path: str,
+        *,
+        mode: int,
+        contexts: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        pause: float = 60.0,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.name = name(path)
+        self._path = path
+        self._mode = mode
+        self._contexts = contexts
+        self._arguments = arguments
+        self._pause = pause
+        self._patience = patience
 
-def publish(
-    ledger: Ledger,
-    path: str,
-    *,
-    mode: int,
-    clock: Callable[[], float],
-    pause: float = 60.0,
-    patience: float = PATIENCE,
-) -> int:
-    """Bring the file up to the end of the request log; how many requests that were.
+    def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
+        """See ``Sink``."""
+        with ledger.lease(lease_name(self.name)) as held:
+            if not held or is_paused(ledger.cursor(self.name), clock(), self._pause):
+                return 0
+            left = math.inf if until is None else max(0.0, until - clock())
+            count = self.publish(ledger, clock, min(self._patience, left), stop)
+        if count:
+            log.info("published %d requests to %s", count, self._path)
+        return count
 
-    Only the holder of the worker's lease calls it. After a failure nothing is tried again for
-    ``pause`` seconds; ``patience``: seconds to wait for a consumer that holds the file's lock.
-    Raises ``SinkUnavailable`` after noting it in the cursor.
-    """
-    cursor = ledger.cursor(name(path))
-    # Longer than one pause from now is no pause of ours: the clock was set back.
-    if clock() < cursor.due <= clock() + pause:
-        return 0
-    start = cursor.position
-    try:
-        cursor = _settle(ledger, path, cursor, patience)
-        while requests := ledger.requests(after=cursor.position, limit=_BATCH):
-            if cursor.begun:  # what may be in the file, apart from what certainly is not
-                requests = [each for each in requests if each.number <= cursor.begun]
-            _append(ledger, path, cursor, requests, mode, clock(), patience)
-            cursor = Cursor(cursor.name, requests[-1].number, clock())
-            ledger.set_cursor(cursor)
-    except SinkUnavailable as error:
-        tried = ledger.cursor(cursor.name)
-        ledger.set_cursor(
-            replace(tried, tries=tried.tries + 1, due=clock() + pause, reason=str(error))
+    def publish(
+        self, ledger: Ledger, clock: Clock, patience: float, stop: Stop = lambda: False
+    ) -> int:
+        """Bring the file up to the end of the request log; how many requests that were. Only the
+        holder of the sink's lease calls it. Raises as ``deliver``."""
+        cursor = ledger.cursor(self.name)
+        start = cursor.position
+        try:
+            cursor = _settle(ledger, self._path, cursor, patience)
+            while requests := ledger.requests(after=cursor.position, limit=_BATCH):
+                if cursor.begun:  # what may be in the file, apart from what certainly is not
+                    requests = [each for each in requests if each.number <= cursor.begun]
+                mine = [each for each in map(self._narrowed, requests) if each]
+                if mine:
+                    self._append(ledger, cursor, mine, requests[-1].number, clock(), patience)
+                cursor = Cursor(cursor.name, requests[-1].number, clock())
+                ledger.set_cursor(cursor)
+                if stop():
+                    break
+        except SinkUnavailable as error:
+            tried = ledger.cursor(cursor.name)
+            ledger.set_cursor(
+                replace(tried, tries=tried.tries + 1, due=clock() + self._pause, reason=str(error))
+            )
+            raise
+        return cursor.position - start
+
+    def _narrowed(self, request: Request) -> Request | None:
+        return policy.narrowed(request, self._contexts, self._arguments)
+
+    def _append(
+        self,
+        ledger: Ledger,
+        cursor: Cursor,
+        requests: Sequence[Request],
+        last: int,
+        now: float,
+        patience: float,
+    ) -> None:
+        series = {request.series for request in requests if request.arguments}
+        earlier = [
+            request for each in series for request in ledger.requests_of(each, cursor.position)
+        ]
+
+        def begin() -> None:
+            # Of a link that a consumer moves away it cannot be told where the proof is.
+            if not os.path.islink(self._path):
+                ledger.set_cursor(replace(cursor, begun=last))
+
+        retests.append(
+            self._path,
+            requests,
+            mode=self._mode,
+            now=now,
+            earlier=earlier,
+            patience=patience,
+            ready=begin,
         )
-        raise
-    return cursor.position - start
 
 
 def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Cursor:
@@ -83,25 +140,3 @@ def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Curso
             settled = replace(cursor, begun=0)
     ledger.set_cursor(settled)
     return settled
-
-
-def _append(
-    ledger: Ledger,
-    path: str,
-    cursor: Cursor,
-    requests: Sequence[Request],
-    mode: int,
-    now: float,
-    patience: float,
-) -> None:
-    series = {request.series for request in requests if request.arguments}
-    earlier = [request for each in series for request in ledger.requests_of(each, cursor.position)]
-
-    def begin() -> None:
-        # Of a link that a consumer moves away it cannot be told where the proof is.
-        if not os.path.islink(path):
-            ledger.set_cursor(replace(cursor, begun=requests[-1].number))
-
-    retests.append(
-        path, requests, mode=mode, now=now, earlier=earlier, patience=patience, ready=begin
-    )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest import config
+from ingest import tables
 from ingest.intake import Receipt
 from ingest.ledger import Envelope
 from ingest.sources.sockets import Network
@@ -29,7 +29,7 @@ class Service:
     """What all sessions of one table have in common; a reload makes a new one."""
 
     name: str  # "smtp" or "lmtp"
-    limits: config.Smtp
+    limits: tables.Smtp
     max_size: int  # bytes of a mail
     hostname: str
     recipients: tuple[str, ...]  # fnmatch patterns in small letters; empty: any
@@ -63,7 +63,7 @@ class Live:
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def refusal(self, peer: str, limits: config.Smtp) -> str:
+    def refusal(self, peer: str, limits: tables.Smtp) -> str:
         """Why another session of this peer cannot be had now, "" if it can."""
         if self.stopping:
             return STOPPING

@@ -14,11 +14,11 @@ import ssl
 import struct
 from collections.abc import Iterable
 
-from ingest import config
-from ingest.config import Settings
+from ingest import tables
 from ingest.errors import ConfigError
 from ingest.sources import admission, smtp, sockets
 from ingest.sources.sockets import Bound
+from ingest.tables import Settings
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class Listeners:
 
 
 def _service(name: str, settings: Settings, accept: admission.Accept) -> admission.Service:
-    limits: config.Smtp = getattr(settings, name)
+    limits: tables.Smtp = getattr(settings, name)
     return admission.Service(
         name=name,
         limits=limits,
@@ -211,7 +211,7 @@ def _service(name: str, settings: Settings, accept: admission.Accept) -> admissi
     )
 
 
-def _tls(name: str, limits: config.Smtp) -> ssl.SSLContext | None:
+def _tls(name: str, limits: tables.Smtp) -> ssl.SSLContext | None:
     if not limits.tls_certificate:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -12,8 +12,8 @@ from ingest.prefilter import may_hold_request
 
 TYPE_CHECKING = False  # importing typing for it would cost more than all the rest
 if TYPE_CHECKING:
-    from ingest.config import Settings
     from ingest.ledger import Ledger
+    from ingest.tables import Settings
 
 EX_TEMPFAIL = 75
 
@@ -50,12 +50,12 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     import logging
     import time
 
-    from ingest import cli, intake
+    from ingest import intake, options
     from ingest.ledger import Envelope, open_configured
 
     # What a worker tells is told by show; here it would go into the mail server's log.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
-    settings = cli.settings_of(cli.parser().parse_args(["pipe", *arguments]))
+    settings = options.settings_of(options.parser().parse_args(["pipe", *arguments]))
     size = settings.intake.max_size
     if len(raw) > _FIRST_READ:
         raw = _read(raw, size + 1)
@@ -83,12 +83,12 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
     to us while the lease was ours, or on what a pipe that was killed has left."""
     import time
 
-    from ingest.sinks import json_file
+    from ingest import delivery
 
     until = time.time() + settings.pipe.budget
     while (now := time.time()) < until:
         due = ledger.next_due()
-        if (due is None or due > now) and not json_file.lags(ledger, settings.retests.file, now):
+        if (due is None or due > now) and not delivery.lag(ledger, settings, now):
             return
         with ledger.lease() as held:
             if not held:

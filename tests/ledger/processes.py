@@ -59,6 +59,12 @@ def hold_lease(url: str) -> None:
         sys.stdin.readline()
 
 
+def reruns(url: str) -> None:
+    """Ask for all requests, tell the promise and wait until killed."""
+    _say(open_ledger(url).reruns(0, NOON)[1])
+    sys.stdin.readline()
+
+
 def claim(url: str) -> None:
     """Take up a mail and die with it."""
     mail = open_ledger(url).claim(NOON)
@@ -87,7 +93,7 @@ def finish(url: str, prefix: str, count: str) -> None:
         _say(mail.message_id)
 
 
+COMMANDS = (accept, hold_lease, reruns, claim, hold_batch, finish)
+
 if __name__ == "__main__":
-    {each.__name__: each for each in (accept, hold_lease, claim, hold_batch, finish)}[
-        sys.argv[1].replace("-", "_")
-    ](*sys.argv[2:])
+    {each.__name__: each for each in COMMANDS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ingest.ledger import Cursor, Event, Ledger, Outcome, Queued, Waiting, open_ledger
+from ingest.ledger import Cursor, Event, Ledger, Outcome, Queued, Request, Waiting, open_ledger
 from tests.ledger.conftest import LEDGERS
 from tests.ledger.values import NOON, arrival, ended, request
 
@@ -45,6 +45,11 @@ class Mail:
     story: list[str] = field(default_factory=lambda: ["accepted"])
 
 
+def entry(request: Request) -> tuple[str, int, float]:
+    """What the model knows of a request."""
+    return request.message_id, request.series, request.recorded
+
+
 class Machine(RuleBasedStateMachine):
     """The ledger and its model, side by side."""
 
@@ -58,7 +63,8 @@ class Machine(RuleBasedStateMachine):
         self.ledger: Ledger = open_ledger(self.url)
         self.now = NOON
         self.mails: dict[str, Mail] = {}
-        self.log: list[tuple[str, int]] = []
+        self.log: list[tuple[str, int, float]] = []
+        self.promised = 0.0
         self.cursors: dict[str, Cursor] = {}
         self.in_hand: dict[int, Queued] = {}
 
@@ -124,11 +130,16 @@ class Machine(RuleBasedStateMachine):
     )
     def finish(self, data: Any, outcome: Outcome, series: list[int]) -> None:
         taken = self.in_hand.pop(data.draw(st.sampled_from(sorted(self.in_hand))))
-        asked = [request(taken, each) for each in series]
+        asked = [request(taken, each, recorded=self.now) for each in series]
         new = self.ledger.finish(taken, outcome, "", ended(outcome, self.now), asked)
-        fresh = list(dict.fromkeys((taken.message_id, each) for each in series))
-        fresh = [key for key in fresh if key not in self.log]
-        assert [(each.message_id, each.series) for each in new] == fresh
+        recorded = max(self.now, self.promised)
+        known = {key[:2] for key in self.log}
+        fresh = [
+            (taken.message_id, each, recorded)
+            for each in dict.fromkeys(series)
+            if (taken.message_id, each) not in known
+        ]
+        assert list(map(entry, new)) == fresh
         self.log += fresh
         mail = self.by_id(taken.id)
         mail.outcome, mail.due, mail.ended = outcome, None, self.now
@@ -192,14 +203,40 @@ class Machine(RuleBasedStateMachine):
         for mail in old:
             mail.raw = False
 
+    @rule(since=st.sampled_from([0.0, 0.25, 1.0, 60.0]) | st.none())
+    def ask_for_what_came_since(self, since: float | None) -> None:
+        moment = self.promised if since is None else self.now - since
+        found, promise = self.ledger.reruns(moment, self.now)
+        assert list(map(entry, found)) == [each for each in self.log if each[2] >= moment]
+        assert promise.is_integer() if found else promise == moment
+        assert all(each.recorded < promise for each in found)
+        if found or moment <= self.now:
+            self.promised = max(self.promised, promise)
+
+    @precondition(lambda self: self.mails)
+    @rule(data=st.data())
+    def tell_more_of_a_mail(self, data: Any) -> None:
+        mail = self.mails[data.draw(st.sampled_from(sorted(self.mails)))]
+        self.ledger.tell(mail.id, [Event(self.now, "handed over", {"to": "lab"})])
+        mail.story.append("handed over")
+
+    @rule(name=st.sampled_from(["json", "lab"]))
+    def drop_a_cursor(self, name: str) -> None:
+        self.cursors.pop(name, None)
+        self.ledger.drop_cursor(name)
+
     @rule(name=st.sampled_from(["json", "lab"]), position=st.integers(0, 9))
     def move_a_cursor(self, name: str, position: int) -> None:
         self.cursors[name] = Cursor(name, position, self.now)
         self.ledger.set_cursor(self.cursors[name])
 
-    @rule(seconds=st.sampled_from([1.0, 60.0, 3600.0]))
+    @rule(seconds=st.sampled_from([0.25, 1.0, 60.0, 3600.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule(seconds=st.sampled_from([0.75, 3600.0]))
+    def the_clock_is_set_back(self, seconds: float) -> None:
+        self.now -= seconds
 
     @rule()
     def the_process_is_restarted(self) -> None:
@@ -215,8 +252,9 @@ class Machine(RuleBasedStateMachine):
         assert totals.waiting == {each.value: waits.count(each) for each in Waiting if each}
         due = [mail.due for mail in self.mails.values() if mail.due is not None]
         assert self.ledger.next_due() == (min(due) if due else None)
-        assert [(each.message_id, each.series) for each in self.ledger.requests()] == self.log
-        assert {each.name: each for each in totals.cursors} == self.cursors
+        assert list(map(entry, self.ledger.requests())) == self.log
+        kept = {each.name: each for each in self.ledger.cursors() if each.name != "reruns"}
+        assert kept == self.cursors
 
     @invariant()
     def every_mail_tells_its_story(self) -> None:

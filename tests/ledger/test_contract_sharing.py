@@ -112,6 +112,19 @@ def test_the_lease_ends_with_a_process_that_is_killed(url: str, ledger: Ledger) 
         assert held
 
 
+def test_leases_of_different_names_are_held_by_different_holders(url: str, ledger: Ledger) -> None:
+    other = open_ledger(url)
+    with ledger.lease("webhook-lab") as held, other.lease("command-lab") as held_too:
+        assert held
+        assert held_too
+        with other.lease("webhook-lab") as third, ledger.lease() as worker:
+            assert not third
+            assert worker
+    with other.lease("webhook-lab") as held:
+        assert held
+    other.close()
+
+
 @pytest.mark.parametrize("mishap", [Mishap(), OSError("a disk of the caller's")])
 def test_the_lease_ends_with_an_error_and_lets_it_through(
     ledger: Ledger, mishap: Exception

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every ledger does with what waits, what is old, cursors, answers and totals."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingest.ledger import Cursor, Event, Ledger, Outcome, Waiting, open_ledger
@@ -86,6 +88,30 @@ def test_every_mail_that_is_not_dealt_with_can_be_tried_again(ledger: Ledger) ->
     assert sorted(claimed(ledger).message_id for _ in range(3)) == ["a", "b", "d"]
 
 
+# Stories that go on
+
+
+@pytest.mark.parametrize("outcome", [*ENDS, None], ids=lambda each: str(each or "queued"))
+def test_a_story_goes_on_and_nothing_else_changes(ledger: Ledger, outcome: Outcome | None) -> None:
+    id, _ = ledger.accept(arrival())
+    ledger.accept(arrival("another"))
+    if outcome:
+        finish(ledger, claimed(ledger), outcome)
+    [before], [another] = ledger.find("a@example.org"), ledger.find("another")
+    told = (Event(NOON + 5, "handed over", {"to": "lab"}), Event(NOON + 6, "skipped", {}))
+    ledger.tell(id, told)
+    [after] = ledger.find("a@example.org")
+    assert after == replace(before, story=before.story + told)
+    assert ledger.find("another") == [another]
+
+
+def test_a_story_without_a_mail_is_told_to_nobody(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    before = ledger.totals()
+    ledger.tell(99, [Event(NOON, "handed over", {})])
+    assert ledger.totals() == before
+
+
 # Forgetting
 
 
@@ -152,6 +178,28 @@ def test_a_cursor_comes_back_as_it_was_kept(url: str, ledger: Ledger) -> None:
     other = open_ledger(url)
     assert other.cursor("sink") == kept
     other.close()
+
+
+def test_every_cursor_is_told_by_name(ledger: Ledger) -> None:
+    assert ledger.cursors() == ()
+    kept = [Cursor(name, number, NOON) for number, name in enumerate(["b", "c", "a"])]
+    for each in kept:
+        ledger.set_cursor(each)
+    assert ledger.cursors() == (kept[2], kept[0], kept[1])
+    assert ledger.totals().cursors == ledger.cursors()
+
+
+def test_a_cursor_that_is_dropped_begins_again(ledger: Ledger) -> None:
+    ledger.set_cursor(Cursor("take:one", 5, NOON))
+    ledger.set_cursor(Cursor("take:two", 6, NOON))
+    ledger.drop_cursor("take:one")
+    assert ledger.cursor("take:one") == Cursor("take:one")
+    assert ledger.cursors() == (Cursor("take:two", 6, NOON),)
+
+
+def test_a_cursor_that_is_not_there_can_be_dropped(ledger: Ledger) -> None:
+    ledger.drop_cursor("never kept")
+    assert ledger.cursors() == ()
 
 
 def test_an_answer_is_remembered_until_it_expires(ledger: Ledger) -> None:

@@ -2,22 +2,24 @@
 """The SQLite file: how it is made, opened, shared by users, and brought up to date."""
 
 import os
+import re
 import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import Outcome, open_ledger
+from ingest.ledger import Outcome, Waiting, open_ledger
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from tests.ledger.sqlite_files import is_sound, opened, pragma
 from tests.ledger.users import as_user, open_folder
-from tests.ledger.values import arrival, claimed, ended, request
+from tests.ledger.values import NOON, arrival, claimed, ended, request
 from tests.syncing import watched
 
 FULL, NORMAL = 2, 1
@@ -91,6 +93,22 @@ def test_a_copy_is_acknowledged_only_when_the_first_one_is_on_the_disk(
     ledger.close()
 
 
+def test_what_is_handed_out_again_is_on_the_disk(path: Path, synced: list[str]) -> None:
+    """Its promise may be of a process that was killed before its fsync."""
+    ledger = opened(path)
+    ledger.accept(arrival())
+    mail = claimed(ledger)
+    ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+    found, promise = ledger.reruns(0, NOON)
+    synced.clear()
+    assert ledger.reruns(0, NOON) == (found, promise)
+    assert synced == ["ledger.sqlite-wal+"]
+    synced.clear()
+    assert ledger.reruns(promise, promise) == ([], promise)
+    assert synced == []
+    ledger.close()
+
+
 def test_a_new_ledger_is_on_the_disk_with_its_folders(quick_path: Path, synced: list[str]) -> None:
     opened(quick_path / "a" / "b" / "ledger.sqlite").close()
     assert synced == [
@@ -125,6 +143,104 @@ def test_a_log_that_a_reader_needs_is_shortened_later(path: Path) -> None:
     ledger.accept(arrival("b"))
     assert log.stat().st_size < 1 << 20
     assert [claimed(ledger).message_id for _ in range(2)] == ["large", "b"]
+    ledger.close()
+
+
+# Speed
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of every connection, as they come."""
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def watched_connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*arguments, **options)
+        made.set_trace_callback(statements.append)
+        return made
+
+    monkeypatch.setattr(sqlite3, "connect", watched_connect)
+    return statements
+
+
+def assert_searched(path: Path, statements: list[str]) -> None:
+    """Each of them finds mails and requests by an index, in the order in which they are wanted."""
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            plan = [step for *_, step in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            slow = [
+                each
+                for each in plan
+                # That index holds the few mails that are being worked on.
+                if re.match("SCAN (mail|request)", each) and "mail_claimed" not in each
+            ]
+            assert not slow, statement
+
+
+def test_what_was_recorded_since_a_time_is_found_without_reading_the_log(
+    path: Path, asked: list[str]
+) -> None:
+    ledger = opened(path)
+    ledger.accept(arrival())
+    mail = claimed(ledger)
+    ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+    asked.clear()
+    assert ledger.reruns(NOON, NOON)[0]
+    assert not ledger.reruns(NOON + 1, NOON + 1)[0]
+    queries = [each for each in asked if each.startswith("SELECT")]
+    assert len([each for each in queries if "FROM request" in each]) == 3
+    assert_searched(path, queries)
+    ledger.close()
+
+
+def test_what_is_done_for_each_mail_does_not_take_longer_with_a_longer_queue(
+    path: Path, asked: list[str]
+) -> None:
+    ledger = opened(path)
+    asked.clear()
+    for name in ("a", "b"):
+        ledger.accept(arrival(name))
+    mail = claimed(ledger)
+    ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+    mail = claimed(ledger)
+    ledger.recover(NOON)
+    ledger.next_due()
+    ledger.totals()
+    ledger.find(mail.message_id)
+    ledger.requests(1)
+    ledger.prune(NOON, NOON)
+    statements = [each for each in asked if each.startswith(("SELECT", "UPDATE", "INSERT"))]
+    assert len(statements) > 15
+    assert_searched(path, [each for each in statements if "tally" not in each])
+    orders = [each for each in statements if "ORDER BY due" in each]
+    assert orders
+    with closing(sqlite3.connect(path)) as db:
+        for order in orders:
+            plan = " ".join(step for *_, step in db.execute(f"EXPLAIN QUERY PLAN {order}"))
+            assert "mail_due" in plan
+            assert "TEMP B-TREE" not in plan
+    ledger.close()
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.QUEUED])
+def test_what_is_counted_is_what_is_there(path: Path, outcome: Outcome) -> None:
+    ledger = opened(path)
+    for name in ("a", "b", "c", "d"):
+        ledger.accept(arrival(name))
+    mail = claimed(ledger)
+    ledger.finish(mail, outcome, "", ended(outcome), [request(mail), request(mail)])
+    missing, down = claimed(ledger), claimed(ledger)
+    ledger.wait(missing, Waiting.MISSING, NOON, NOON, 1, "", [])
+    ledger.wait(down, Waiting.MISSING, NOON, NOON, 1, "", [])
+    ledger.wait(down, Waiting.DOWN, NOON, NOON, 1, "", [])
+    with pytest.raises(ZeroDivisionError), ledger.batch():
+        ledger.accept(arrival("undone"))
+        raise ZeroDivisionError
+    totals = ledger.totals()
+    assert {name: n for name, n in totals.mails.items() if n} == {"queued": 3, outcome: 1}
+    assert totals.waiting == {"missing": 1, "down": 1}
+    assert totals.requests == 1
     ledger.close()
 
 

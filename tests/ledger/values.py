@@ -42,6 +42,15 @@ def request(mail: Queued, series: int = 29430, **other: Any) -> Request:
     return Request(**{**values, **other})
 
 
+def record(ledger: Ledger, name: str, at: float = NOON, **other: Any) -> Request:
+    """The request of a new mail of this id, recorded by a worker whose clock says ``at``."""
+    ledger.accept(arrival(name))
+    mail = claimed(ledger)
+    asked = request(mail, **{"recorded": at, **other})
+    [new] = ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE, at), [asked])
+    return new
+
+
 def ended(outcome: Outcome, at: float = NOON) -> list[Event]:
     """The story's last step."""
     return [Event(at, outcome.value, {"reason": "so it is"})]

@@ -56,6 +56,49 @@ def test_a_diff_in_a_part_of_its_own_makes_a_patch() -> None:
     assert (found.letter.message, found.letter.diff) == ("Why.", DIFF)
 
 
+# Field and body of an answer, then what the comment holds (parser.py, find_comment_content).
+COMMENTS = {
+    "plain": ("", "Fine.\n-- \nRobin\n", "Fine."),
+    "a forwarded mail": (
+        "Content-Type: multipart/mixed; boundary=B",
+        "--B\n\nSee:\n--B\nContent-Type: message/rfc822\n\nSubject: x\n\nTheirs.\n--B--\n",
+        "See:\nTheirs.",
+    ),
+    "an attached text": (
+        "Content-Type: multipart/mixed; boundary=B",
+        "--B\n\nSee:\n--B\nContent-Disposition: attachment\n\nNotes.\n--B--\n",
+        "See:\nNotes.",
+    ),
+    "HTML beside it": (
+        "Content-Type: multipart/alternative; boundary=B",
+        "--B\n\nText.\n--B\nContent-Type: text/html\n\n<p>HTML\n--B--\n",
+        "Text.",
+    ),
+    "a part that is not in its charset": (
+        "Content-Type: multipart/mixed; boundary=B",
+        "--B\n\nText.\n--B\nContent-Type: text/plain; charset=us-ascii\n\nGrüße\n--B--\n",
+        "Text.",
+    ),
+    "an unknown charset": ("Content-Type: text/plain; charset=x-nobody", "Grüße\n", "Grüße"),
+}
+
+
+@pytest.mark.parametrize("kind", COMMENTS)
+def test_every_text_part_is_part_of_the_comment_if_it_is_in_its_charset(kind: str) -> None:
+    field, body, expected = COMMENTS[kind]
+    answer = mail("Re: x", body, id="y@example.org", to="x@example.org", more=field)
+    store = filed(patch("[PATCH] x", id="x@example.org"), answer)
+    (comment,) = store.patch_comments.values()
+    assert comment.letter.message == expected
+
+
+def test_lines_of_a_mail_that_came_by_smtp_end_as_a_mail_server_hands_them_on() -> None:
+    answer = mail("Re: x", "Fine.\n-- \nR\n", id="y@example.org", to="x@example.org")
+    store = filed(patch("[PATCH] x", id="x@example.org"), answer.replace(b"\n", b"\r\n"))
+    (comment,) = store.patch_comments.values()
+    assert comment.letter.message == "Fine."
+
+
 # Subject, then the name Patchwork gives it and the series' version and total.
 NAMES = [
     ("[PATCH] net: x", "net: x", 1, 1),

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import retests
+from ingest import delivery, retests, tables
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Arrival, Ledger, Outcome, Request, open_ledger
 from ingest.sinks import json_file
@@ -50,9 +50,12 @@ class Sink:
             )
 
     def publish(self) -> int:
-        return json_file.publish(
-            self.ledger, str(self.path), mode=0o644, clock=self.clock, pause=PAUSE, patience=0.05
-        )
+        file = json_file.JsonFile(str(self.path), mode=0o644, pause=PAUSE, patience=0.05)
+        return file.deliver(self.ledger, clock=self.clock, until=None, stop=lambda: False)
+
+    def lags(self) -> bool:
+        table = tables.Retests(file=str(self.path))
+        return delivery.lag(self.ledger, tables.Settings(retests=table), self.clock())
 
     def document(self) -> retests.Document:
         return retests.load(self.path.read_text())
@@ -82,11 +85,11 @@ def test_without_requests_there_is_no_file(sink: Sink) -> None:
 
 def test_the_cursor_says_how_far_the_file_is(sink: Sink) -> None:
     sink.record(asked(1), asked(2))
-    assert json_file.lags(sink.ledger, str(sink.path), NOW)
+    assert sink.lags()
     sink.publish()
     cursor = sink.ledger.cursor(sink.name)
     assert (cursor.position, cursor.moved, cursor.begun) == (2, NOW, 0)
-    assert not json_file.lags(sink.ledger, str(sink.path), NOW)
+    assert not sink.lags()
 
 
 def test_a_file_that_cannot_be_written_is_noted_and_tried_again_after_a_pause(sink: Sink) -> None:
@@ -98,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_noted_and_tried_again_after_a_pause(si
         cursor = sink.ledger.cursor(sink.name)
         assert (cursor.position, cursor.tries, cursor.due) == (0, tries, sink.clock() + PAUSE)
         assert str(sink.path) in cursor.reason
-        assert not json_file.lags(sink.ledger, str(sink.path), sink.clock())
+        assert not sink.lags()
         assert sink.publish() == 0, "not before the pause is over"
         sink.clock += PAUSE
     sink.path.rmdir()

@@ -3,7 +3,6 @@
 
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,6 @@ import pytest
 from tests.sink import LOCAL, Client, Sink, request, serving
 
 # STARTTLS.
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = str(tmp_path_factory.mktemp("tls") / "both.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-subj", "/CN=sink.example.org", "-keyout", file, "-out", file],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return file
 
 
 def encrypted(client: Client) -> Client:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Texts written to files that others read: whole, durable, and in the old one's place at once.
+
+Called by ``retests`` and, for what a consumer asked for, by ``take`` and ``reruns``.
+"""
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from ingest.errors import SinkUnavailable
+
+STANDARD_OUTPUT = "-"
+
+
+def write_out(path: str, text: str) -> None:
+    """Write a text for whoever asked for it, ``-`` being standard output: durable, if it is a
+    file, and then whole whenever it is looked at.
+
+    An existing file keeps its mode, and a symbolic link stays; into a pipe or a device it is
+    written as into any. Raises ``SinkUnavailable``, and then a file that was there is there still.
+    """
+    if path == STANDARD_OUTPUT:
+        _print(f"{text}\n".encode())
+        return
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        file = target(path)
+        new = file.with_name(f".{file.name}.{os.getpid()}.new")
+        new.unlink(missing_ok=True)
+        try:
+            fill(new, text, file, None)
+            os.replace(new, file)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        sync(file.parent)
+    except OSError as error:
+        raise unavailable(path, error) from error
+
+
+def target(path: str) -> Path:
+    """The file itself. A symbolic link stays one, and what it names is replaced."""
+    return Path(os.path.realpath(path))
+
+
+def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:
+    """A new file, whole and durable, with the permissions of the one that it is to replace;
+    without one, with ``mode``, or what the umask leaves."""
+    permissions = 0o666 if mode is None else 0o600
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        _permit(stream.fileno(), replaced, mode)
+        os.fsync(stream.fileno())
+    sync(new.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make durable which files are in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unavailable(what: str, error: OSError) -> SinkUnavailable:
+    """The error to raise for a file that cannot be written."""
+    return SinkUnavailable(f"{what} cannot be written: {error.strerror or error}")
+
+
+def _print(data: bytes) -> None:
+    if sys.stdout is None:  # its number may be that of a file of ours
+        raise SinkUnavailable("standard output is closed")
+    try:
+        # Not by the stream, which would try again at the end of the process what failed now.
+        sys.stdout.flush()
+        descriptor = sys.stdout.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+    except OSError as error:
+        raise unavailable("standard output", error) from error
+
+
+def _permit(descriptor: int, replaced: Path, mode: int | None) -> None:
+    """Mode and owner of the file that is replaced; without one, ``mode``."""
+    try:
+        before = replaced.stat()
+    except FileNotFoundError:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        return
+    # Only root may give a file away; its group may be kept by a member of that.
+    for owner in (before.st_uid, -1):
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner, before.st_gid)
+            break
+    os.fchmod(descriptor, before.st_mode & 0o7777)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: subcommands, their flags, and the settings that flags stand for.
+
+Called by ``cli``, and by ``sources.pipe``, which is started without it.
+"""
+
+import argparse
+from typing import Any, NoReturn
+
+from ingest import __version__, config
+from ingest.errors import UsageError
+from ingest.tables import Settings
+
+PROGRAM = "recheck-ingest"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors as sysexits.h has them, and as errors of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    base = _Parser(add_help=False)
+    group = base.add_argument_group("common options")
+    group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
+    group.add_argument("--state", metavar="DIR", help="the ledger's folder")
+    group.add_argument(
+        "-v", dest="verbose", action="count", default=0, help="tell what is done; -vv: in detail"
+    )
+    common = _Parser(add_help=False, parents=[base])
+    group = common.add_argument_group("what it works on")
+    group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
+    group.add_argument(
+        "--contexts", metavar="PATTERN", nargs="+", help="wanted contexts; default: every context"
+    )
+    group.add_argument("--retests", metavar="FILE", help="the retest JSON")
+    as_json = _Parser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON for programs")
+
+    top = _Parser(
+        prog=PROGRAM,
+        description="List mail in, the retest JSON out: Recheck-request lines for CI labs.",
+    )
+    top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+
+    def command(name: str, help: str, *parents: _Parser) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=help, description=f"{help[0].upper()}{help[1:]}.", parents=list(parents)
+        )
+
+    command("pipe", "take one mail on standard input (alias, procmail, getmail)", common)
+    replay = command("replay", "take the mails of archives", common, as_json)
+    replay.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="mbox, .gz or .xz of one, Maildir, .eml, a folder of these, or - for standard input",
+    )
+    replay.add_argument(
+        "--dry-run", action="store_true", help="print what would be recorded; write nothing"
+    )
+    replay.add_argument(
+        "--offline", action="store_true", help="with --dry-run: ask Patchwork nothing either"
+    )
+    work = command("work", "work off queued mail and write the retest JSON", common)
+    work.add_argument("--once", action="store_true", help="what is due now, then end")
+    serve = command("serve", "work until SIGTERM, as a service", common)
+    for protocol in ("smtp", "lmtp"):
+        serve.add_argument(
+            f"--{protocol}",
+            metavar="ADDRESS",
+            action="append",
+            help=f"listen for {protocol.upper()}: host:port or unix:PATH; may be repeated",
+        )
+    serve.add_argument("--maildir", metavar="PATH", help="watch this Maildir for mail")
+    command("status", "show the queue, the outcomes and the cursors", common, as_json)
+    show = command("show", "tell the story of a mail", common, as_json)
+    show.add_argument("message_ids", metavar="MESSAGE-ID", nargs="+")
+    retry = command(
+        "retry", "queue unresolved and failed mails again, and have waiting ones due", common
+    )
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every such mail")
+    which.add_argument("message_ids", metavar="MESSAGE-ID", nargs="*", default=[])
+    check = command("check", "tell whether all is as it must be, and what to do", common, as_json)
+    check.add_argument(
+        "--as",
+        dest="users",
+        metavar="USER",
+        action="append",
+        default=[],
+        help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
+    )
+    command("demo", "show the whole program at work on this machine, without a network")
+    return top
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings with the command line's flags over them. Raises ``ConfigError``."""
+    flags: dict[tuple[str, str], Any] = {
+        ("patchwork", "url"): getattr(arguments, "patchwork", None),
+        ("requests", "contexts"): tuple(getattr(arguments, "contexts", None) or ()) or None,
+        ("retests", "file"): getattr(arguments, "retests", None),
+        ("state", "dir"): arguments.state,
+        ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
+        ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
+        ("maildir", "path"): getattr(arguments, "maildir", None),
+    }
+    given = {key: value for key, value in flags.items() if value is not None}
+    return config.load(given, file=arguments.config)

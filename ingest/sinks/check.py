@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sink that puts a pending check on the patch a request is for, once for each context, so that
+the requester sees on Patchwork that the lab has heard. Called by ``one_by_one``.
+"""
+
+import unicodedata
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from ingest import checks, requester
+from ingest.checks import Refusal
+from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
+from ingest.ledger import Request
+from ingest.policy import listed
+from ingest.rest import Api
+from ingest.sinks import Stop, secret
+from ingest.tables import Check as Table
+from ingest.tables import Patchwork
+
+_PENDING = "pending"
+# By how much Patchwork's clock may be behind ours before a check of ours is not found again.
+_CLOCKS_APART = timedelta(hours=1)
+# One mail must not have us post without end: it may name any number of labels, and a series has
+# any number of patches.
+_MOST = 500
+_LONGEST_NAME, _LONGEST_TOLD = 60, 2000
+# The refusals that say nothing of the one context: who asks, and whether there is the patch.
+_OF_THE_PATCH = (401, 403, 404)
+
+
+class Check:
+    """A ``Receiver`` that is the checks of a Patchwork."""
+
+    def __init__(self, name: str, table: Table, patchwork: Patchwork) -> None:
+        self.name = f"check:{name}"
+        self._table = table
+        self._patchwork = patchwork
+
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
+        """See ``Receiver``. What Patchwork refuses for one patch or context keeps it from no
+        other; all refusals are told together, and then it is not taken."""
+        if not request.contexts:
+            return "no context was named, so no check was posted"
+        token = secret.token(self._table.token_file)
+        server = self._patchwork
+        api = Api(server.url, timeout=server.timeout, max_answer=server.max_answer)
+        with closing(api):
+            try:
+                return self._post_all(api, request, token, again, stop)
+            except Unavailable as error:
+                raise SinkUnavailable(str(error), error.retry_after) from error
+            except Refused as error:
+                raise NotTaken(str(error)) from error
+
+    def _post_all(self, api: Api, request: Request, token: str, again: bool, stop: Stop) -> str:
+        patches = self._patches(api, request)
+        contexts = request.contexts[: max(1, _MOST // len(patches))]
+        posted: list[int] = []
+        refused: dict[Refusal, list[str]] = {}
+        there = 0
+        for patch in patches:
+            ours = self._ours(api, patch, request) if again else frozenset()
+            there += len(ours.intersection(contexts))
+            for context in contexts:
+                if context in ours:
+                    continue
+                if stop():
+                    raise SinkUnavailable("there was no time to post all checks")
+                check = checks.Check(context, _PENDING, description(request))
+                refusal = checks.post(api, patch, check, self._table.target_url, token)
+                if refusal is None:
+                    posted.append(patch)
+                    continue
+                of_patch = refusal.status in _OF_THE_PATCH
+                what = f"patch {patch}" if of_patch else f"{context} of patch {patch}"
+                refused.setdefault(refusal, []).append(what)
+                if of_patch:
+                    break
+        told = [self._told(each, what, request) for each, what in refused.items()]
+        if posted or not refused:
+            told.append(_told(posted, there))
+        if left_out := len(request.contexts) - len(contexts):
+            told.append(f"{left_out} contexts left out: they are too many")
+        text = "; ".join(told)[:_LONGEST_TOLD]
+        if refused:
+            raise NotTaken(text)
+        return text
+
+    def _patches(self, api: Api, request: Request) -> list[int]:
+        kind, _, number = request.submission.partition(" ")
+        if kind == "patch":
+            return [int(number)]
+        found = checks.patches_of(api, request.series)
+        if not found:
+            told = "has no patch" if found is not None else "is not known to Patchwork"
+            raise NotTaken(f"series {request.series} {told}")
+        return found[-1:] if self._table.cover == "last" else found[:_MOST]
+
+    def _ours(self, api: Api, patch: int, request: Request) -> frozenset[str]:
+        """The contexts for which an earlier attempt has posted the check."""
+        since = datetime.fromtimestamp(request.recorded, UTC) - _CLOCKS_APART
+        ours = _PENDING, description(request)
+        return frozenset(
+            check.context
+            for check in checks.of_patch(api, patch, since)
+            if (check.state, check.description) == ours
+        )
+
+    def _told(self, refusal: Refusal, what: list[str], request: Request) -> str:
+        said = f" ({refusal.detail})" if refusal.detail else ""
+        if refusal.status in (401, 403):  # the same for every patch of a project
+            project = f"project {request.project}" if request.project else "its project"
+            token = f"the token of {self._table.token_file}"
+            return f"{token} belongs to nobody who maintains {project}{said}"
+        return f"Patchwork refuses a check for {listed(what)}: {refusal.status}{said}"
+
+
+def description(request: Request) -> str:
+    """What the check says. The request's number in the log tells it from any other of ours."""
+    return f"retest requested by {_name(request.requester)} (request {request.number})"
+
+
+def _name(text: str) -> str:
+    """A requester's name, or what stands before the @: addresses are not for web pages. Names are
+    shown on such, and read by scripts."""
+    name = unicodedata.normalize("NFC", requester.read(text).name.replace("'", "’"))
+    kept = "".join(each if _is_namely(each) else " " for each in name)
+    return " ".join(kept.split())[:_LONGEST_NAME].strip() or "somebody"
+
+
+def _is_namely(letter: str) -> bool:
+    """Whether it stands in names. Patchwork's database may have no room beyond U+FFFF."""
+    return letter <= "\uffff" and (
+        letter in " .,’-" or letter.isalnum() or unicodedata.category(letter).startswith("M")
+    )
+
+
+def _told(posted: list[int], there: int) -> str:
+    checks = f"{len(posted)} pending check{'' if len(posted) == 1 else 's'}"
+    patches = list(dict.fromkeys(map(str, posted)))
+    to = f" on patch{'' if len(patches) == 1 else 'es'} {listed(patches)}" if patches else ""
+    known = f", {there} there already" if there else ""
+    return f"{checks} posted{to}{known}"

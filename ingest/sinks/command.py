@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sink that runs a program for each request: the request as JSON on its standard input and in
+RECHECK_* variables; its exit code says what came of it. Called by ``one_by_one``.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+
+from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
+from ingest.ledger import Request
+from ingest.sinks import Stop, program
+from ingest.sinks.shape import shape
+from ingest.tables import Command as Table
+from ingest.transport import printable
+
+# Bytes of a variable. A hostile mail names a hundred thousand labels, and a kernel starts no
+# program with more than it likes in its environment.
+_LONGEST = 1 << 14
+# What is between us and the service manager is no business of the program's.
+_NOT_PASSED_ON = (b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID", b"LISTEN_")
+_OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
+
+
+class Command:
+    """A ``Receiver`` that is a program."""
+
+    def __init__(self, name: str, table: Table) -> None:
+        self.name = f"command:{name}"
+        self._table = table
+
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
+        """See ``Receiver``. Exit code 0 confirms, 75 is tried again, any other is not taken, nor
+        is what ends by a signal that is not ours."""
+        first = self._table.program[0]
+        try:
+            ended = program.run(
+                self._table.program,
+                json.dumps(shape(request)).encode() + b"\n",
+                {**inherited(os.environb), **variables(request, again=again)},
+                seconds=self._table.timeout,
+                stop=stop,
+            )
+        except OSError as error:
+            raise SinkUnavailable(f"{first} cannot be started: {error.strerror}") from error
+        said = _last_line(ended.err)
+        match ended:
+            case program.Ended(cut=program.Cut.TIMED_OUT):
+                raise SinkUnavailable(f"{first} was ended after {self._table.timeout:g} s{said}")
+            case program.Ended(cut=program.Cut.STOPPED):
+                raise SinkUnavailable(f"{first} was ended unfinished: there was no more time{said}")
+            case program.Ended(code=None):
+                raise SinkUnavailable(f"what {first} ended with cannot be known: ignored SIGCHLD")
+            case program.Ended(code=0):
+                return f"exit code 0{_last_line(ended.out)}"
+            case program.Ended(code=code) if code == EX_TEMPFAIL:
+                raise SinkUnavailable(f"{first} is not ready, exit code {code}{said}")
+            case program.Ended(code=int(code)) if code < 0:
+                raise NotTaken(f"{first} was ended by {_signal(-code)}{said}")
+        raise NotTaken(f"{first} failed, exit code {ended.code}{said}")
+
+
+def variables(request: Request, *, again: bool) -> dict[bytes, bytes]:
+    """A request as environment variables: lists with commas, each text one line of printable
+    characters. One that is too long is left out; the JSON has it."""
+    told = shape(request)
+    arguments = told.pop("arguments")
+    lists = {"contexts", "leftovers"}
+    texts = {
+        **{name: ",".join(told[name]) if name in lists else str(told[name]) for name in told},
+        "arguments": ",".join(f"{name}={value}" for name, value in arguments.items()),
+        "again": "1" if again else "0",
+    }
+    if len(texts["arguments"]) <= _LONGEST:
+        # Of two names that differ in case or hyphens only, the first counts.
+        for name, value in reversed(arguments.items()):
+            if name.isascii():
+                texts[f"argument_{name.replace('-', '_')}"] = value
+    plain = {name: _plain(text).encode() for name, text in texts.items()}
+    return {
+        _OURS + name.upper().encode(): text for name, text in plain.items() if len(text) <= _LONGEST
+    }
+
+
+def inherited(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """What of our own environment the program gets, our settings among it: it may well call us."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(_NOT_PASSED_ON)
+        and (not name.startswith(_OURS) or name.startswith(_SETTINGS))
+    }
+
+
+def _plain(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _last_line(output: bytes) -> str:
+    """The last line of an output that says something, as the end of a sentence."""
+    lines = [printable(line) for line in output.decode("utf-8", "replace").splitlines()]
+    return next((f": {line}" for line in reversed(lines) if line), "")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

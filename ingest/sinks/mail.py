@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sink that answers the requester by mail: what will run, what was not understood, and which
+labels there are. An automatic response as RFC 3834 has it. Called by ``one_by_one``.
+"""
+
+import quopri
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from email.header import Header
+from email.utils import formataddr, formatdate
+from textwrap import wrap
+
+from ingest import labels, requester
+from ingest.errors import ConfigError, NotTaken, SinkUnavailable
+from ingest.ledger import Request
+from ingest.sinks import Stop, secret, smtp
+from ingest.sinks.shape import request_id
+from ingest.tables import DAY, Requests
+from ingest.tables import Mail as Table
+from ingest.transport import printable
+
+# Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is
+# (RFC 2606, section 2; some lists append .invalid to addresses, for DMARC's sake).
+_NOBODY = re.compile(
+    r"mailer-daemon|postmaster|(?:.*[-_.+])?(?:no|do-?not|never)[-_.]?(?:reply|respond|answer).*"
+    r"|(?:.*-)?bounces?(?:[-+=].*)?|owner-.*|(?:.*-)?(?:owner|request|unsubscribe|subscribe)"
+    r"|listserv|majordomo|mailman|daemon|nobody|root"
+    r"|.*@(?:.*\.)?(?:invalid|test|localhost)",
+    re.IGNORECASE,
+)
+# What can be named in a field on one line (RFC 5322, sections 2.1.1 and 3.6.4).
+_ID = re.compile(r"(?=.{3,900}\Z)[!-;=?-~]+@[!-;=?-~]+")
+_REPLY = re.compile(r"re:\s*", re.IGNORECASE)
+_LONGEST_SUBJECT, _LONGEST_ITEM = 200, 100
+# Whoever forges a sender must not be able to send him a text of any length through us.
+_MOST_CONTEXTS, _MOST_LEFTOVERS = 100, 10
+_INDENT, _WIDTH = "    ", 72
+
+
+class Answer:
+    """A ``Receiver`` that is whoever asked."""
+
+    def __init__(self, name: str, table: Table, requests: Requests) -> None:
+        self.name = f"mail:{name}"
+        self._name = name
+        self._table = table
+        self._requests = requests
+
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
+        """See ``Receiver``. Whether it is given again changes nothing: the answer is the same to
+        the byte, its Message-ID too, by which mail servers and readers know a copy."""
+        age = request.recorded - request.date
+        if age > self._table.give_up:  # out of an archive: whoever asked has long forgotten
+            raise NotTaken(f"no answer: the mail is {age / DAY:.0f} days old")
+        us = requester.read(self._table.sender)
+        if not us.address:
+            raise SinkUnavailable(f"sender {self._table.sender!r} is no address")
+        server = self._server(us.address)
+        recipients = self._recipients(request, us.address)
+        mail = compose(request, self._table, self._requests, self._name, recipients)
+        said = smtp.send(server, us.address, recipients, mail, stop)
+        return f"sent to {', '.join(recipients)}: {said}"
+
+    def _server(self, us: str) -> smtp.Server:
+        table = self._table
+        try:
+            host, port = smtp.address(table.server)
+        except ConfigError as error:
+            raise SinkUnavailable(str(error)) from error
+        password = secret.read(table.password_file, "password_file") if table.user else ""
+        return smtp.Server(
+            host=host,
+            port=port,
+            us=us.partition("@")[2],
+            timeout=table.timeout,
+            # In the clear a password goes to this machine only.
+            starttls=table.starttls or bool(table.user and not smtp.is_this_machine(host)),
+            user=table.user,
+            password=password,
+        )
+
+    def _recipients(self, request: Request, us: str) -> list[str]:
+        """The requester, and the lists that are to have the answer. Raises ``NotTaken``."""
+        lists = {each.lower(): each for each in self._table.lists}
+        for each in lists.values():
+            if not requester.address(each):
+                raise SinkUnavailable(f"{each!r} in lists is no address")
+        asks = requester.read(request.requester)
+        to = asks.address
+        if asks.of_list:
+            # Of the sender there is no address, but the list may be one that is to have it.
+            if asks.of_list.lower() not in lists:
+                raise NotTaken(f"no answer: the sender's address is the list's, {asks.of_list}")
+            to = asks.of_list
+        if not to:
+            raise NotTaken(f"no answer: there is no address in {request.requester[:200]!r}")
+        if to.lower() == us.lower():
+            raise NotTaken(f"no answer: {to} is our own address")
+        if is_nobody(to):
+            raise NotTaken(f"no answer: nobody reads the mail of {to}")
+        return [to, *(each for key, each in lists.items() if key != to.lower())]
+
+
+def is_nobody(address: str) -> bool:
+    """Whether an address is a program's, or one that is not meant to be written to."""
+    return bool(_NOBODY.fullmatch(address.partition("@")[0]) or _NOBODY.fullmatch(address))
+
+
+def compose(
+    request: Request, table: Table, requests: Requests, name: str, recipients: Sequence[str]
+) -> bytes:
+    """The answer as it is sent. ``name``: of the sink, by which several have Message-IDs of their
+    own. The same request gives the same bytes: its Date is when the request was recorded."""
+    us = requester.read(table.sender).address
+    shown = _line(table.sender.partition("<")[0]) if "<" in table.sender else ""
+    fields = {
+        "From": formataddr((shown.strip('"'), us)),
+        "To": ",\n ".join(recipients),
+        "Subject": _encoded(_subject(request.subject)),
+        "Date": formatdate(request.recorded),
+        "Message-ID": f"<{request_id(request)}.{name}@{us.partition('@')[2]}>",
+        "Auto-Submitted": "auto-replied",
+        "X-Auto-Response-Suppress": "All",
+        # On a list, Patchwork would file it as a comment.
+        "X-Patchwork-Hint": "ignore",
+        "MIME-Version": "1.0",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Transfer-Encoding": "quoted-printable",
+    }
+    if _ID.fullmatch(request.message_id):
+        fields["In-Reply-To"] = fields["References"] = f"<{request.message_id}>"
+    head = "".join(f"{field}: {value}\n" for field, value in fields.items())
+    body = "\n".join(text(request, table, requests)) + "\n"
+    return head.encode("ascii") + b"\n" + quopri.encodestring(body.encode("utf-8", "replace"))
+
+
+def text(request: Request, table: Table, requests: Requests) -> Iterator[str]:
+    """The lines of the answer. What comes out of the mail is indented: so no line of it can be
+    read as a request in its turn."""
+    project = f" in {_line(request.project)}" if request.project else ""
+    yield "Your Recheck-request was read."
+    yield from _part(
+        f"For series {request.series} ({_line(request.submission)}{project}) this will run",
+        _items(request.contexts, _MOST_CONTEXTS),
+    )
+    arguments = [f"{name}={value}" for name, value in request.arguments.items()]
+    alone = f"For series {request.series} it names no labels, and these arguments"
+    yield from _part(
+        "with these arguments" if request.contexts else alone, _items(arguments, _MOST_CONTEXTS)
+    )
+    leftovers = [line for each in request.leftovers[:_MOST_LEFTOVERS] for line in _items([each], 1)]
+    yield from _part(
+        "Not understood, or not run here",
+        [*leftovers, *_more(len(request.leftovers) - _MOST_LEFTOVERS)],
+    )
+    known = table.labels or labels.patterns(requests)
+    yield from _part("Labels that there are", _items(known, len(known)))
+    if labels.are_asked_for(requests) and not known:
+        yield ""
+        yield "Labels that there are: the contexts of the patch's checks on Patchwork."
+    yield ""
+    yield "This answer was written by a program."
+
+
+def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Lines below a title; nothing if there are none."""
+    shown = list(lines)
+    if shown:
+        yield from ("", f"{title}:", "", *shown)
+
+
+def _items(items: Iterable[str], most: int) -> Iterator[str]:
+    """Items with commas between, wrapped and indented."""
+    shown = [_line(each)[:_LONGEST_ITEM] for each in items]
+    yield from wrap(
+        ", ".join(shown[:most]),
+        _WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    yield from _more(len(shown) - most)
+
+
+def _more(count: int) -> Iterator[str]:
+    if count > 0:
+        yield f"{_INDENT}… and {count} more"
+
+
+def _subject(subject: str) -> str:
+    """The subject of an answer: one "Re:", whatever there was before."""
+    rest = _line(subject)
+    while reply := _REPLY.match(rest):
+        rest = rest[reply.end() :]
+    return f"Re: {rest[:_LONGEST_SUBJECT].strip() or 'your Recheck-request'}"
+
+
+def _encoded(subject: str) -> str:
+    """A text for a header field (RFC 2047). One in which a reader would find an encoded word is
+    encoded itself."""
+    plain = subject.isascii() and "=?" not in subject
+    return subject if plain else Header(subject, "utf-8", header_name="Subject").encode()
+
+
+def _line(value: str) -> str:
+    return printable(value.encode("utf-8", "replace").decode())

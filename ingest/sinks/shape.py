@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A request as JSON: what ``command`` and ``webhook`` hand over and ``take --requests`` prints.
+
+Pure: a value in, a dict out. Names and forms are a contract with other people's programs.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.ledger import Request
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+
+
+def shape(request: Request) -> dict[str, Any]:
+    """A request for JSON: texts are Unicode throughout, times as ``moment`` writes them."""
+    return {
+        "number": request.number,
+        "id": request_id(request),
+        "message_id": _unicode(request.message_id),
+        "series": request.series,
+        "submission": _unicode(request.submission),
+        "project": _unicode(request.project),
+        "contexts": [_unicode(each) for each in request.contexts],
+        "arguments": {_unicode(k): _unicode(v) for k, v in request.arguments.items()},
+        "leftovers": [_unicode(each) for each in request.leftovers],
+        "requester": _unicode(request.requester),
+        "subject": _unicode(request.subject),
+        "date": moment(request.date),
+        "recorded": moment(request.recorded),
+    }
+
+
+def request_id(request: Request) -> str:
+    """By what a receiver knows a request again: one of the same Message-ID and series has the
+    same id, however often and by whichever installation it is handed over."""
+    named = f"{request.message_id}\0{request.series}"
+    return f"recheck-{hashlib.sha256(named.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
+
+
+def moment(at: float) -> str:
+    """A Unix time in UTC, in whole seconds, in the form that every reader of ISO 8601 knows:
+    ``2023-09-06T09:01:00Z``. A mail's own date may be beyond the years 1 and 9999."""
+    within = datetime.fromtimestamp(min(max(at, _EARLIEST), _LATEST), UTC)
+    return within.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _unicode(text: str) -> str:
+    """A text whose lone surrogates, which JSON's readers refuse, are replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

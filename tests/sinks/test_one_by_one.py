@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sink that hands over one request at a time: order, attempts, and what is noted of them."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from ingest import tables
+from ingest.errors import NotTaken, SinkUnavailable
+from ingest.ledger import Cursor, Event, Ledger, Request, open_ledger
+from ingest.sinks import Stop
+from ingest.sinks.one_by_one import OneByOne
+from tests.clock import DAY, HOUR, MINUTE, Clock
+from tests.ledger.values import record
+
+NAME = "webhook:lab"
+RETRY = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE)
+
+
+class Death(BaseException):
+    """What a kill is to the code that runs: nothing after it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One call of the receiver."""
+
+    request: Request
+    again: bool
+
+    @property
+    def id(self) -> str:
+        return self.request.message_id.partition("@")[0]
+
+
+@dataclass(slots=True)
+class Receiver:
+    """Answers as it is told, then "yes" for ever."""
+
+    name: str = NAME
+    answers: list[str | BaseException] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
+    looks: Callable[[Stop], None] = lambda stop: None
+
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
+        self.given.append(Given(request, again))
+        self.looks(stop)
+        answer = self.answers.pop(0) if self.answers else "yes"
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    @property
+    def calls(self) -> list[tuple[str, bool]]:
+        """Which requests it was given, and whether as given before."""
+        return [(each.id, each.again) for each in self.given]
+
+
+class Lab:
+    """A ledger, a clock, and the sink."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.receiver = Receiver()
+        self.table = tables.Sink(retry=RETRY)
+
+    def record(self, *names: str, contexts: tuple[str, ...] = ("iol-a",)) -> None:
+        for name in names:
+            message_id = f"{name}@example.org"
+            record(self.ledger, message_id, self.clock(), contexts=contexts, arguments={})
+
+    def answers(self, *answers: str | BaseException) -> None:
+        self.receiver.answers += answers
+
+    def deliver(self, until: float | None = None, stop: Stop = lambda: False) -> int:
+        sink = OneByOne(self.receiver, self.table, ("rebase",))
+        return sink.deliver(self.ledger, clock=self.clock, until=until, stop=stop)
+
+    def fails(self, retry_after: float | None = None) -> Cursor:
+        """An attempt that comes to nothing; the cursor then."""
+        self.answers(SinkUnavailable("the lab is closed", retry_after))
+        with pytest.raises(SinkUnavailable, match="the lab is closed"):
+            self.deliver()
+        return self.cursor
+
+    @property
+    def cursor(self) -> Cursor:
+        return self.ledger.cursor(NAME)
+
+    def story(self, name: str) -> Sequence[Event]:
+        """What the sink had told of a mail."""
+        [found] = self.ledger.find(f"{name}@example.org")
+        return [each for each in found.story if each.what in ("handed over", "skipped")]
+
+
+@pytest.fixture
+def lab(ledger: Ledger, clock: Clock) -> Lab:
+    return Lab(ledger, clock)
+
+
+# When all is well.
+
+
+def test_requests_are_handed_over_once_in_the_order_of_the_log(lab: Lab) -> None:
+    lab.record("a", "b", "c")
+    assert lab.deliver() == 3
+    assert lab.deliver() == 0
+    lab.record("d")
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [(name, False) for name in "abcd"]
+    assert lab.cursor == Cursor(NAME, 4, lab.clock())
+
+
+def test_a_long_log_is_handed_over_to_its_end_and_what_comes_meanwhile_too(lab: Lab) -> None:
+    with lab.ledger.batch():
+        lab.record(*(f"mail-{number}" for number in range(150)))
+    late = iter(["late"])
+    lab.receiver.looks = lambda stop: lab.record(*late)
+    assert lab.deliver() == 151
+    assert lab.receiver.calls[-1] == ("late", False)
+
+
+def test_what_came_of_it_is_in_the_mail_s_story(lab: Lab) -> None:
+    lab.record("a", "b")
+    lab.answers("204 No Content", NotTaken("it answers 400"))
+    lab.deliver()
+    assert lab.story("a") == [
+        Event(lab.clock(), "handed over", {"to": NAME, "answer": "204 No Content"})
+    ]
+    assert lab.story("b") == [Event(lab.clock(), "skipped", {"reason": f"{NAME}: it answers 400"})]
+
+
+def test_an_empty_log_is_no_work(lab: Lab) -> None:
+    assert lab.deliver() == 0
+    assert lab.cursor == Cursor(NAME)
+
+
+# What it is for.
+
+
+def test_a_sink_gets_its_contexts_only_and_the_others_as_leftovers(lab: Lab) -> None:
+    lab.table = tables.Sink(contexts=("iol-*",))
+    lab.record("a", contexts=("iol-a", "unh-b", "iol-c"))
+    lab.deliver()
+    [given] = lab.receiver.given
+    assert given.request.contexts == ("iol-a", "iol-c")
+    assert given.request.leftovers == ("unh-b", ".11")
+
+
+def test_what_is_for_others_is_passed_over(lab: Lab) -> None:
+    lab.table = tables.Sink(contexts=("unh-*",))
+    lab.record("a", "b")
+    lab.record("c", contexts=("unh-c",))
+    lab.record("d", "e")
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [("c", False)]
+    assert lab.cursor.position == 5
+    assert [name for name in "abcde" if lab.story(name)] == ["c"]
+
+
+def test_known_arguments_are_for_every_sink_as_get_reruns_has_it(lab: Lab) -> None:
+    lab.table = tables.Sink(contexts=("unh-*",))
+    for name, argument in (("a", "rebase"), ("b", "unknown")):
+        record(lab.ledger, f"{name}@example.org", lab.clock(), arguments={argument: "x"})
+    assert lab.deliver() == 1
+    [given] = lab.receiver.given
+    assert (given.id, given.request.contexts) == ("a", ())
+
+
+def test_what_is_passed_over_is_noted_once(lab: Lab) -> None:
+    lab.table = tables.Sink(contexts=("unh-*",))
+    with lab.ledger.batch():
+        lab.record(*(f"mail-{number}" for number in range(300)))
+    before = _writes(lab.ledger)
+    lab.deliver()
+    assert lab.cursor.position == 300
+    assert _writes(lab.ledger) - before == 1
+
+
+def _writes(ledger: Ledger) -> int:
+    """How many rows this connection has written."""
+    changes: int = ledger._db._db.total_changes  # type: ignore[attr-defined]
+    return changes
+
+
+def test_trouble_with_what_it_is_no_longer_for_is_over(lab: Lab) -> None:
+    lab.record("a", contexts=("unh-a",))
+    lab.record("b")
+    lab.fails()
+    lab.clock += RETRY[0]
+    lab.table = tables.Sink(contexts=("iol-*",), retry=RETRY)
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [("a", False), ("b", False)]
+    assert lab.cursor == Cursor(NAME, 2, lab.clock())
+
+
+# Attempts.
+
+
+def test_what_cannot_be_handed_over_is_tried_again_by_the_schedule(lab: Lab) -> None:
+    lab.record("a", "b")
+    for tries, pause in enumerate((*RETRY, RETRY[-1], RETRY[-1]), start=1):
+        cursor = lab.fails()
+        assert cursor == Cursor(
+            NAME, 0, 0.0, tries, lab.clock() + pause, "the lab is closed", begun=1
+        )
+        lab.clock += pause - 1
+        assert lab.deliver() == 0, "not before the pause is over"
+        lab.clock += 1
+    assert lab.deliver() == 2
+    assert lab.receiver.calls == [("a", False), *[("a", True)] * 6, ("b", False)]
+    assert lab.cursor == Cursor(NAME, 2, lab.clock())
+    assert [each.what for each in lab.story("a")] == ["handed over"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [(None, 10.0), (0.0, 10.0), (3.0, 10.0), (HOUR, HOUR), (30 * DAY, DAY)],
+)
+def test_a_receiver_that_names_a_pause_is_given_it(
+    lab: Lab, asked: float | None, pause: float
+) -> None:
+    lab.record("a")
+    assert lab.fails(asked).due == lab.clock() + pause
+    lab.clock += pause - 1
+    assert lab.deliver() == 0
+    lab.clock += 1
+    assert lab.deliver() == 1
+
+
+def test_a_schedule_may_have_pauses_of_more_than_a_day(lab: Lab) -> None:
+    lab.table = tables.Sink(retry=(3 * DAY,))
+    lab.record("a")
+    lab.fails()
+    lab.clock += 3 * DAY - 1
+    assert lab.deliver() == 0
+    lab.clock += 1
+    assert lab.deliver() == 1
+
+
+def test_a_clock_that_was_far_ahead_when_it_failed_does_not_stop_it(lab: Lab) -> None:
+    lab.record("a")
+    lab.clock += 15 * 365 * DAY
+    lab.fails()
+    lab.clock += -15 * 365 * DAY
+    assert lab.deliver() == 1
+
+
+def test_a_clock_that_was_set_back_prolongs_a_pause_by_a_day_at_most(lab: Lab) -> None:
+    lab.record("a")
+    lab.fails()
+    lab.clock += -HOUR
+    assert lab.deliver() == 0
+    lab.clock += -DAY
+    assert lab.deliver() == 1
+
+
+def test_what_is_not_taken_is_skipped_and_the_next_comes_at_once(lab: Lab) -> None:
+    lab.record("a", "b", "c")
+    lab.answers("yes", NotTaken("it answers 400"))
+    assert lab.deliver() == 3
+    assert lab.receiver.calls == [("a", False), ("b", False), ("c", False)]
+    assert lab.cursor == Cursor(NAME, 3, lab.clock())
+
+
+def test_the_last_refusal_stands_in_the_cursor_until_something_is_taken(lab: Lab) -> None:
+    lab.record("a", "b")
+    lab.answers(NotTaken("it answers 400"), NotTaken("it answers 404"))
+    lab.deliver()
+    assert lab.cursor == Cursor(NAME, 2, lab.clock(), reason="it answers 404")
+    lab.record("c")
+    lab.deliver()
+    assert lab.cursor.reason == ""
+
+
+def test_the_same_refusal_again_and_again_is_an_error_in_the_log_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.record("a", "b", "c", "d")
+    same = NotTaken("it answers 401")
+    lab.answers(same, same, NotTaken("it answers 400"), same)
+    with caplog.at_level(logging.INFO, logger="ingest"):
+        lab.deliver()
+    assert [each.levelname for each in caplog.records] == ["ERROR", "INFO", "ERROR", "ERROR"]
+    assert caplog.messages[0] == f"skipped <a@example.org> by {NAME}: it answers 401"
+
+
+def test_a_receiver_that_is_gone_is_given_up_request_by_request(lab: Lab) -> None:
+    lab.table = tables.Sink(retry=RETRY, give_up=HOUR)
+    lab.record("a", "b")
+    recorded = lab.clock()
+    while lab.cursor.position == 0:
+        lab.answers(SinkUnavailable("the lab is closed"), Death())
+        with pytest.raises((SinkUnavailable, Death)):
+            lab.deliver()
+        lab.receiver.answers.clear()
+        lab.clock.now = max(lab.clock(), lab.cursor.due)
+    assert lab.clock() - recorded == pytest.approx(HOUR, abs=RETRY[-1])
+    assert [each.details["reason"] for each in lab.story("a")] == [
+        f"{NAME}: gave up: the lab is closed"
+    ]
+    assert lab.cursor.begun == 2, "the next one is begun at once"
+    assert lab.deliver() == 1
+    assert lab.receiver.calls[-1] == ("b", True)
+
+
+def test_what_is_old_already_is_tried_as_often_as_the_schedule_is_long(lab: Lab) -> None:
+    lab.table = tables.Sink(retry=RETRY, give_up=HOUR)
+    lab.record("a")
+    lab.clock += 30 * DAY
+    for _ in RETRY[:-1]:
+        assert lab.fails().position == 0
+        lab.clock.now = lab.cursor.due
+    lab.answers(SinkUnavailable("the lab is closed"))
+    assert lab.deliver() == 1
+    assert lab.cursor == Cursor(NAME, 1, lab.clock(), reason="gave up: the lab is closed")
+
+
+def test_a_bug_of_a_receiver_is_told_and_its_request_tried_again(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.record("a", "b")
+    lab.answers(ZeroDivisionError("division by zero"))
+    with pytest.raises(SinkUnavailable):
+        lab.deliver()
+    assert lab.cursor.reason == "a bug of ours: ZeroDivisionError: division by zero"
+    assert caplog.records[0].exc_info is not None, "with where it was"
+    lab.clock += RETRY[0]
+    assert lab.deliver() == 2
+
+
+# Ends, of all kinds.
+
+
+def test_what_is_begun_is_noted_before_it_is_handed_over(lab: Lab) -> None:
+    lab.record("a", "b")
+    noted: list[Cursor] = []
+    lab.receiver.looks = lambda stop: noted.append(lab.cursor)
+    lab.deliver()
+    assert [(each.position, each.begun) for each in noted] == [(0, 1), (1, 2)]
+
+
+def test_what_was_begun_when_we_were_killed_comes_again_and_says_so(lab: Lab) -> None:
+    lab.record("a", "b")
+    lab.answers("yes", Death())
+    with pytest.raises(Death):
+        lab.deliver()
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [("a", False), ("b", False), ("b", True)]
+    assert [each.what for each in lab.story("b")] == ["handed over"]
+
+
+def test_a_trouble_that_is_over_is_not_told_of_what_is_at_work(lab: Lab) -> None:
+    lab.record("a", "b")
+    lab.answers(NotTaken("it answers 400"))
+    noted: list[str] = []
+    lab.receiver.looks = lambda stop: noted.append(lab.cursor.reason)
+    lab.deliver()
+    assert noted == ["", ""]
+
+
+def test_it_stops_between_two_requests(lab: Lab) -> None:
+    lab.record("a", "b", "c")
+    assert lab.deliver(stop=lambda: len(lab.receiver.given) == 2) == 2
+    assert lab.cursor.position == 2
+    assert lab.deliver() == 1
+
+
+def test_nothing_is_begun_after_its_time(lab: Lab) -> None:
+    lab.record("a", "b")
+
+    def work(stop: Stop) -> None:
+        lab.clock += 5.0
+
+    lab.receiver.looks = work
+    assert lab.deliver(until=lab.clock() + 4.0) == 1
+    assert (lab.cursor.position, lab.cursor.begun) == (1, 0)
+    assert lab.deliver(until=lab.clock() - 1.0) == 0
+
+
+def test_an_attempt_that_was_stopped_does_not_count(lab: Lab) -> None:
+    lab.record("a")
+    lab.fails()
+    lab.clock += RETRY[0]
+    lab.answers(SinkUnavailable("ended unfinished"))
+    with pytest.raises(SinkUnavailable):
+        lab.deliver(stop=lambda: len(lab.receiver.given) == 2)
+    cursor = lab.cursor
+    assert (cursor.tries, cursor.reason, cursor.begun) == (1, "ended unfinished", 1)
+    assert lab.deliver() == 1, "at the next start it is tried at once"
+    assert lab.receiver.calls[-1] == ("a", True)
+
+
+def test_what_is_at_work_is_told_to_end_apart_from_what_is_to_begin(lab: Lab) -> None:
+    lab.record("a", "b")
+    asked: list[bool] = []
+    lab.receiver.looks = lambda stop: asked.append(stop())
+    sink = OneByOne(lab.receiver, lab.table, (), ending=lambda: False)
+    sink.deliver(lab.ledger, clock=lab.clock, until=None, stop=lambda: bool(asked))
+    assert asked == [False]
+    assert lab.receiver.calls == [("a", False)]
+
+
+# Several at once.
+
+
+def test_two_at_once_hand_over_each_request_once(lab: Lab, quick_path: Path) -> None:
+    """As two services on one ledger do: while one is at a request, the other steps back."""
+    lab.record("a", "b")
+    inside, seen = threading.Event(), threading.Event()
+
+    def work(stop: Stop) -> None:
+        inside.set()
+        assert seen.wait(60)
+
+    lab.receiver.looks = work
+    first = threading.Thread(target=lab.deliver)
+    first.start()
+    assert inside.wait(60)
+    other = Lab(open_ledger(f"sqlite:{quick_path}/ledger.sqlite"), lab.clock)
+    assert other.deliver() == 0
+    seen.set()
+    first.join(60)
+    assert other.deliver() == 0
+    other.ledger.close()
+    assert lab.receiver.calls == [("a", False), ("b", False)]
+    assert other.receiver.calls == []
+
+
+def test_sinks_of_one_ledger_have_cursors_of_their_own(lab: Lab) -> None:
+    lab.record("a")
+    other = Lab(lab.ledger, lab.clock)
+    other.receiver.name = "webhook:other"
+    lab.fails()
+    assert other.deliver() == 1
+    assert lab.cursor.position == 0
+    assert replace(lab.ledger.cursor("webhook:other"), moved=0.0) == Cursor("webhook:other", 1)
