@@ -32,13 +32,19 @@ def main(arguments: Sequence[str]) -> int:
         return code
     except Error as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.exit_code
+        return _exit_code(error, arguments)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing is left to be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EX_OK
+
+
+def _exit_code(error: Error, arguments: Sequence[str]) -> int:
+    if "reruns" not in arguments[:1]:
+        return error.exit_code
+    return 2 if isinstance(error, UsageError) else 1  # get_reruns.py's
 
 
 def _log(verbosity: int) -> None:
@@ -151,6 +157,18 @@ def _check(arguments: argparse.Namespace) -> int:
     return EX_CONFIG if problems else EX_OK
 
 
+def _reruns(arguments: argparse.Namespace) -> int:
+    from ingest import files, reruns, retests
+
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
+    document = reruns.document(
+        ledger, arguments.time_since, arguments.names, settings, now=time.time()
+    )
+    files.write_out(arguments.out_file, retests.dump(document))
+    return EX_OK
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest import demo
 
@@ -171,5 +189,6 @@ _COMMANDS = {
     "show": _show,
     "retry": _retry,
     "check": _check,
+    "reruns": _reruns,
     "demo": _demo,
 }

@@ -5,6 +5,8 @@ Called by ``cli``, and by ``sources.pipe``, which is started without it.
 """
 
 import argparse
+import re
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from ingest import __version__, config
@@ -12,6 +14,9 @@ from ingest.errors import UsageError
 from ingest.tables import Settings
 
 PROGRAM = "recheck-ingest"
+
+# Of the many forms of ISO 8601 those that Patchwork takes.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,8 +102,50 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
     )
+    reruns = command("reruns", "write what get_reruns.py would, from the ledger", base)
+    reruns.add_argument(
+        "-ts",
+        "--time-since",
+        type=moment,
+        metavar="TIME",
+        required=True,
+        help="what was recorded at this time or later; UTC, if it names no offset",
+    )
+    reruns.add_argument(
+        "--contexts",
+        dest="names",
+        metavar="CONTEXT",
+        nargs="*",
+        required=True,
+        help="the wanted contexts; with none, requests that have known arguments alone",
+    )
+    reruns.add_argument(
+        "-o",
+        "--out-file",
+        metavar="FILE",
+        default="rerun_requests.json",
+        help="the file to write, - for standard output; default: rerun_requests.json",
+    )
+    reruns.add_argument(
+        "-m", "--multipage", action="store_true", help="taken for get_reruns.py's sake; no effect"
+    )
     command("demo", "show the whole program at work on this machine, without a network")
     return top
+
+
+def moment(text: str) -> float:
+    """What Patchwork's ``since`` takes, a date, or a date and a time after a T or a blank, as a
+    Unix time: in UTC, if it names no offset. Raises ``ArgumentTypeError`` for anything else."""
+    text = text.strip()
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        named = datetime.fromisoformat(text)
+        return (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
+        ) from error
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
