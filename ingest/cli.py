@@ -169,6 +169,32 @@ def _reruns(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _take(arguments: argparse.Namespace) -> int:
+    from ingest import take
+
+    # What was not handed over yet is given the next time.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    settings = settings_of(arguments)
+    order = take.Order(
+        arguments.consumer,
+        tuple(arguments.contexts or ()),
+        single=arguments.requests,
+        hold=arguments.hold,
+    )
+    output = take.output_to(arguments.out_file, settings)
+    take.take(open_configured(settings.state), settings, order, output, wait=arguments.wait)
+    return EX_OK
+
+
+def _ack(arguments: argparse.Namespace) -> int:
+    from ingest import take
+
+    settings = settings_of(arguments)
+    if not take.acknowledge(open_configured(settings.state), settings, arguments.batch):
+        print(f"{PROGRAM}: {arguments.batch} was confirmed before", file=sys.stderr)
+    return EX_OK
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest import demo
 
@@ -190,5 +216,7 @@ _COMMANDS = {
     "retry": _retry,
     "check": _check,
     "reruns": _reruns,
+    "take": _take,
+    "ack": _ack,
     "demo": _demo,
 }

@@ -5,6 +5,7 @@ Called by ``cli``, and by ``sources.pipe``, which is started without it.
 """
 
 import argparse
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -129,8 +130,44 @@ def parser() -> argparse.ArgumentParser:
     reruns.add_argument(
         "-m", "--multipage", action="store_true", help="taken for get_reruns.py's sake; no effect"
     )
+    take = command("take", "hand over what a consumer has not had yet, once", common)
+    take.add_argument(
+        "--consumer",
+        metavar="NAME",
+        default="default",
+        help="who takes, needed for --contexts; default: the one that the retest JSON is for, "
+        "which is emptied",
+    )
+    take.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="wait for as long as this until there is something",
+    )
+    take.add_argument(
+        "--requests", action="store_true", help="print requests one by one, not merged by series"
+    )
+    take.add_argument(
+        "--hold", action="store_true", help="give a batch, again and again until it is confirmed"
+    )
+    take.add_argument(
+        "-o", "--out-file", metavar="FILE", default="-", help="the file to write; default: print"
+    )
+    ack = command("ack", "confirm a batch that take --hold gave", common)
+    ack.add_argument("batch", metavar="ID", help="what stands under batch in what was given")
     command("demo", "show the whole program at work on this machine, without a network")
     return top
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return number
 
 
 def moment(text: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from ingest import delivery, progress
+from ingest import batches, delivery, progress
 from ingest.check import Finding
 from ingest.ledger import Cursor, Event, Record, Request, Totals
 from ingest.progress import ago, is_sink
@@ -125,7 +125,10 @@ def status(
                         "lag": totals.last_request - cursor.position,
                         **({"configured": cursor.name in sinks} if is_sink(cursor) else {}),
                     }
-                    for cursor in totals.cursors
+                    for cursor in _of_requests(totals.cursors)
+                ],
+                "held": [
+                    {"id": batch.id, **asdict(batch)} for batch in batches.every(totals.cursors)
                 ],
                 "ledger": settings.state.ledger,
                 "patchwork": settings.patchwork.url,
@@ -150,8 +153,17 @@ def status(
     if answered:
         console.print(f"answered   by Patchwork {_moment(answered)}")
     console.print(f"requests   {totals.requests}")
-    for cursor in totals.cursors:
+    for cursor in _of_requests(totals.cursors):
         _cursor(console, cursor, totals, sinks, now)
+    for batch in batches.every(totals.cursors):
+        given = "once" if batch.given == 1 else f"{batch.given} times"
+        again = f"due again in {ago(batch.due - now)}" if batch.due > now else "due again now"
+        console.print(f"held       {escape(batch.id)} given {given}, {again}")
+
+
+def _of_requests(cursors: Sequence[Cursor]) -> list[Cursor]:
+    """The cursors that say how far in the request log somebody has come."""
+    return [cursor for cursor in cursors if not batches.batch_of(cursor)]
 
 
 def _cursor(
@@ -227,6 +239,8 @@ def show(
                 now,
             ):
                 console.print(f"    {escape(told)}{_trouble(trouble)}")
+            for told in batches.of_request(cursors, request.number):
+                console.print(f"    {escape(told)}")
 
 
 def _event(event: Event) -> str:

@@ -177,6 +177,18 @@ class Retests:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """Handing requests over to consumers that ask."""
+
+    hold: float = _setting(
+        "a number above 0",
+        900.0,
+        "seconds until a batch that is held and not acknowledged is given again",
+    )
+    poll: float = _setting("a number above 0", 0.5, "seconds between two looks while waiting")
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """What every sink has."""
 
@@ -278,6 +290,7 @@ class Settings:
     smtp: Smtp = field(default_factory=Smtp)
     lmtp: Lmtp = field(default_factory=Lmtp)
     maildir: Maildir = field(default_factory=Maildir)
+    take: Take = field(default_factory=Take)
     json_file: Mapping[str, JsonFile] = field(default_factory=dict)
     command: Mapping[str, Command] = field(default_factory=dict)
     webhook: Mapping[str, Webhook] = field(default_factory=dict)
