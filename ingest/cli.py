@@ -157,6 +157,18 @@ def _check(arguments: argparse.Namespace) -> int:
     return EX_CONFIG if problems else EX_OK
 
 
+def _catch_up(arguments: argparse.Namespace) -> int:
+    from ingest import catch_up, report
+
+    settings = settings_of(arguments)
+    summary = catch_up.run(settings, open_configured(settings.state), arguments.since)
+    report.caught_up(summary, as_json=arguments.json)
+    if summary.problem:
+        print(f"{PROGRAM}: catching up is not complete: {summary.problem}", file=sys.stderr)
+        return EX_UNAVAILABLE
+    return EX_OK
+
+
 def _reruns(arguments: argparse.Namespace) -> int:
     from ingest import files, reruns, retests
 
@@ -215,6 +227,7 @@ _COMMANDS = {
     "show": _show,
     "retry": _retry,
     "check": _check,
+    "catch-up": _catch_up,
     "reruns": _reruns,
     "take": _take,
     "ack": _ack,

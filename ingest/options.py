@@ -19,6 +19,9 @@ PROGRAM = "recheck-ingest"
 # Of the many forms of ISO 8601 those that Patchwork takes.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
 
+# In whatever time zone they are told, the second day of Unix time and a day in a far year.
+_FIRST_MOMENT, _LAST_MOMENT = 86400.0, 1e11
+
 
 class _Parser(argparse.ArgumentParser):
     """Usage errors as sysexits.h has them, and as errors of ours."""
@@ -103,6 +106,16 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
     )
+    catch_up = command(
+        "catch-up", "fetch from Patchwork's events what the mail feed missed", common, as_json
+    )
+    catch_up.add_argument(
+        "--since",
+        type=_showable_moment,
+        metavar="TIME",
+        help="what was filed at this time or later; UTC, if it names no offset; default: since "
+        "the last time, or the last mail, less [catch_up] overlap",
+    )
     reruns = command("reruns", "write what get_reruns.py would, from the ledger", base)
     reruns.add_argument(
         "-ts",
@@ -183,6 +196,10 @@ def moment(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
         ) from error
+
+
+def _showable_moment(text: str) -> float:
+    return min(max(moment(text), _FIRST_MOMENT), _LAST_MOMENT)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The replay of archives: every mail through ``accept``, then one attempt at each.
 
-``rehearse`` is its dry run, which writes nothing. Called by ``cli``.
+``rehearse`` is its dry run, which writes nothing. Called by ``cli``; ``work_off`` by ``catch_up``,
+too.
 """
 
 import sys

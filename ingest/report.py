@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from ingest import batches, delivery, progress
+from ingest import batches, catch_up, delivery, progress
 from ingest.check import Finding
 from ingest.ledger import Cursor, Event, Record, Request, Totals
 from ingest.progress import ago, is_sink
@@ -98,6 +98,32 @@ def _worked_off(console: Console, summary: Summary) -> None:
         console.print("another worker is running on this ledger and works off what was queued")
 
 
+def caught_up(summary: catch_up.Summary, *, as_json: bool = False) -> None:
+    """What catching up came to."""
+    haul, work = summary.haul, summary.work
+    if as_json:
+        own = {key: value for key, value in asdict(summary).items() if key not in ("haul", "work")}
+        of_work = ("recorded", "reasons", "worker_elsewhere")
+        _json({**own, **asdict(haul), **{key: asdict(work)[key] for key in of_work}})
+        return
+    console = _console()
+    noun = "event" if haul.events == 1 else "events"
+    console.print(f"{haul.events} comment {noun} since {_moment(summary.since)}")
+    known = f"{haul.known} known already, {haul.fetched} fetched"
+    seldom = (
+        (haul.deleted, "deleted meanwhile"),
+        (haul.rejected, "too large"),
+        (len(haul.problems), "to be asked for again"),
+        (haul.given_up, "given up"),
+    )
+    console.print(", ".join([known, *(f"{count} {what}" for count, what in seldom if count)]))
+    queued = _coloured("queued", f"{haul.queued} queued")
+    console.print(f"{haul.dropped} cannot hold a request, {queued}")
+    if not (summary.moved or summary.problem):
+        console.print("the next run begins no later for it: what came before --since is still open")
+    _worked_off(console, work)
+
+
 def rehearsed(rehearsal: Rehearsal) -> None:
     """One line of a dry run."""
     wanted = rehearsal.wanted
@@ -130,6 +156,7 @@ def status(
                 "held": [
                     {"id": batch.id, **asdict(batch)} for batch in batches.every(totals.cursors)
                 ],
+                "catch_up": next((asdict(each) for each in _of_catching_up(totals)), None),
                 "ledger": settings.state.ledger,
                 "patchwork": settings.patchwork.url,
                 "patchwork_answered": answered,
@@ -153,6 +180,9 @@ def status(
     if answered:
         console.print(f"answered   by Patchwork {_moment(answered)}")
     console.print(f"requests   {totals.requests}")
+    for cursor in _of_catching_up(totals):
+        trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""
+        console.print(f"caught up  {_moment(cursor.moved)}{trouble}")
     for cursor in _of_requests(totals.cursors):
         _cursor(console, cursor, totals, sinks, now)
     for batch in batches.every(totals.cursors):
@@ -163,7 +193,16 @@ def status(
 
 def _of_requests(cursors: Sequence[Cursor]) -> list[Cursor]:
     """The cursors that say how far in the request log somebody has come."""
-    return [cursor for cursor in cursors if not batches.batch_of(cursor)]
+    return [
+        cursor
+        for cursor in cursors
+        if cursor.name != catch_up.CURSOR and not batches.batch_of(cursor)
+    ]
+
+
+def _of_catching_up(totals: Totals) -> list[Cursor]:
+    """The cursor of catching up, if there is one."""
+    return [cursor for cursor in totals.cursors if cursor.name == catch_up.CURSOR]
 
 
 def _cursor(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from ingest.catch_up import Periodic
 from ingest.delivery import Delivery
 from ingest.errors import ConfigError, StateUnavailable
 from ingest.intake import Receipt
@@ -137,12 +138,13 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 
 
 class _Working:
-    """The worker's thread, which holds the lease as soon as it can have it, and the sinks'
-    threads."""
+    """The worker's thread, which holds the lease as soon as it can have it, the sinks' threads,
+    and that which catches up."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._delivery = Delivery(settings)
+        self._catching_up = Periodic(settings)
         self._stopping = threading.Event()
         self._wanted = threading.Event()
         self._last_sign = time.monotonic()
@@ -151,6 +153,7 @@ class _Working:
     def start(self) -> None:
         self._delivery.start()
         self._thread.start()
+        self._catching_up.start()
 
     def stop(self, timeout: float) -> None:
         """End them between two mails or requests; one that is waited on for longer is left as
@@ -158,9 +161,11 @@ class _Working:
         end = time.monotonic() + timeout
         self._stopping.set()
         self._wanted.set()
+        self._catching_up.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
         self._thread.join(max(0.0, end - time.monotonic()))
+        self._catching_up.join(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
         """Have it look at the queue now."""
@@ -173,6 +178,7 @@ class _Working:
         return (
             self._thread.is_alive()
             and self._delivery.is_well()
+            and self._catching_up.is_well()
             and time.monotonic() - self._last_sign < patience
         )
 

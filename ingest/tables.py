@@ -189,6 +189,18 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchUp:
+    """Asking Patchwork for what the mail feed missed."""
+
+    interval: float = _setting(
+        "a number", 0.0, "seconds between two times that serve catches up; 0: never"
+    )
+    overlap: float = _setting(
+        "a number", HOUR, "seconds before the last time, or the last mail, that are looked at again"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """What every sink has."""
 
@@ -291,6 +303,7 @@ class Settings:
     lmtp: Lmtp = field(default_factory=Lmtp)
     maildir: Maildir = field(default_factory=Maildir)
     take: Take = field(default_factory=Take)
+    catch_up: CatchUp = field(default_factory=CatchUp)
     json_file: Mapping[str, JsonFile] = field(default_factory=dict)
     command: Mapping[str, Command] = field(default_factory=dict)
     webhook: Mapping[str, Webhook] = field(default_factory=dict)

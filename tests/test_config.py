@@ -280,7 +280,7 @@ def test_other_variables_are_left_alone(file: Path) -> None:
 
 def test_variables_that_name_no_setting_are_told_apart() -> None:
     names = [
-        *("RECHECK_INGEST_CONFIG", "RECHECK_INGEST_STATE_DIR", "RECHECK_INGEST_RETESTS_FILE"),
+        *("RECHECK_INGEST_CONFIG", "RECHECK_INGEST_STATE_DIR", "RECHECK_INGEST_CATCH_UP_INTERVAL"),
         *("RECHECK_INGEST_WEBHOOK_MY_LAB_URL", "RECHECK_INGEST_JSON_FILE_ARM_FILE", "RECHECK_ID"),
     ]
     wrong = [

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Patchwork's comments as mails: each comment since a time, once, through ``accept``.
+
+For what the mail feed missed, and for installations without one. Called by ``catch_up``.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+from ingest import events_api, headers, intake
+from ingest.errors import Refused, Unavailable
+from ingest.events_api import BadEvent, Comment, CommentEvent
+from ingest.ledger import Ledger
+from ingest.patchwork import Patchwork
+from ingest.tables import DAY
+from ingest.transport import printable
+
+log = logging.getLogger(__name__)
+
+# How long it is remembered that a comment was looked at. One that is forgotten is fetched again,
+# and is known then by its Message-ID, or cannot hold a request again.
+_REMEMBERED = 30 * DAY
+# Comments in a row that cannot be had: it is not they, it is Patchwork.
+_MOST_IN_A_ROW = 3
+
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+# They tell how a body is encoded that is not here any more.
+_OF_THE_BODY = re.compile(r"content-|mime-version$", re.IGNORECASE)
+_REPORT = re.compile(r"\s*multipart/report\b", re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
+# How Patchwork writes a header's bytes that are not ASCII and do not say what they are. Between
+# two such words a blank means nothing (RFC 2047, section 6.2).
+_WORD = r"=\?unknown-8bit\?[bq]\?[^?\s]*\?="
+_WORDS = re.compile(rf"{_WORD}(?:\s+{_WORD})*", re.IGNORECASE)
+# An id that Patchwork shows as it stood in the mail; it cuts others, or has U+FFFD in them.
+_PLAIN_ID = re.compile(r"(?!.*=\?)[!-;=?-~]{1,250}")
+_TEXT = b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n"
+_BOUNDARY = b"=_the_text_of_a_report_="
+
+
+@dataclass(slots=True)
+class Haul:
+    """What was found. ``problems``: why comments could not be had, which are asked for again."""
+
+    events: int = 0
+    known: int = 0  # their mail is in the ledger, or they were looked at before
+    fetched: int = 0
+    deleted: int = 0  # since the event
+    dropped: int = 0  # cannot hold a request
+    queued: int = 0
+    rejected: int = 0  # larger than the limit
+    given_up: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def take_in(
+    patchwork: Patchwork,
+    ledger: Ledger,
+    since: float,
+    haul: Haul,
+    *,
+    clock: Callable[[], float],
+    max_size: int,
+    give_up: float,
+    each: Callable[[bytes], None],
+    stop: Callable[[], bool],
+) -> None:
+    """Take in every comment that was filed at or after a Unix time, oldest first, counting in
+    ``haul``. What was taken in before something is raised stays.
+
+    ``give_up``: seconds after which a comment is left out that cannot be had while others can;
+    ``each`` is given every mail that was queued; ``stop``: asked before each comment whether to
+    end. Raises ``Unavailable``, ``Refused`` or ``ConfigError`` as ``events_api`` does, and
+    ``StateUnavailable``.
+    """
+    found: list[CommentEvent | BadEvent] = []
+    for event in events_api.events(patchwork, since):
+        found.append(event)
+        haul.events += 1
+        if stop():
+            return
+    failed: list[tuple[_Memory, str]] = []
+    in_a_row = 0
+    for event in sorted(found, key=lambda event: event.date):
+        if stop():
+            return
+        memory = _Memory(ledger, f"{patchwork.base} {event.name}")
+        if memory.is_done(clock()) or _has_come(ledger, event):
+            haul.known += 1
+            continue
+        if isinstance(event, BadEvent):
+            failed.append((memory, f"Patchwork tells of a comment in no known shape: {event.name}"))
+            continue
+        try:
+            comment = events_api.comment(patchwork, event)
+            raw = mail_of(comment) if comment else None
+        except (Unavailable, Refused) as error:
+            in_a_row += 1
+            if in_a_row == _MOST_IN_A_ROW or getattr(error, "retry_after", None) is not None:
+                raise
+            failed.append((memory, str(error)))
+            continue
+        in_a_row = 0
+        if raw is None:
+            # Its event goes with it. As long as that is there it is better asked for again.
+            haul.deleted += 1
+            log.info("deleted meanwhile <%s>: %s", printable(event.message_id), event.name)
+            continue
+        haul.fetched += 1
+        if _accepted(raw, ledger, clock(), max_size, haul):
+            each(raw)
+        memory.done(clock())
+    for memory, reason in failed:
+        # Where all fail, it is not this one's fault.
+        if haul.fetched and memory.failing_for(clock()) >= give_up:
+            log.error("gave up a comment that cannot be had: %s", reason)
+            haul.given_up += 1
+            memory.done(clock())
+        else:
+            haul.problems.append(reason)
+
+
+def _has_come(ledger: Ledger, event: CommentEvent | BadEvent) -> bool:
+    return isinstance(event, CommentEvent) and any(
+        record.list_id == event.list_id for record in ledger.find(event.message_id)
+    )
+
+
+def _accepted(raw: bytes, ledger: Ledger, now: float, max_size: int, haul: Haul) -> bool:
+    """Take in one mail and count what became of it; whether it is new and may hold a request."""
+    receipt = intake.accept(raw, "events", ledger=ledger, now=now, max_size=max_size)
+    haul.known += receipt is intake.Receipt.DUPLICATE
+    haul.dropped += receipt is intake.Receipt.DROPPED
+    haul.rejected += receipt is intake.Receipt.REJECTED
+    haul.queued += receipt is intake.Receipt.QUEUED
+    return receipt is intake.Receipt.QUEUED
+
+
+class _Memory:
+    """What the ledger remembers of one comment. It may forget; then the comment is asked for
+    once more."""
+
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        self._ledger = ledger
+        self._done = f"{name} is done"
+        self._failing = f"{name} fails"
+
+    def is_done(self, now: float) -> bool:
+        return self._ledger.recall(self._done, now) is not None
+
+    def done(self, now: float) -> None:
+        self._ledger.remember(self._done, "", now + _REMEMBERED)
+
+    def failing_for(self, now: float) -> float:
+        """Seconds since this was first asked."""
+        first = self._ledger.recall(self._failing, now)
+        if first is None:
+            self._ledger.remember(self._failing, str(now), now + _REMEMBERED)
+        return now - float(first or now)
+
+
+def mail_of(comment: Comment) -> bytes:
+    """The mail that a comment was made of, as far as Patchwork keeps it: its header, and the
+    comment's text as its body. ``mail.parse`` finds in it what it would find in the original, but
+    that nobody can tell any more what in the text was forwarded or attached.
+
+    Raises ``Unavailable`` if its own header says that it is another mail.
+    """
+    head = b"".join(
+        _field(name, value)
+        for name, value in comment.headers
+        if _FIELD_NAME.fullmatch(name) and not _OF_THE_BODY.match(name)
+    )
+    read = headers.read(head)
+    message_id, expected = headers.message_id(read), comment.event.message_id
+    if not message_id:
+        head += _field("Message-ID", f"<{expected}>")
+    elif message_id != expected and _is_plain(message_id) and _is_plain(expected):
+        raise Unavailable(f"{comment.event.name} has the header of another mail, <{message_id}>")
+    if not headers.list_id(read):
+        head += _field("List-Id", f"<{comment.event.list_id}>")
+    types = [value for name, value in comment.headers if name.lower() == "content-type"]
+    body = _TEXT + _body(comment.content)
+    if any(map(_REPORT.match, types)):
+        # What it is by its type, or it would not be ignored as a bounce.
+        body = (
+            b'Content-Type: multipart/report; boundary="%b"\n\n--%b\n%b\n--%b--\n'
+            % (_BOUNDARY, _BOUNDARY, body, _BOUNDARY)
+        )  # fmt: skip
+    return head + body
+
+
+def _is_plain(message_id: str) -> bool:
+    return _PLAIN_ID.fullmatch(message_id) is not None
+
+
+def _field(name: str, value: str) -> bytes:
+    """A header field on one line. Bytes in it that were not ASCII and not said to be in any
+    charset become themselves again."""
+    value = _WORDS.sub(_raw, value.encode("utf-8", "replace").decode())
+    line = f"{name}: {_BLANKS.sub(' ', value).strip()}\n"
+    return line.encode("utf-8", "surrogateescape")
+
+
+def _raw(words: re.Match[str]) -> str:
+    try:
+        parts = [part for part, _ in decode_header(words[0])]
+    except HeaderParseError:
+        return words[0]
+    data = b"".join(part if isinstance(part, bytes) else part.encode() for part in parts)
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _body(content: str) -> bytes:
+    """A body whose text is this content. Patchwork has stripped it and cut its signature; what it
+    looks like now is not to be stripped or cut once more: a signature is none that ends in CRLF
+    (``mail``), and an end is none behind a NUL, which vanishes."""
+    edge = "\0" if content != content.strip() or content.endswith("_") else ""
+    return f"{edge}{content}{edge}".replace("\n", "\r\n").encode("utf-8", "replace")
