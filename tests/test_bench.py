@@ -2,14 +2,100 @@
 """The benchmarks run; what they measure is not asserted."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.parts import missing
 
 BENCH = Path(__file__).parent.parent / "contrib" / "bench"
+ROWS = {
+    "replay": {
+        "replay scan / mail-parser",
+        "replay scan / grep",
+        "replay command / mail-parser",
+        "replay command / grep",
+    },
+    "memory": {"memory"},
+    "pipe": {"pipe script", "pipe script memory", "pipe module", "pipe module memory"},
+    "pipe-request": {"pipe-request script", "pipe-request module"},
+    "postfix": {"postfix"},
+    "lmtp": {"lmtp 1 %", "lmtp 100 %"},
+    "recording": {"recording questions", "recording waiting"},
+    "retests": {"retests append", "retests publish"},
+}
 
 
-def test_the_smtp_benchmark_measures_every_kind_of_run() -> None:
+def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(
+        [sys.executable, BENCH, *arguments], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == code, ran.stderr
+    return ran
+
+
+def measured(folder: Path, *arguments: str | Path) -> dict[str, Any]:
+    file = folder / "result.json"
+    run(*arguments, "--quick", "--json", file)
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_measured_against_its_baseline(tmp_path: Path, name: str) -> None:
+    result = measured(tmp_path, name)
+    if name in result["skipped"]:
+        missing(result["skipped"][name])
+    assert {row["name"] for row in result["rows"]} == ROWS[name]
+    for row in result["rows"]:
+        assert row["ours"] > 0
+        assert row["baseline"] > 0
+        assert 0 < row["ratio"] < math.inf
+        kind, bound = row["target"].split()
+        within = row["ratio"] >= float(bound) if kind == ">=" else row["ratio"] <= float(bound)
+        assert row["met"] is within
+
+
+def test_all_rows_are_named_by_the_help() -> None:
+    named = run("--help").stdout.replace("\n", " ")
+    assert all(f" {name}" in named for name in (*ROWS, "growth"))
+
+
+def test_a_row_that_is_none_is_a_usage_error() -> None:
+    assert "no row speed" in run("replay", "speed", code=2).stderr
+
+
+def test_growth_has_numbers_for_every_size(tmp_path: Path) -> None:
+    archives, queues, logs = measured(tmp_path, "growth")["growth"]
+    assert [point[0] for point in queues["points"]] == [1, 10, 100]
+    assert [point[0] for point in logs["points"]] == [1, 10, 100]
+    sizes = [point[0] for point in archives["points"]]
+    assert sizes == sorted(set(sizes))
+    for curve in (archives, queues, logs):
+        for _, *values in curve["points"]:
+            assert len(values) == len(curve["columns"])
+            assert all(value > 0 for value in values)
+
+
+def test_a_result_describes_the_machine_and_stands_beside_a_later_one(tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    run("retests", "--quick", "--json", before)
+    result = json.loads(before.read_text())
+    machine = result["machine"]
+    assert {"processor", "cores", "memory", "kernel", "python", "file system"} <= set(machine)
+    assert all(machine.values())
+    result["rows"][0]["ratio"] = 1234.0
+    before.write_text(json.dumps(result))
+    shown = run("retests", "--quick", "--compare", before).stdout
+    assert shown.count("1234.00") == 1
+    assert "ratio before" in shown
+
+
+def test_smtp_is_measured_alone_with_every_kind_of_run() -> None:
     ran = subprocess.run(
         [
             *(sys.executable, str(BENCH / "smtp.py"), "--json"),
@@ -17,7 +103,6 @@ def test_the_smtp_benchmark_measures_every_kind_of_run() -> None:
         ],
         capture_output=True,
         check=True,
-        cwd=BENCH.parent.parent,
     )
     result = json.loads(ran.stdout)
     assert list(result) == ["bare aiosmtpd", "ours, 1 % requests", "ours, all requests"]

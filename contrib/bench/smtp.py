@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How fast `recheck-ingest serve` takes mail by SMTP, against aiosmtpd that only says 250.
+"""How fast `recheck-ingest serve` takes mail by SMTP or LMTP, against aiosmtpd that only says 250.
 
-    python contrib/bench/smtp.py [--json]
+    python contrib/bench/smtp.py [--lmtp] [--json]
 
 Each run sends 20,000 mails of 2 KB over 50 connections to a server in a process of its own: a
 bare aiosmtpd handler; ours, with 1 % of the mails holding a request; ours, with all of them.
-Ours is the whole service, its worker and the sandbox Patchwork included, on the disk that --state
-names. Runs of the three take turns --rounds times; ratios are medians of the rounds.
+Ours is the whole service, its worker and the sandbox Patchwork included, on the disk that --work
+names. Runs of the three take turns --rounds times; ratios are medians of the rounds. By LMTP this
+is the row "lmtp" of `python contrib/bench`.
 """
 
 import argparse
@@ -14,10 +15,7 @@ import asyncio
 import contextlib
 import json
 import re
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +24,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import letters
+from measure import Plan, Row, Target, compared
+from servers import free_port, patchwork, served
+
 SERIES = 200  # patches that the sandbox knows
 SIZE = 2048
 BASELINE = "bare aiosmtpd"
+# Kinds of runs of ours: how many mails of a hundred hold a request.
+OURS = {"ours, 1 % requests": 1, "ours, all requests": 100}
 
 BARE = """
 import asyncio, logging, sys
+from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
 
 class Handler:
@@ -41,12 +46,22 @@ class Handler:
 async def main():
     logging.disable(logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    session = lambda: SMTP(Handler(), hostname="bare")
+    kind = LMTP if sys.argv[2] == "lmtp" else SMTP
+    session = lambda: kind(Handler(), hostname="bare")
     await loop.create_server(session, "127.0.0.1", int(sys.argv[1]))
     await asyncio.Event().wait()
 
 asyncio.run(main())
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What each run sends."""
+
+    protocol: str  # "smtp" or "lmtp"
+    mails: int
+    connections: int
 
 
 @dataclass(slots=True)
@@ -64,38 +79,8 @@ class Run:
         return self.mails / self.seconds
 
 
-def patch(number: int) -> bytes:
-    return (
-        f"From author@example.org Mon Mar  2 09:00:00 2026\n"
-        f"From: author@example.org\nTo: dev@dpdk.org\n"
-        f"Subject: [PATCH] net/example: fix number {number}\n"
-        f"Date: Mon,  2 Mar 2026 09:00:00 +0000\nMessage-ID: <patch-{number}@example.org>\n"
-        "List-Id: DPDK patches and discussions <dev.dpdk.org>\n\n"
-        "Fix it.\n---\ndiff --git a/one.c b/one.c\nindex 0000001..0000002 100644\n"
-        "--- a/one.c\n+++ b/one.c\n@@ -1 +1,2 @@\n int one;\n+int two;\n\n"
-    ).encode()
-
-
-def mail(number: int, request: bool) -> bytes:
-    """A reply to a patch, of SIZE bytes, as it goes over the wire."""
-    head = (
-        f"Received: from mx.example.org by mx.example.net; Mon, 2 Mar 2026 10:00:00 +0000\r\n"
-        f"From: Robin <robin@example.org>\r\nTo: dev@dpdk.org\r\n"
-        f"Subject: Re: [PATCH] net/example: fix number {number % SERIES}\r\n"
-        f"Date: Mon,  2 Mar 2026 10:00:00 +0000\r\nMessage-ID: <reply-{number}@example.org>\r\n"
-        f"In-Reply-To: <patch-{number % SERIES}@example.org>\r\n"
-        "List-Id: DPDK patches and discussions <dev.dpdk.org>\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\n\r\n"
-    )
-    if request:
-        head += f"Recheck-request: bench-{number}\r\n\r\n"
-    line = "> the lines of a review are about as long as this one is, more or less\r\n"
-    text = (head + line * (SIZE // len(line) + 1))[: SIZE - 2] + "\r\n"
-    return text.encode() + b".\r\n"
-
-
 async def client(
-    port: int, numbers: Iterator[int], requests: int, run: Run, sent: dict[int, float]
+    port: int, load: Load, numbers: Iterator[int], requests: int, run: Run, sent: dict[int, float]
 ) -> None:
     """One connection: the next mail, as long as there is one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -107,18 +92,20 @@ async def client(
         if not reply.startswith(wanted):
             raise RuntimeError(f"{reply!r} instead of {wanted!r}")
 
+    hello = b"LHLO" if load.protocol == "lmtp" else b"EHLO"
     await say(b"", b"220")
-    await say(b"EHLO bench.example.org\r\n", b"250")
+    await say(hello + b" bench.example.org\r\n", b"250")
     for number in numbers:
         request = number % 100 < requests
-        content = mail(number, request)
+        content = letters.reply(number, SERIES, SIZE, f"bench-{number}" if request else "")
+        wire = content.replace(b"\n", b"\r\n") + b".\r\n"
         await say(b"MAIL FROM:<robin@example.org>\r\n", b"250")
         await say(b"RCPT TO:<recheck@example.org>\r\n", b"250")
         began = time.perf_counter()
         await say(b"DATA\r\n", b"354")
         if request:
             sent[number] = began
-        await say(content, b"250")
+        await say(wire, b"250")
         run.answered.append(time.perf_counter() - began)
     await say(b"QUIT\r\n", b"221")
     writer.close()
@@ -140,15 +127,15 @@ async def watch(retests: Path, run: Run, sent: dict[int, float]) -> None:
         await asyncio.sleep(0.002)
 
 
-async def load(port: int, options: argparse.Namespace, requests: int, retests: Path | None) -> Run:
+async def sending(port: int, load: Load, requests: int, retests: Path | None) -> Run:
     """Send all mails; with ``retests``, wait for the requests to be in that file."""
-    run = Run(options.mails)
+    run = Run(load.mails)
     sent: dict[int, float] = {}
-    numbers = iter(range(options.mails))
+    numbers = iter(range(load.mails))
     watching = asyncio.create_task(watch(retests, run, sent)) if retests else None
     began = time.perf_counter()
     await asyncio.gather(
-        *(client(port, numbers, requests, run, sent) for _ in range(options.connections))
+        *(client(port, load, numbers, requests, run, sent) for _ in range(load.connections))
     )
     run.seconds = time.perf_counter() - began
     if watching:
@@ -159,51 +146,60 @@ async def load(port: int, options: argparse.Namespace, requests: int, retests: P
     return run
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-@contextlib.contextmanager
-def served(port: int, *command: str) -> Iterator[int]:
-    """A server on a port, until the end of the block; its process id."""
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(1000):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if server.poll() is not None:
-                raise RuntimeError(f"{command[1:4]} did not start")
-            time.sleep(0.02)
-        yield server.pid
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait()
-
-
-def measured(pid: int, run: Run) -> Run:
+def with_peak(pid: int, run: Run) -> Run:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     run.peak = int(found[1]) * 1024 if found else 0
     return run
 
 
-def bare(options: argparse.Namespace) -> Run:
+def bare(load: Load) -> Run:
     port = free_port()
-    with served(port, sys.executable, "-c", BARE, str(port)) as pid:
-        return measured(pid, asyncio.run(load(port, options, 0, None)))
+    with served(port, sys.executable, "-c", BARE, str(port), load.protocol) as pid:
+        return with_peak(pid, asyncio.run(sending(port, load, 0, None)))
 
 
-def ours(options: argparse.Namespace, patchwork: str, requests: int) -> Run:
+def ours(load: Load, folder: Path, patchwork: str, requests: int) -> Run:
     port = free_port()
-    with tempfile.TemporaryDirectory(dir=options.state) as folder:
+    with tempfile.TemporaryDirectory(dir=folder) as state:
         command = (
-            *(sys.executable, "-m", "ingest", "serve", "--state", folder),
-            *("--smtp", f"127.0.0.1:{port}", "--patchwork", patchwork),
+            *(sys.executable, "-m", "ingest", "serve", "--state", state),
+            *(f"--{load.protocol}", f"127.0.0.1:{port}", "--patchwork", patchwork),
         )
         # With all mails holding one, the worker is busy long after the last of them was sent.
-        retests = Path(folder, "retests.json") if requests == 1 else None
+        retests = Path(state, "retests.json") if requests == 1 else None
         with served(port, *command) as pid:
-            return measured(pid, asyncio.run(load(port, options, requests, retests)))
+            return with_peak(pid, asyncio.run(sending(port, load, requests, retests)))
+
+
+def in_turns(load: Load, rounds: int, folder: Path) -> dict[str, list[Run]]:
+    """Every kind of run once a round, the last one first in every other."""
+    runs: dict[str, list[Run]] = {BASELINE: [], **{name: [] for name in OURS}}
+    with patchwork(folder, SERIES) as server:
+        for number in range(rounds):
+            for name in list(runs)[:: -1 if number % 2 else 1]:
+                run = ours(load, folder, server.url, OURS[name]) if name in OURS else bare(load)
+                runs[name].append(run)
+    return runs
+
+
+def measure(plan: Plan) -> Iterator[Row]:
+    """The rows of LMTP. Rates, so that more is better."""
+    load = Load("lmtp", plan.size(20_000, 100), plan.size(50, 5))
+    with plan.folder() as folder:
+        runs = in_turns(load, plan.several(5), folder)
+    for (kind, requests), bound in zip(OURS.items(), (0.9, 0.6), strict=True):
+        answered = quantiles([each for run in runs[kind] for each in run.answered])
+        peak = max(run.peak for run in runs[kind]) / 2**20
+        note = f"DATA to 250 p50/p99 {answered['p50']}/{answered['p99']} ms, {peak:.0f} MiB"
+        yield compared(
+            f"lmtp {requests} %",
+            f"LMTP, {load.mails} mails, {load.connections} connections, {requests} % requests",
+            BASELINE,
+            "/s",
+            [(a.rate, b.rate) for a, b in zip(runs[kind], runs[BASELINE], strict=True)],
+            Target(bound, least=True),
+            note=note,
+        )
 
 
 def quantiles(times: list[float]) -> dict[str, float]:
@@ -243,24 +239,18 @@ def table(result: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Load benchmark of the SMTP listener.")
+    parser = argparse.ArgumentParser(description="Load benchmark of the SMTP and LMTP listeners.")
     parser.add_argument("--mails", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--state", metavar="DIR", help="keep the ledger here; default: $TMPDIR")
+    parser.add_argument("--lmtp", action="store_true", help="by LMTP instead of SMTP")
+    parser.add_argument("--work", metavar="DIR", help="keep the ledger here; default: $TMPDIR")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     options = parser.parse_args()
-    runs: dict[str, list[Run]] = {BASELINE: [], "ours, 1 % requests": [], "ours, all requests": []}
-    with tempfile.NamedTemporaryFile(suffix=".mbox") as mbox:
-        mbox.write(b"".join(patch(number) for number in range(SERIES)))
-        mbox.flush()
-        port = free_port()
-        command = (sys.executable, "-m", "ingest.sandbox", mbox.name, "--port", str(port))
-        with served(port, *command):
-            for _ in range(options.rounds):
-                runs[BASELINE].append(bare(options))
-                for name, requests in (("ours, 1 % requests", 1), ("ours, all requests", 100)):
-                    runs[name].append(ours(options, f"http://127.0.0.1:{port}", requests))
+    protocol = "lmtp" if options.lmtp else "smtp"
+    load = Load(protocol, options.mails, options.connections)
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        runs = in_turns(load, options.rounds, Path(folder))
     result = {name: summary(several, runs[BASELINE]) for name, several in runs.items()}
     print(json.dumps(result, indent=4) if options.json else table(result))
     return 0
