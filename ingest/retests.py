@@ -23,8 +23,14 @@ from ingest.ledger import Request
 
 Document = dict[str, Any]
 
-# What we write of a series.
-_OURS = {"contexts", "arguments"}
+_TEXT = {str}
+# A series' entry in the document.
+_DEEP = " " * 16
+_ENTRY = """{
+            "contexts": %s,
+            "arguments": %s
+        }"""
+_quoted = json.encoder.encode_basestring_ascii
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +129,39 @@ def _later(one: object, other: str) -> str:
 
 
 def dump(document: Document) -> str:
-    """The document as its consumers read it."""
-    return json.dumps(document, indent=4, allow_nan=False)
+    """The document as its consumers read it: as ``json.dumps`` writes it with ``indent=4``.
+
+    Which is slow, for then it is written in Python throughout; entries of our own form are not.
+    """
+    parts = [f"{_quoted(key)}: {_dumped(key, value)}" for key, value in document.items()]
+    return _block("{", parts, "}", "    ")
+
+
+def _dumped(key: str, value: object) -> str:
+    if key != "retests" or not isinstance(value, dict):
+        return _indented(value, "    ")
+    entries = [f"{_quoted(series)}: {_entry(entry)}" for series, entry in value.items()]
+    return _block("{", entries, "}", "        ")
+
+
+def _entry(entry: Document) -> str:
+    if not _is_plain(entry):
+        return _indented(entry, "        ")
+    contexts = [*map(_quoted, entry["contexts"])]
+    arguments = [f"{_quoted(name)}: {_quoted(text)}" for name, text in entry["arguments"].items()]
+    return _ENTRY % (_block("[", contexts, "]", _DEEP), _block("{", arguments, "}", _DEEP))
+
+
+def _block(begin: str, parts: Sequence[str], end: str, margin: str) -> str:
+    if not parts:
+        return begin + end
+    inside = f",\n{margin}".join(parts)
+    return f"{begin}\n{margin}{inside}\n{margin[4:]}{end}"
+
+
+def _indented(value: object, margin: str) -> str:
+    # No text in JSON has a line end of its own.
+    return json.dumps(value, indent=4, allow_nan=False).replace("\n", f"\n{margin}")
 
 
 def load(text: str) -> Document:
@@ -139,9 +176,7 @@ def load(text: str) -> Document:
         arguments = entry.get("arguments") or {}
         if not isinstance(arguments, dict):
             raise ValueError(f"the arguments of series {series} are no object")
-        if not entry.keys() <= _OURS or not all(
-            isinstance(each, str) for each in arguments.values()
-        ):
+        if not _is_plain(entry):
             others.append(entry)
     dump({"others": [others]})  # what is nested too deep could not be written again
     return document
@@ -156,7 +191,16 @@ def _finite(text: str) -> float:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list) and _TEXT.issuperset(map(type, value))
+
+
+def _is_plain(entry: object) -> bool:
+    """Whether a series' entry has the form that we write, and holds nothing but texts."""
+    if not isinstance(entry, dict) or [*entry] != ["contexts", "arguments"]:
+        return False
+    contexts, arguments = entry.values()
+    of_texts = isinstance(arguments, dict) and _TEXT.issuperset(map(type, arguments.values()))
+    return of_texts and _texts(contexts)
 
 
 @contextmanager

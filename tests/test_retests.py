@@ -358,3 +358,26 @@ def test_whatever_is_in_a_file_is_a_document_or_is_refused(content: bytes) -> No
         return
     result = merged(document, asked())
     assert json.loads(retests.dump(result)) == result
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+OURS = st.fixed_dictionaries(
+    {
+        "contexts": st.lists(st.text(max_size=5) | ANYTHING, max_size=3),
+        "arguments": st.dictionaries(st.text(max_size=5), st.text(max_size=5) | ANYTHING),
+    },
+    optional={"more": ANYTHING},
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), ANYTHING),
+    st.dictionaries(st.text(max_size=5), OURS | ANYTHING) | ANYTHING,
+)
+def test_it_is_written_as_json_dumps_writes_it(others: retests.Document, entries: object) -> None:
+    document = {"before": None, "retests": entries, **others}
+    assert retests.dump(document) == json.dumps(document, indent=4)
