@@ -18,13 +18,6 @@ import ingest
 from tests.e2e.parts import missing
 
 _PROBE = "import sys, sqlite3, tomllib; sys.exit(sys.version_info < (3, 11))"
-_SCRIPT = """\
-#!{python}
-import sys
-from ingest.__main__ import main
-if __name__ == '__main__':
-    sys.exit(main())
-"""
 
 
 class Identity(TypedDict):
@@ -43,14 +36,18 @@ def install(folder: Path, user: str) -> Path:
     shutil.copytree(
         Path(ingest.__file__).parent,
         packages / "ingest",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns("__pycache__", "bin"),
     )
     for name in _requirements("recheck-ingest", {}):
         _copy(name, packages)
-    command = environment / "bin" / "recheck-ingest"
-    # What pip writes for a script of pyproject.toml.
-    command.write_text(_SCRIPT.format(python=environment / "bin" / "python"))
+    # What pip does besides: our script begins with the interpreter's path, and everything is
+    # compiled, which nobody may do later.
+    python = environment / "bin" / "python"
+    command = python.with_name("recheck-ingest")
+    _, script = Path(sys.executable).with_name(command.name).read_text().split("\n", 1)
+    command.write_text(f"#!{python}\n{script}")
     command.chmod(0o755)
+    subprocess.run([python, "-m", "compileall", "-q", packages], check=True)
     return command
 
 
