@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Bytes read at once; more is read only for a mail that is longer. Much larger pieces are slower:
 # their memory comes from the kernel and goes back to it each time.
-_PIECE = 64 << 10
+_PIECE = 128 << 10
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
 _STANDARD_INPUT = "-"

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import errors
+from ingest.sources import mbox
 from ingest.sources.boundaries import is_from_line, spans
 from ingest.sources.mbox import Item, Reader, mails
 
@@ -365,8 +366,8 @@ def test_a_boundary_is_found_wherever_the_pieces_of_a_large_file_meet(
     end: bytes, tmp_path: Path
 ) -> None:
     for shift in range(-80, 20):
-        length = 65536 + shift - len(FROM + mail(1, b"") + b"\n" * 2)
-        expected = [mail(1, b"x" * length + b"\n"), mail(2), mail(3, b"y" * 200_000), mail(4)]
+        length = mbox._PIECE + shift - len(FROM + mail(1, b"") + b"\n" * 2)
+        expected = [mail(1, b"x" * length + b"\n"), mail(2), mail(3, b"y" * 400_000), mail(4)]
         expected = [raw.replace(b"\n", end) for raw in expected]
         line = FROM.replace(b"\n", end)
         content = b"".join(line + raw + end for raw in expected[:2])
