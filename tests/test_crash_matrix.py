@@ -101,7 +101,7 @@ REPLACED = Place(RETESTS, "os.replace(_new(path), target)")
 
 # The same, where requests are on their way from the log into the file.
 IN_THE_SINK = {
-    "the cursor is read": at(SINK, "start = cursor.position"),
+    "the cursor is read": at(SINK, "count = 0"),
     "the requests are read": at(SINK, "self._append(ledger, cursor, mine"),
     "earlier requests are read": at(SINK, "def begin() -> None:"),
     "the file is locked": at(RETESTS, "standing = _read(path, now)"),

@@ -25,7 +25,7 @@ POLLS = int(os.environ.get("RECHECK_TEST_POLLS", "125"))
 
 TAKING = Place("take.py", "handing = _Handing(ledger")
 CONFIRMING = Place("take.py", "named = batches.parsed(id)")
-PUBLISHING = Place("sinks/json_file.py", "start = cursor.position")
+PUBLISHING = Place("sinks/json_file.py", "count = 0")
 
 
 class Loop:

@@ -63,16 +63,17 @@ class JsonFile:
             left = math.inf if until is None else max(0.0, until - clock())
             count = self.publish(ledger, clock, min(self._patience, left), stop)
         if count:
-            log.info("published %d requests to %s", count, self._path)
+            what = "1 request" if count == 1 else f"{count} requests"
+            log.info("published %s to %s", what, self._path)
         return count
 
     def publish(
         self, ledger: Ledger, clock: Clock, patience: float, stop: Stop = lambda: False
     ) -> int:
-        """Bring the file up to the end of the request log; how many requests that were. Only the
+        """Bring the file up to the end of the request log; how many requests came in. Only the
         holder of the sink's lease calls it. Raises as ``deliver``."""
         cursor = ledger.cursor(self.name)
-        start = cursor.position
+        count = 0
         try:
             cursor = _settle(ledger, self._path, cursor, patience)
             while requests := ledger.requests(after=cursor.position, limit=_BATCH):
@@ -81,6 +82,7 @@ class JsonFile:
                 mine = [each for each in map(self._narrowed, requests) if each]
                 if mine:
                     self._append(ledger, cursor, mine, requests[-1].number, clock(), patience)
+                    count += len(mine)
                 cursor = Cursor(cursor.name, requests[-1].number, clock())
                 ledger.set_cursor(cursor)
                 if stop():
@@ -91,7 +93,7 @@ class JsonFile:
                 replace(tried, tries=tried.tries + 1, due=clock() + self._pause, reason=str(error))
             )
             raise
-        return cursor.position - start
+        return count
 
     def _narrowed(self, request: Request) -> Request | None:
         return policy.narrowed(request, self._contexts, self._arguments)

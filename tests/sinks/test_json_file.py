@@ -49,8 +49,10 @@ class Sink:
                 mail, Outcome.DONE, "", [], [replace(request, mail_id=mail.id, number=0)]
             )
 
-    def publish(self) -> int:
-        file = json_file.JsonFile(str(self.path), mode=0o644, pause=PAUSE, patience=0.05)
+    def publish(self, *contexts: str) -> int:
+        file = json_file.JsonFile(
+            str(self.path), mode=0o644, contexts=contexts, pause=PAUSE, patience=0.05
+        )
         return file.deliver(self.ledger, clock=self.clock, until=None, stop=lambda: False)
 
     def lags(self) -> bool:
@@ -76,6 +78,15 @@ def test_requests_come_into_the_file_once(sink: Sink) -> None:
     assert sink.publish() == 1
     assert contexts(sink.document()) == {"c-1", "c-2", "c-3"}
     assert sink.path.stat().st_ino != before.st_ino
+
+
+def test_of_the_requests_those_count_that_are_for_the_file(sink: Sink) -> None:
+    sink.record(asked(1), asked(2), asked(3))
+    assert sink.publish("c-[13]") == 2
+    assert contexts(sink.document()) == {"c-1", "c-3"}
+    sink.record(asked(4))
+    assert sink.publish("c-[13]") == 0
+    assert not sink.lags()
 
 
 def test_without_requests_there_is_no_file(sink: Sink) -> None:
