@@ -14,18 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ingest import events_api, headers, replay
+from ingest import circuit, events_api, headers, replay
 from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
 from ingest.ledger import Cursor, Ledger, open_configured
 from ingest.patchwork import Patchwork
+from ingest.progress import CATCH_UP
 from ingest.sources import events
 from ingest.tables import DAY, Settings
-from ingest.worker import ANSWERED, break_circuit, circuit, connect, judge
+from ingest.worker import connect, judge
 
 # The cursor, and the lease of who catches up. The cursor has "moved" when the last complete run
 # began. While there was none, it has "begun" at the second that its first run had to begin with:
 # later ones begin there, too, though what the first took in is the last mail then.
-CURSOR = "catch-up"
+CURSOR = CATCH_UP
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def catch_up(
                 cursor = replace(cursor, tries=cursor.tries + 1, reason=summary.problem)
                 ledger.set_cursor(cursor)
         if not summary.problem:
-            ledger.remember(ANSWERED, str(clock()), math.inf)
+            circuit.note_answer(ledger, clock())
             summary.moved = summary.since <= start
             if summary.moved:
                 ledger.set_cursor(Cursor(CURSOR, ledger.last_request(), begun))
@@ -114,7 +115,7 @@ def _take_in(
         if judge(raw, False, settings).wanted:
             summary.missed.append(headers.message_id(headers.read(raw)))
 
-    down = circuit(ledger, clock())
+    down = circuit.broken(ledger, clock())
     if down is not None:
         until, reason = down
         summary.problem = f"Patchwork is asked again at {moment(until)}: {reason}"
@@ -138,7 +139,7 @@ def _take_in(
     except Unavailable as error:
         # Otherwise it is the worker's to find out: what it asks may well be answered.
         if error.retry_after is not None:
-            break_circuit(ledger, error, clock(), settings.worker.retry[0])
+            circuit.trip(ledger, error, clock(), settings.worker.retry[0])
         summary.problem = str(error)
     except Refused as error:
         summary.problem = str(error)

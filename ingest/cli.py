@@ -105,13 +105,12 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from ingest import report
-    from ingest.worker import ANSWERED
+    from ingest import circuit, report
 
     settings = settings_of(arguments)
     ledger = open_configured(settings.state)
     now = time.time()
-    answered = float(ledger.recall(ANSWERED, now) or 0)
+    answered = circuit.answered(ledger, now)
     report.status(ledger.totals(), settings, answered, now=now, as_json=arguments.json)
     return EX_OK
 
@@ -133,10 +132,10 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
-    from ingest import worker
+    from ingest import circuit
 
     ledger = open_configured(settings_of(arguments).state)
-    worker.close_circuit(ledger)
+    circuit.close(ledger)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     count = ledger.retry(None if arguments.all else ids, time.time())
     if not count and not arguments.all:

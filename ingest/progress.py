@@ -10,6 +10,9 @@ from ingest import policy
 from ingest.ledger import Cursor, Event, Request
 from ingest.tables import SINKS
 
+# The cursor of catching up, see ``catch_up``.
+CATCH_UP = "catch-up"
+
 # The configured sinks by the names of their cursors, and the contexts that each is for.
 Sinks = Mapping[str, Sequence[str]]
 

@@ -8,17 +8,20 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from ingest import batches, catch_up, delivery, progress
-from ingest.check import Finding
+from ingest import batches, delivery, progress
 from ingest.ledger import Cursor, Event, Record, Request, Totals
 from ingest.progress import ago, is_sink
-from ingest.replay import Rehearsal, Summary
 from ingest.tables import Settings
+
+if TYPE_CHECKING:
+    from ingest import catch_up
+    from ingest.check import Finding
+    from ingest.replay import Rehearsal, Summary
 
 _COLOURS = {
     "done": "green",
@@ -63,7 +66,7 @@ def _mails(count: int) -> str:
 
 
 def replayed(
-    summary: Summary, rehearsals: Sequence[Rehearsal] = (), *, as_json: bool = False
+    summary: "Summary", rehearsals: "Sequence[Rehearsal]" = (), *, as_json: bool = False
 ) -> None:
     """A replay's summary, in JSON with the requests that a dry run found."""
     if as_json:
@@ -80,7 +83,7 @@ def replayed(
     _worked_off(console, summary)
 
 
-def _worked_off(console: Console, summary: Summary) -> None:
+def _worked_off(console: Console, summary: "Summary") -> None:
     would = "would be " if summary.dry else ""
     noun = "request" if summary.recorded == 1 else "requests"
     console.print(f"{_coloured('recorded', str(summary.recorded))} {noun} {would}recorded")
@@ -98,7 +101,7 @@ def _worked_off(console: Console, summary: Summary) -> None:
         console.print("another worker is running on this ledger and works off what was queued")
 
 
-def caught_up(summary: catch_up.Summary, *, as_json: bool = False) -> None:
+def caught_up(summary: "catch_up.Summary", *, as_json: bool = False) -> None:
     """What catching up came to."""
     haul, work = summary.haul, summary.work
     if as_json:
@@ -124,7 +127,7 @@ def caught_up(summary: catch_up.Summary, *, as_json: bool = False) -> None:
     _worked_off(console, work)
 
 
-def rehearsed(rehearsal: Rehearsal) -> None:
+def rehearsed(rehearsal: "Rehearsal") -> None:
     """One line of a dry run."""
     wanted = rehearsal.wanted
     series = f"series {rehearsal.target.series}" if rehearsal.target else "series unknown"
@@ -196,13 +199,13 @@ def _of_requests(cursors: Sequence[Cursor]) -> list[Cursor]:
     return [
         cursor
         for cursor in cursors
-        if cursor.name != catch_up.CURSOR and not batches.batch_of(cursor)
+        if cursor.name != progress.CATCH_UP and not batches.batch_of(cursor)
     ]
 
 
 def _of_catching_up(totals: Totals) -> list[Cursor]:
     """The cursor of catching up, if there is one."""
-    return [cursor for cursor in totals.cursors if cursor.name == catch_up.CURSOR]
+    return [cursor for cursor in totals.cursors if cursor.name == progress.CATCH_UP]
 
 
 def _cursor(
@@ -220,7 +223,7 @@ def _trouble(text: str) -> str:
     return f": [red]{escape(text)}[/]" if text else ""
 
 
-def checked(findings: Iterable[Finding], *, as_json: bool = False) -> list[Finding]:
+def checked(findings: "Iterable[Finding]", *, as_json: bool = False) -> "list[Finding]":
     """Findings, each as soon as it is there; all of them, for the exit code."""
     console = _console()
     colours = {"ok": "green", "warning": "yellow", "problem": "red"}

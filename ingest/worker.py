@@ -3,15 +3,13 @@
 schedule. Called by ``work``, ``serve``, ``replay`` and, for a few seconds, by ``pipe``.
 """
 
-import json
 import logging
-import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest import delivery, labels, policy, recheck, requester
+from ingest import circuit, delivery, labels, policy, recheck, requester
 from ingest import mail as mails
 from ingest.errors import NotFound, OutOfTime, Permanent, Refused, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
@@ -20,17 +18,8 @@ from ingest.tables import DAY, Settings
 
 log = logging.getLogger(__name__)
 
-# The key under which the time of Patchwork's last usable answer is remembered, and how many
-# seconds it may be out of date.
-ANSWERED = "patchwork answered"
-_ANSWERED_STEP = 60.0
-
 # Seconds between two looks at the queue.
 POLL = 1.0
-
-# The key under which it is remembered that Patchwork is down: until it expires, no queued mail
-# but one asks it again.
-_CIRCUIT = "circuit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +66,6 @@ def connect(settings: Settings, memory: Memory, budget: float | None = None) -> 
         remember_missing=server.remember_missing,
         until=None if budget is None else time.monotonic() + budget,
     )
-
-
-def circuit(memory: Memory, now: float) -> tuple[float, str] | None:
-    """The Unix time until which Patchwork is not asked, and why; None if it may be asked."""
-    down = memory.recall(_CIRCUIT, now)
-    if down is None:
-        return None
-    until, reason = json.loads(down)
-    return float(until), str(reason)
-
-
-def break_circuit(memory: Memory, error: Unavailable, now: float, pause: float) -> None:
-    """Have nobody ask Patchwork for ``pause`` seconds, or for as long as it said."""
-    until = now + (error.retry_after or pause)
-    memory.remember(_CIRCUIT, json.dumps([until, str(error)]), until)
-
-
-def close_circuit(ledger: Ledger) -> None:
-    """Have Patchwork asked again by the next mail that is due, down as it may have been."""
-    ledger.remember(_CIRCUIT, "", 0.0)
 
 
 class Worker:
@@ -169,7 +138,7 @@ class Worker:
         if verdict.mail is None or verdict.wanted is None:
             return self._end(queued, verdict.outcome, verdict.reason, [])
         trail: list[Lookup] = []
-        down = circuit(self._ledger, self._clock())
+        down = circuit.broken(self._ledger, self._clock())
         if down is not None:
             return self._spare(queued, *down)
         try:
@@ -181,24 +150,18 @@ class Worker:
             self._put_back(queued, queued.waiting, self._clock(), str(error))
             raise
         except NotFound as error:
-            self._answered()
+            circuit.note_answer(self._ledger, self._clock())
             return self._later(queued, Waiting.MISSING, str(error), trail)
         except Unavailable as error:
             pause = self._settings.worker.retry[0]
-            break_circuit(self._ledger, error, self._clock(), pause)
+            circuit.trip(self._ledger, error, self._clock(), pause)
             return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
         except Refused as error:
             return self._end(queued, Outcome.FAILED, str(error), trail)
-        self._answered()
+        circuit.note_answer(self._ledger, self._clock())
         if wanted is None:
             return self._end(queued, Outcome.IGNORED, reason, trail)
         return self._record(queued, verdict.mail, wanted, target, trail)
-
-    def _answered(self) -> None:
-        """Patchwork gave a usable answer just now, or did so a moment ago."""
-        now = self._clock()
-        if now - float(self._ledger.recall(ANSWERED, now) or 0) >= _ANSWERED_STEP:
-            self._ledger.remember(ANSWERED, str(now), math.inf)
 
     def _spare(self, queued: Queued, until: float, reason: str) -> Outcome:
         """Put a mail back without asking a Patchwork that was down a moment ago. That is no

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest import catch_up, replay, tables
+from ingest import catch_up, circuit, replay, tables
 from ingest.errors import StateUnavailable, Unavailable
 from ingest.intake import Receipt
 from ingest.ledger import Ledger, Outcome
 from ingest.sandbox import Sandbox
-from ingest.worker import break_circuit, circuit, connect
+from ingest.worker import connect
 from tests.asking import paths, queries
 from tests.catching import DEV, PATCH, Catching, Made, answers, fetched, serves, stamp
 from tests.clock import DAY, HOUR, MINUTE, Clock
@@ -366,7 +366,7 @@ def test_patchwork_is_not_asked_before_the_time_that_it_named(
     hell.route(serves(made, {made[0].path: failing(429, "Retry-After: 600")}))
     assert "429" in from_hell.catch_up().problem
     assert [seen.path for seen in hell.seen if "comments" in seen.path] == [made[0].path]
-    assert circuit(from_hell.ledger, clock()) is not None  # the worker does not ask either
+    assert circuit.broken(from_hell.ledger, clock()) is not None  # the worker does not ask either
     hell.route(serves(made))
     hell.seen.clear()
     clock += 599
@@ -380,7 +380,7 @@ def test_a_patchwork_that_the_worker_found_down_is_not_asked(
     catching: Catching, box: Sandbox, clock: Clock
 ) -> None:
     file(box, *answers("1"))
-    break_circuit(catching.ledger, Unavailable("it sleeps"), clock(), PAUSE)
+    circuit.trip(catching.ledger, Unavailable("it sleeps"), clock(), PAUSE)
     summary = catching.catch_up()
     assert summary.problem.startswith("Patchwork is asked again at ")
     assert summary.problem.endswith(": it sleeps")
@@ -395,7 +395,7 @@ def test_a_failure_here_does_not_keep_the_worker_from_asking(
     """Events are another question than a mail's; what the worker asks may well be answered."""
     hell.will(failing(500))
     assert from_hell.catch_up().problem
-    assert circuit(from_hell.ledger, clock()) is None
+    assert circuit.broken(from_hell.ledger, clock()) is None
 
 
 @pytest.mark.parametrize("answer", [failing(500), html(502), rows(), html(404)])

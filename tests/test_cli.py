@@ -357,3 +357,12 @@ def test_the_installed_command_imports_nothing_more_for_a_mail_without_a_request
     imported = imports(python.with_name("recheck-ingest"), "pipe", mail=reply(text="Looks good.\n"))
     ours = {b"ingest", b"ingest.__main__", b"ingest.sources", b"ingest.sources.pipe"}
     assert imported - imports(python, "-c", "pass") == {*ours, b"ingest.prefilter"}
+
+
+@pytest.mark.parametrize("command", ["status", "take"])
+def test_what_asks_patchwork_nothing_does_not_import_what_that_needs(
+    command: str, tmp_path: Path
+) -> None:
+    imported = imports(sys.executable, "-m", "ingest", command, "--state", tmp_path)
+    assert imported & {b"requests", b"mailparser"} == set()
+    assert b"ingest.ledger.sqlite" in imported

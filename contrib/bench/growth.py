@@ -103,7 +103,13 @@ def queues(plan: Plan) -> Curve:
                     )
                 )
         ledger.close()
-    columns = ("accept, ms", "claim, ms", "next due, ms", "totals, ms", "status command, ms")
+    columns = (
+        "accept, ms",
+        "claim, ms",
+        "next due, ms",
+        "totals, ms",
+        "status, ms with the interpreter's start",
+    )
     return Curve("one mail against queue length", "queued", columns, tuple(points))
 
 
