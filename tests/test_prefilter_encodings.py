@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import mail, recheck
+from ingest import mail, prefilter, recheck
 from ingest.errors import Unreadable
 from ingest.prefilter import Sieve, may_hold_request
 from ingest.sources.boundaries import spans
@@ -285,6 +285,32 @@ def test_no_request_is_missed_in_pieces_of_what_decoders_tell_apart(
 ) -> None:
     body = data.draw(bodies(crafting.PIECES[coding]))
     assert_not_missed(WHERE[where](field(coding) + b"\n" + body))
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [b"a: b", b"a:", b"a-b:c:d", b" a", b"\t", b":", b"a", b"a b: c", b"", b"\xe4:"]
+    )
+    | st.binary(max_size=4),
+    max_size=6,
+)
+
+
+@PROPERTY
+@given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\r"]), st.booleans())
+def test_a_sieve_finds_the_end_of_a_header_where_a_mail_alone_has_it_or_not_at_all(
+    lines: list[bytes], end: bytes, is_ended: bool
+) -> None:
+    header = b"\n" + end.join(lines) + (end + end if is_ended else b"")
+    alone, sieve = prefilter._body(header, 0), Sieve()._body(header, 0)
+    assert sieve == alone or (sieve == -1 and alone > len(header) - len(end))
+
+
+def test_neither_looks_through_a_header_of_more_lines_than_honest_mail_has() -> None:
+    most = b"\n" + b"a: b\n" * 99 + b"\n"
+    assert prefilter._body(most, 0) == Sieve()._body(most, 0) == len(most)
+    more = b"\n" + b"a: b\n" * 100 + b"\n"
+    assert prefilter._body(more, 0) == Sieve()._body(more, 0) == -1
 
 
 # What the prefilter's proof rests on, and a Python could change.
