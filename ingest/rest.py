@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Patchwork's REST API: one question, one answer that is checked and not trusted, or an error that
 says by its type whether it may go better later. What is asked is ``patchwork``'s, ``checks``' and
-``sources.events``' business.
+``events_api``'s business.
 """
 
 import json
