@@ -44,11 +44,6 @@ class Batch:
         """Those of its requests."""
         return range(self.after + 1, self.last + 1)
 
-    def is_due(self, now: float, hold: float) -> bool:
-        """Whether it is to be given again. Longer than ``hold`` seconds from now is no time of
-        ours: the clock was set back."""
-        return not now < self.due <= now + hold
-
     def cursor(self, now: float) -> Cursor:
         """As it is kept."""
         return Cursor(

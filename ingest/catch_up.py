@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from ingest import circuit, events_api, headers, replay
 from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
 from ingest.ledger import Cursor, Ledger, open_configured
 from ingest.patchwork import Patchwork
-from ingest.progress import CATCH_UP
+from ingest.policy import counted
+from ingest.progress import CATCH_UP, moment
 from ingest.sources import events
 from ingest.tables import DAY, Settings
 from ingest.worker import connect, judge
@@ -147,13 +147,8 @@ def _take_in(
     if stop():
         summary.problem = "it was stopped"
     elif failed and not summary.problem:
-        comments = "1 comment" if len(failed) == 1 else f"{len(failed)} comments"
+        comments = counted(len(failed), "comment")
         summary.problem = f"{comments} could not be had: {failed[0]}"
-
-
-def moment(at: float) -> str:
-    """A Unix time for people."""
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
 class Periodic:
@@ -216,11 +211,9 @@ class Periodic:
                 return
             summary = catch_up(self._settings, ledger, patchwork, stop=stop)
         if summary.missed:
-            count = len(summary.missed)
             log.warning(
-                "the mail feed missed %d request%s since %s: %s",
-                count,
-                "" if count == 1 else "s",
+                "the mail feed missed %s since %s: %s",
+                counted(len(summary.missed), "request"),
                 moment(summary.since),
                 ", ".join(f"<{each}>" for each in summary.missed),
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest import kinds
 from ingest.errors import ConfigError
-from ingest.tables import SINKS, Settings, Smtp
+from ingest.tables import BY_PATCHWORK, SINKS, Settings, Smtp
 
 ENVIRONMENT = "RECHECK_INGEST_"
 DEFAULT_FILE = Path("/etc/recheck-ingest.toml")
@@ -75,7 +75,7 @@ def load(
     for name, check in loaded.check.items():
         if check.cover not in ("all", "last"):
             raise ConfigError(f'[check.{name}] cover must be "all" or "last"')
-    if "patchwork" in loaded.requests.contexts and len(loaded.requests.contexts) > 1:
+    if BY_PATCHWORK in loaded.requests.contexts and len(loaded.requests.contexts) > 1:
         raise ConfigError('[requests] contexts: "patchwork" stands alone, without patterns')
     for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
         _check_listener(name, listener, loaded.intake.max_size)
@@ -162,10 +162,13 @@ def _sinks(
 def _named(kind: str, variable: str) -> Iterator[tuple[str, str]]:
     """The name and the setting of a sink of this kind, if that is what a variable stands for."""
     prefix = f"{ENVIRONMENT}{kind}_".upper()
+    if not variable.startswith(prefix):
+        return
+    name_and_key = variable.removeprefix(prefix)
     for key in settings_of(SINKS[kind][0]):
-        name, end = variable.removeprefix(prefix), f"_{key}".upper()
-        if variable.startswith(prefix) and name.endswith(end):
-            yield name.removesuffix(end).lower().replace("_", "-"), key
+        end = f"_{key}".upper()
+        if name_and_key.endswith(end):
+            yield name_and_key.removesuffix(end).lower().replace("_", "-"), key
 
 
 def _typed(setting: Field[Any], value: Any, where: str) -> Any:

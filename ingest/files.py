@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Texts written to files that others read: whole, durable, and in the old one's place at once.
 
-Called by ``retests`` and, for what a consumer asked for, by ``take`` and ``reruns``.
+Called by ``retests``, by the ledger for ``sync`` and, for what a consumer asked for, by ``cli`` and
+``take``.
 """
 
 import os
@@ -62,9 +63,9 @@ def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:
     sync(new.parent)
 
 
-def sync(folder: Path) -> None:
-    """Make durable which files are in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's content durable, or which files are in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

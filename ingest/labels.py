@@ -8,16 +8,15 @@ from difflib import get_close_matches
 
 from ingest import policy
 from ingest.patchwork import Lookup, Patchwork, Target
-from ingest.tables import Requests
+from ingest.tables import BY_PATCHWORK, Requests
 
-_PATCHWORK = ("patchwork",)
 # Looking for what was meant takes time by labels and contexts, and a mail may hold 100,000.
 _MOST_SUGGESTED, _MOST_COMPARED, _LONGEST_COMPARED = 20, 500, 100
 
 
 def are_asked_for(requests: Requests) -> bool:
     """Whether Patchwork decides which labels are wanted."""
-    return requests.contexts == _PATCHWORK
+    return requests.contexts == (BY_PATCHWORK,)
 
 
 def patterns(requests: Requests) -> Sequence[str]:

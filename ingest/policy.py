@@ -97,6 +97,11 @@ def choose(
     return None, " and ".join(reasons)
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 mail", "2 mails"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names for a reason, not without end."""
     text = ", ".join(names)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far the sinks have come, and what became of a request in each, in words for a person.
 
-Pure: values in, text out. Called by ``report``.
+Pure: values in, text out. Called by ``report`` and, for ``moment``, by ``catch_up``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from ingest import policy
 from ingest.ledger import Cursor, Event, Request
@@ -28,6 +29,11 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def moment(at: float) -> str:
+    """A Unix time, in this machine's zone."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
 def of_cursor(cursor: Cursor, last: int, sinks: Sinks, now: float) -> tuple[str, str]:

@@ -7,7 +7,6 @@ Values in, text out; called by ``cli`` and ``demo``.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.markup import escape
 
 from ingest import batches, delivery, progress
 from ingest.ledger import Cursor, Event, Record, Request, Totals
+from ingest.policy import counted
 from ingest.progress import ago, is_sink
 from ingest.tables import Settings
 
@@ -53,16 +53,12 @@ def _json(value: Any) -> None:
 
 
 def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if at else "never"
+    return progress.moment(at) if at else "never"
 
 
 def asked_for(contexts: Sequence[str], arguments: Any) -> str:
     """Contexts and arguments as they are written on a Recheck-request line."""
     return ", ".join([*contexts, *(f"{name}={value}" for name, value in arguments.items())])
-
-
-def _mails(count: int) -> str:
-    return f"{count} mail{'' if count == 1 else 's'}"
 
 
 def replayed(
@@ -77,7 +73,7 @@ def replayed(
     for warning in summary.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}")
     console.print(
-        f"{_mails(summary.mails)}, {summary.possible} could hold a request, "
+        f"{counted(summary.mails, 'mail')}, {summary.possible} could hold a request, "
         f"{summary.duplicates} known already"
     )
     _worked_off(console, summary)
@@ -91,7 +87,8 @@ def _worked_off(console: Console, summary: "Summary") -> None:
         if outcome == "done":
             continue
         shown = "waiting for Patchwork" if outcome == "queued" else outcome
-        console.print(f"{_mails(sum(reasons.values()))} {would}{_coloured(outcome, shown)}")
+        mails = counted(sum(reasons.values()), "mail")
+        console.print(f"{mails} {would}{_coloured(outcome, shown)}")
         frequent = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
         for reason, count in frequent:
             console.print(f"  {count} × {escape(reason)}")
@@ -110,8 +107,8 @@ def caught_up(summary: "catch_up.Summary", *, as_json: bool = False) -> None:
         _json({**own, **asdict(haul), **{key: asdict(work)[key] for key in of_work}})
         return
     console = _console()
-    noun = "event" if haul.events == 1 else "events"
-    console.print(f"{haul.events} comment {noun} since {_moment(summary.since)}")
+    found = counted(haul.events, "comment event")
+    console.print(f"{found} since {_moment(summary.since)}")
     known = f"{haul.known} known already, {haul.fetched} fetched"
     seldom = (
         (haul.deleted, "deleted meanwhile"),

@@ -7,7 +7,6 @@ takes what was emptied here for a write of its own that it has to do again. Call
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,8 +19,6 @@ from ingest.retests import Document
 from ingest.sinks import Clock, lease_name
 from ingest.tables import Settings
 
-_NAP = 0.02
-
 # A series' number as a key; such numbers have 64 bits.
 _SERIES = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -30,15 +27,10 @@ _SERIES = re.compile(r"[1-9][0-9]{0,17}")
 def leased(ledger: Ledger, name: str, whose: str, patience: float) -> Iterator[None]:
     """A lease that is waited for. ``whose``: who else may hold it, for the error. Raises
     ``SinkUnavailable`` if it is not to be had for ``patience`` seconds."""
-    until = time.monotonic() + patience
-    while True:
-        with ledger.lease(name) as held:
-            if held:
-                yield
-                return
-        if time.monotonic() >= until:
+    with ledger.lease(name, patience) as held:
+        if not held:
             raise SinkUnavailable(f"{whose} has been at work for over {patience:g} seconds")
-        time.sleep(_NAP)
+        yield
 
 
 @contextmanager

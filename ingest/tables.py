@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# In the place of patterns of contexts: those of the checks that the patch has.
+BY_PATCHWORK = "patchwork"
+
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 

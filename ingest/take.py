@@ -15,21 +15,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ingest import batches, files, policy, retests
 from ingest.batches import DEFAULT, Batch
 from ingest.errors import UsageError
-from ingest.ledger import Cursor, Ledger, Request
-from ingest.sinks import Clock
+from ingest.ledger import Cursor, Ledger, Request, requests_after
+from ingest.sinks import Clock, is_paused
 from ingest.sinks.shape import shape
 from ingest.stock import Stock, leased, opened
-from ingest.tables import Settings
+from ingest.tables import BY_PATCHWORK, Settings
 
 # Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
 PATIENCE = 5.0
-
-# Requests read in one go.
-_PAGE = 500
 
 # Brings a text to the consumer, who has it when this returns. Raises ``SinkUnavailable``.
 Output = Callable[[str], None]
@@ -58,7 +56,7 @@ class Order:
                 "--contexts needs a consumer of its own: --consumer NAME; the retest JSON is taken"
                 " whole, narrow it by [requests] contexts or have another as [json_file.NAME]"
             )
-        if "patchwork" in self.contexts:
+        if BY_PATCHWORK in self.contexts:
             raise UsageError("--contexts patchwork is for what is recorded; name patterns here")
 
 
@@ -210,7 +208,7 @@ class _Handing:
         due: list[Batch] = []
         held: list[Batch] = []
         for batch in batches.of(self.ledger.cursors(), self.order.consumer):
-            (due if batch.is_due(now, hold) else held).append(batch)
+            (held if is_paused(batch.due, now, hold) else due).append(batch)
         return due, held
 
     def _fresh(self, last: int) -> Batch:
@@ -218,17 +216,10 @@ class _Handing:
 
     def _logged(self, batch: Batch) -> list[Request]:
         """The requests of a batch, from the log."""
-        wanted: list[Request] = []
-        after = batch.after
-        while page := self.ledger.requests(after, _PAGE):
-            for request in page:
-                if request.number > batch.last:
-                    return wanted
-                mine = policy.narrowed(request, batch.contexts, self.settings.requests.arguments)
-                if mine:
-                    wanted.append(mine)
-            after = page[-1].number
-        return wanted
+        known = self.settings.requests.arguments
+        behind = requests_after(self.ledger, batch.after)
+        those = takewhile(lambda request: request.number <= batch.last, behind)
+        return [mine for each in those if (mine := policy.narrowed(each, batch.contexts, known))]
 
     def _confirm(self, last: int, due: Sequence[Batch] = ()) -> None:
         """Move the cursor, and forget the batches that were given with the rest."""

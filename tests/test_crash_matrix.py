@@ -54,7 +54,7 @@ IN_THE_PIPE = {
     "the new ledger's file is made": at(FILE, "os.fchmod(made, mode)"),
     "the new ledger's schema is begun": at(FILE, "_migrate(database, migrations)"),
     "the new ledger's schema is made": at(FILE, ' database.execute("COMMIT")'),
-    "the new ledger is committed": at(FILE, "_sync(new)"),
+    "the new ledger is committed": at(FILE, "files.sync(new)"),
     "the new ledger is on the disk": at(FILE, "os.rename(new, self.path)"),
     "the new ledger is in its place": at(FILE, "os.fsync(lock)"),
     "the ledger is open": at(PIPE, "recipient = os.environ.get("),

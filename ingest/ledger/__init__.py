@@ -5,7 +5,7 @@
 share one safely. ``sqlite`` is the default implementation and the contract's reference.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from ingest.errors import ConfigError
 from ingest.tables import State
+
+# Requests read at once.
+_PAGE = 100
 
 
 class Outcome(StrEnum):
@@ -255,9 +258,10 @@ class Ledger(Protocol):
         """Commit everything done inside at its end, at once; nothing if anything raises inside,
         even if that is caught there. Not to be nested. Others wait meanwhile: keep it short."""
 
-    def lease(self, name: str = "worker") -> AbstractContextManager[bool]:
+    def lease(self, name: str = "worker", patience: float = 0.0) -> AbstractContextManager[bool]:
         """The lease of this name, that of the worker or of a sink: True for its one holder at a
-        time. It ends with the process, however that ends."""
+        time, False if another has held it for ``patience`` seconds. It ends with the process,
+        however that ends."""
 
     def close(self) -> None:
         """Give back what is held."""
@@ -280,6 +284,13 @@ def open_ledger(url: str, *, busy_timeout: float = 20.0, mode: int = 0o660) -> L
 def open_configured(state: State) -> Ledger:
     """The ledger of the settings' table [state]. Raises as ``open_ledger``."""
     return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
+
+
+def requests_after(ledger: Ledger, number: int) -> Iterator[Request]:
+    """The request log behind a number, in order, read piece by piece."""
+    while page := ledger.requests(after=number, limit=_PAGE):
+        yield from page
+        number = page[-1].number
 
 
 def _sqlite(path: str, busy_timeout: float, mode: int) -> Ledger:

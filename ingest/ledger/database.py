@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from ingest import locks
+from ingest import files, locks
 from ingest.errors import StateUnavailable
 from ingest.ledger.rows import storable
 
@@ -92,7 +92,7 @@ class Database:
                 _migrate(database, migrations)
                 database.execute(f"PRAGMA application_id={_APPLICATION}")
                 database.execute("COMMIT")
-            _sync(new)
+            files.sync(new)
             os.rename(new, self.path)
             os.fsync(lock)
         finally:
@@ -216,7 +216,7 @@ class Database:
     def _prove(self) -> None:
         log = _beside(self.path)[0]
         with suppress(FileNotFoundError):  # what is in the file itself was synced before
-            _sync(log)
+            files.sync(log)
 
     def _durably(self, synchronous: str) -> None:
         """What the next commits do. At the start of each transaction, because inside of one
@@ -328,12 +328,4 @@ def _make_folder(folder: Path, mode: int) -> None:
         if each == folder:
             used_by = mode | (mode & 0o444) >> 2
             os.chmod(folder, used_by | (0o2700 if mode & 0o060 else 0o700))
-        _sync(each.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.sync(each.parent)

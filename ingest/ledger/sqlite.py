@@ -326,12 +326,12 @@ class SqliteLedger:
             self._insert("answer", columns, or_replace=True)
 
     @contextmanager
-    def lease(self, name: str = "worker") -> Iterator[bool]:
+    def lease(self, name: str = "worker", patience: float = 0.0) -> Iterator[bool]:
         # The kernel ends a file lock with its process, so that a killed worker leaves no lease
         # to be waited out, and no clock is involved.
         path = self._db.path.with_name(f"{self._db.path.name}-{name}.lock")
         try:
-            held = locks.take(str(path), mode=self._mode, patience=0)
+            held = locks.take(str(path), mode=self._mode, patience=patience)
         except OSError as error:
             raise StateUnavailable(f"the lease of {name} cannot be had: {error}") from error
         try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from ingest.ledger import Cursor, Ledger, Request
+from ingest.ledger import Ledger, Request
 
 Clock = Callable[[], float]
 Stop = Callable[[], bool]
@@ -55,7 +55,7 @@ def lease_name(name: str) -> str:
     return f"{kind}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
-def is_paused(cursor: Cursor, now: float, longest: float) -> bool:
+def is_paused(due: float, now: float, longest: float) -> bool:
     """Whether the next attempt is not due yet. Longer than ``longest`` seconds from now is no
     pause of ours: the clock was set back."""
-    return now < cursor.due <= now + longest
+    return now < due <= now + longest

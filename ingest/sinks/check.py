@@ -11,7 +11,7 @@ from ingest import checks, requester
 from ingest.checks import Refusal
 from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
 from ingest.ledger import Request
-from ingest.policy import listed
+from ingest.policy import counted, listed
 from ingest.rest import Api
 from ingest.sinks import Stop, secret
 from ingest.tables import Check as Table
@@ -136,7 +136,7 @@ def _is_namely(letter: str) -> bool:
 
 
 def _told(posted: list[int], there: int) -> str:
-    checks = f"{len(posted)} pending check{'' if len(posted) == 1 else 's'}"
+    checks = counted(len(posted), "pending check")
     patches = list(dict.fromkeys(map(str, posted)))
     to = f" on patch{'' if len(patches) == 1 else 'es'} {listed(patches)}" if patches else ""
     known = f", {there} there already" if there else ""

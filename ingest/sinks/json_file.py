@@ -58,13 +58,12 @@ class JsonFile:
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """See ``Sink``."""
         with ledger.lease(lease_name(self.name)) as held:
-            if not held or is_paused(ledger.cursor(self.name), clock(), self._pause):
+            if not held or is_paused(ledger.cursor(self.name).due, clock(), self._pause):
                 return 0
             left = math.inf if until is None else max(0.0, until - clock())
             count = self.publish(ledger, clock, min(self._patience, left), stop)
         if count:
-            what = "1 request" if count == 1 else f"{count} requests"
-            log.info("published %s to %s", what, self._path)
+            log.info("published %s to %s", policy.counted(count, "request"), self._path)
         return count
 
     def publish(

@@ -7,16 +7,15 @@ a crash between makes the same request come again, and the receiver is told so. 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest import policy
 from ingest.errors import NotTaken, SinkUnavailable
-from ingest.ledger import Cursor, Event, Ledger, Request
+from ingest.ledger import Cursor, Event, Ledger, Request, requests_after
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name
 from ingest.tables import Sink as Table
 
-_PAGE = 100
 # However long a receiver asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
 
@@ -54,10 +53,10 @@ class OneByOne:
         with ledger.lease(lease_name(self.name)) as held:
             cursor = ledger.cursor(self.name)
             longest = max(_LONGEST_PAUSE, *self._table.retry)
-            if not held or is_paused(cursor, clock(), longest):
+            if not held or is_paused(cursor.due, clock(), longest):
                 return 0
             count, kept = 0, cursor.position
-            for request in _after(ledger, cursor.position):
+            for request in requests_after(ledger, cursor.position):
                 if stop() or (until is not None and clock() >= until):
                     break
                 mine = self._narrowed(request)
@@ -136,9 +135,3 @@ class OneByOne:
             # for ever: it is told, and the request is tried again and given up like any other.
             log.exception("a bug met <%s> in %s", request.message_id, self.name)
             raise SinkUnavailable(f"a bug of ours: {type(error).__name__}: {error}") from error
-
-
-def _after(ledger: Ledger, number: int) -> Iterator[Request]:
-    while page := ledger.requests(after=number, limit=_PAGE):
-        yield from page
-        number = page[-1].number

@@ -3,6 +3,7 @@
 
 import signal
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -99,6 +100,23 @@ def test_the_lease_has_one_holder(url: str, ledger: Ledger) -> None:
     with other.lease() as held:
         assert held
     other.close()
+
+
+def test_a_lease_is_waited_for_as_long_as_patience_lasts(url: str, ledger: Ledger) -> None:
+    had: list[bool] = []
+
+    def wait(patience: float) -> None:
+        with closing(open_ledger(url)) as other, other.lease(patience=patience) as held:
+            had.append(held)
+
+    waiting = threading.Thread(target=wait, args=(60.0,))
+    with ledger.lease():
+        wait(0.05)
+        waiting.start()
+        waiting.join(0.05)
+        assert had == [False]
+    waiting.join(60)
+    assert had == [False, True]
 
 
 def test_the_lease_ends_with_a_process_that_is_killed(url: str, ledger: Ledger) -> None:
