@@ -13,11 +13,11 @@ import sys
 def main() -> None:
     """Run the command line of this process and end it."""
     if sys.argv[1:2] != ["pipe"] or not {"-h", "--help"}.isdisjoint(sys.argv):
-        from ingest import cli
+        from ingest.commands import cli
 
         sys.exit(cli.main(sys.argv[1:]))
     try:
-        from ingest.sources import pipe
+        from ingest.commands import pipe
 
         code = pipe.main(sys.argv[2:])
     except BaseException as error:  # noqa: BLE001  any other exit code would bounce the mail

@@ -7,9 +7,9 @@ It looks at raw bytes only; what a mail means is the worker's business.
 import logging
 from enum import StrEnum
 
-from ingest import headers
 from ingest.ledger import Arrival, Envelope, Ledger, Outcome
-from ingest.prefilter import may_hold_request
+from ingest.mail import headers
+from ingest.mail.prefilter import may_hold_request
 
 log = logging.getLogger(__name__)
 

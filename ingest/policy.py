@@ -11,10 +11,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ingest.ledger import Request
-from ingest.recheck import Recheck
+from ingest.mail.recheck import Recheck
 
 if TYPE_CHECKING:
-    from ingest.mail import Mail
+    from ingest.mail.message import Mail
 
 # Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
 _LONGEST_LIST = 500

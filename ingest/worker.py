@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest import circuit, delivery, labels, policy, recheck, requester
-from ingest import mail as mails
+from ingest import policy
+from ingest.config.tables import DAY, Settings
 from ingest.errors import NotFound, OutOfTime, Permanent, Refused, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
-from ingest.patchwork import Lookup, Memory, Patchwork, Target
-from ingest.tables import DAY, Settings
+from ingest.mail import message as mails
+from ingest.mail import recheck, requester
+from ingest.patchwork import labels, outage
+from ingest.patchwork.lookup import Lookup, Memory, Patchwork, Target
+from ingest.sinks import delivery
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +141,7 @@ class Worker:
         if verdict.mail is None or verdict.wanted is None:
             return self._end(queued, verdict.outcome, verdict.reason, [])
         trail: list[Lookup] = []
-        down = circuit.broken(self._ledger, self._clock())
+        down = outage.broken(self._ledger, self._clock())
         if down is not None:
             return self._spare(queued, *down)
         try:
@@ -150,15 +153,15 @@ class Worker:
             self._put_back(queued, queued.waiting, self._clock(), str(error))
             raise
         except NotFound as error:
-            circuit.note_answer(self._ledger, self._clock())
+            outage.note_answer(self._ledger, self._clock())
             return self._later(queued, Waiting.MISSING, str(error), trail)
         except Unavailable as error:
             pause = self._settings.worker.retry[0]
-            circuit.trip(self._ledger, error, self._clock(), pause)
+            outage.trip(self._ledger, error, self._clock(), pause)
             return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
         except Refused as error:
             return self._end(queued, Outcome.FAILED, str(error), trail)
-        circuit.note_answer(self._ledger, self._clock())
+        outage.note_answer(self._ledger, self._clock())
         if wanted is None:
             return self._end(queued, Outcome.IGNORED, reason, trail)
         return self._record(queued, verdict.mail, wanted, target, trail)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ingest import tables
+from ingest.config import tables
 from ingest.ledger import Ledger, open_ledger
-from ingest.patchwork import Patchwork
+from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
-from tests.asking import Connect
-from tests.clock import Clock
-from tests.hell import MOST, Hell
-from tests.lab import Lab, MakeLab
+from tests.support.bad_server import MOST, Hell
+from tests.support.clock import Clock
+from tests.support.lab import Lab, MakeLab
+from tests.support.questions import Connect
 
 # Machines that run tests are slow at times; that is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,19 +14,20 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ingest import catch_up, intake
+from ingest import intake
+from ingest.commands import catch_up
+from ingest.config.tables import CatchUp, Retests, Settings
 from ingest.ledger import open_ledger
-from ingest.patchwork import Patchwork
-from ingest.prefilter import may_hold_request
+from ingest.mail.prefilter import may_hold_request
+from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
-from ingest.tables import CatchUp, Retests, Settings
 from ingest.worker import Worker
-from tests.asking import queries
-from tests.clock import MINUTE, Clock
-from tests.crashing import Commands
-from tests.polling import Asked, Found, Poller
-from tests.retesting import MEMORY
-from tests.traffic import (
+from tests.support.clock import MINUTE, Clock
+from tests.support.crashes import Commands
+from tests.support.poller import Asked, Found, Poller
+from tests.support.questions import queries
+from tests.support.retest_files import MEMORY
+from tests.support.traffic import (
     ATTACHED,
     AUTOMATIC,
     BROKEN,

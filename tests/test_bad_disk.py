@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from ingest.sandbox import Sandbox
-
-RECORDED = Path(__file__).parent / "data" / "patchwork-recorded"
+from tests.support.places import RECORDED
 
 
 def mail(name: str, size: int = 0) -> bytes:

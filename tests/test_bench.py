@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.parts import missing
+from tests.support.parts import missing
+from tests.support.places import ROOT
 
-BENCH = Path(__file__).parent.parent / "contrib" / "bench"
+BENCH = ROOT / "contrib" / "bench"
 ROWS = {
     "replay": {
         "replay scan / mail-parser",

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ingest import config, tables
+from ingest.config import load as config
+from ingest.config import tables
 from ingest.sinks.webhook import Webhook
-from tests.hell import Hell, http, says
-from tests.retesting import asked
+from tests.support.bad_server import Hell, http, says
+from tests.support.places import ROOT
+from tests.support.retest_files import asked
 
-CONTRIB = Path(__file__).parent.parent / "contrib"
+CONTRIB = ROOT / "contrib"
 JENKINS = CONTRIB / "jenkins" / "Jenkinsfile.example"
 GITHUB = CONTRIB / "github" / "recheck.yml"
 REQUEST = asked(7, contexts=("iol-a", "iol-b"), arguments={"rebase": "main"})

@@ -14,19 +14,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.sandbox import Sandbox
-from tests.crash_lab import (
-    FIRST,
-    IDS,
-    NEW,
-    RECORDED,
-    STANDING,
-    Lab,
-    Labs,
-    contexts,
-)
-from tests.crashing import Commands, Place, Point
-from tests.retesting import MEMORY
-from tests.service import eventually
+from tests.support.crash_lab import FIRST, IDS, NEW, STANDING, Lab, Labs, contexts
+from tests.support.crashes import Commands, Place, Point
+from tests.support.places import RECORDED
+from tests.support.retest_files import MEMORY
+from tests.support.service import eventually
 
 # With this variable set, the tests of every line take every line: that takes minutes.
 EVERY_LINE = "RECHECK_TEST_EVERY_LINE"
@@ -37,9 +29,14 @@ def at(file: str, text: str) -> Point:
     return Point(Place(file, text))
 
 
-PIPE, INTAKE, WORKER, PATCHWORK = "sources/pipe.py", "intake.py", "worker.py", "patchwork.py"
+PIPE, INTAKE, WORKER, PATCHWORK = (
+    "commands/pipe.py",
+    "intake.py",
+    "worker.py",
+    "patchwork/lookup.py",
+)
 FILE, LEDGER = "ledger/database.py", "ledger/sqlite.py"
-SINK, RETESTS, FILES = "sinks/json_file.py", "retests.py", "files.py"
+SINK, RETESTS, FILES = "sinks/json_file.py", "retests/file.py", "files.py"
 ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks/program.py"
 
 COMMIT = Place(FILE, 'self._db.execute("COMMIT")')
@@ -72,7 +69,7 @@ IN_THE_PIPE = {
 # Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
 # one whose patch never comes.
 IN_THE_WORKER = {
-    "the ledger is open": at("cli.py", "with ledger.lease() as held:"),
+    "the ledger is open": at("commands/cli.py", "with ledger.lease() as held:"),
     "the lease is held": at(WORKER, "self._ledger.recover("),
     "a mail is claimed, not committed": Point(COMMIT, Place(LEDGER, "UPDATE mail SET starts")),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),

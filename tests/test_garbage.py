@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest import mail, recheck
 from ingest.errors import Unreadable
 from ingest.ledger import open_ledger
+from ingest.mail import message, recheck
 from ingest.sandbox import Sandbox
+from tests.support.places import DATA
 
-DATA = Path(__file__).parent / "data"
 COUNT = int(os.environ.get("RECHECK_TEST_GARBAGE", "300"))
 
 HEAD = (
@@ -96,7 +96,7 @@ def mutated(chance: random.Random) -> bytes:
 # Runs in a process of its own: the pipe reads descriptor 0 and is judged by its memory, too.
 FEEDER = """
 import os, resource, sys, tempfile, time
-from ingest.sources import pipe
+from ingest.commands import pipe
 slowest = count = 0
 while size := sys.stdin.buffer.read(8):
     raw = sys.stdin.buffer.read(int.from_bytes(size, "big"))
@@ -144,9 +144,9 @@ def test_garbage_through_the_pipe_raises_nothing_and_ends_in_outcomes(tmp_path: 
 def test_what_fuzzing_found_is_read(file: Path) -> None:
     raw = file.read_bytes()
     try:
-        read = mail.parse(raw)
+        read = message.parse(raw)
     except Unreadable:
         return
     read.text.encode()
     if recheck.parse(read.text):
-        assert mail.may_hold_request(raw)
+        assert message.may_hold_request(raw)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.mail import parse
+from ingest.mail.message import parse
+from ingest.mail.recheck import Recheck
 from ingest.policy import Wanted, no_request, select
-from ingest.recheck import Recheck
 
 REPLY = parse(b"From: a@x\nSubject: Re: b\nIn-Reply-To: <1@x>\n\nRecheck-request: a\n")
 

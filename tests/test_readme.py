@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from ingest import config, options
-from ingest.tables import SINKS
+from ingest.commands import options
+from ingest.config import load as config
+from ingest.config.tables import SINKS
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -105,7 +106,7 @@ def test_the_first_screen_holds_both_commands() -> None:
 def test_the_example_of_the_retest_json_is_byte_for_byte_ours() -> None:
     import json
 
-    from ingest import retests
+    from ingest.retests import document as retests
 
     text = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)[0]
     assert retests.dump(json.loads(text)) == text

@@ -20,14 +20,14 @@ from random import Random
 
 import pytest
 
-from ingest import retests
 from ingest.ledger import open_ledger
+from ingest.retests import document as retests
 from ingest.sandbox import Sandbox
-from tests.e2e.parts import require
-from tests.letters import reply
-from tests.retesting import take
+from tests.support.mails import reply
+from tests.support.parts import require
+from tests.support.places import RECORDED
+from tests.support.retest_files import take
 
-RECORDED = Path(__file__).parent / "data" / "patchwork-recorded"
 SUBMISSIONS = [
     ("20230905222317.25821-4-jspewock@iol.unh.edu", "ci.dpdk.org"),
     ("20230905200000.1-1-alex@example.org", "dev.dpdk.org"),

@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 
 from ingest.errors import OutOfTime, Unavailable
-from ingest.patchwork import Patchwork
+from ingest.patchwork.lookup import Patchwork
 from ingest.transport import Client, Reply, retry_after
-from tests.asking import Connect, Forgetful, resolve
-from tests.faults import DOWN, OURS, Case
-from tests.hell import (
+from tests.support.bad_server import (
     MEGABYTE,
     MOST,
     TIMEOUT,
@@ -38,7 +36,9 @@ from tests.hell import (
     text,
     then_ends,
 )
-from tests.letters import reply
+from tests.support.faults import DOWN, OURS, Case
+from tests.support.mails import reply
+from tests.support.questions import Connect, Forgetful, resolve
 
 GIVEN_UP = ("silence", "silence in the body", "a slow header", "a slow body", "slow chunks")
 

@@ -9,11 +9,11 @@ import pytest
 
 from ingest.ledger import Outcome
 from ingest.sandbox import Sandbox
-from tests.clock import MINUTE, Clock
-from tests.faults import DONE, DOWN, FAILED, MISSING, OURS, Case
-from tests.hell import TIMEOUT, Answer, Hell, Seen, patch_row, rows, stalls
-from tests.lab import Lab, MakeLab, knows
-from tests.letters import cover, letter, patch, reply
+from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, patch_row, rows, stalls
+from tests.support.clock import MINUTE, Clock
+from tests.support.faults import DONE, DOWN, FAILED, MISSING, OURS, Case
+from tests.support.lab import Lab, MakeLab, knows
+from tests.support.mails import cover, letter, patch, reply
 
 # Faults whose reason tells what the server said.
 TELLING = (

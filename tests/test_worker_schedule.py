@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 
 from ingest.ledger import Outcome
-from tests.clock import DAY, HOUR, MINUTE
-from tests.faults import OURS
-from tests.hell import TIMEOUT, Answer, Hell, Seen, failing, rows, stalls
-from tests.lab import SELDOM, Lab, MakeLab, attempts, knows, replies
-from tests.letters import reply
+from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, failing, rows, stalls
+from tests.support.clock import DAY, HOUR, MINUTE
+from tests.support.faults import OURS
+from tests.support.lab import SELDOM, Lab, MakeLab, attempts, knows, replies
+from tests.support.mails import reply
 
 # The waits between attempts, as the README promises them.
 SCHEDULE = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR]

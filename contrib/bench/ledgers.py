@@ -6,7 +6,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ingest import config, worker
+from ingest import worker
+from ingest.config import load as config
 from ingest.ledger import Arrival, Event, Ledger, Outcome, Queued, Request, open_configured
 
 _AT_ONCE = 20_000  # mails of one commit

@@ -23,7 +23,7 @@ from servers import patchwork
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Paths
-    from tests.e2e.postfix import Postfix
+    from tests.support.postfix import Postfix
 
 _CONNECTIONS = 8
 _PATIENCE = 900.0  # seconds for a run
@@ -73,7 +73,7 @@ class _Lab:
 
     def rate(self, user: str, mails: Sequence[bytes]) -> float:
         """Send the mails to one of the two, whose folder is emptied before."""
-        from tests.e2e.postfix import DOMAIN, LIST
+        from tests.support.postfix import DOMAIN, LIST
 
         folder = self._paths.state if user == _OURS else self._sink
         shutil.rmtree(folder, ignore_errors=True)
@@ -124,8 +124,8 @@ def _lab(plan: Plan) -> Iterator[_Lab]:
         raise Skipped("Postfix is not installed")
     try:
         from tests.e2e.conftest import NOBODY, Paths, example
-        from tests.e2e.installation import install
-        from tests.e2e.postfix import Postfix
+        from tests.support.installation import install
+        from tests.support.postfix import Postfix
     except ImportError as error:
         raise Skipped(f"the end-to-end tests cannot be imported: {error}") from error
     if closed := [each for each in (plan.work, *plan.work.parents) if not each.stat().st_mode & 1]:

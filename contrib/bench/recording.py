@@ -17,7 +17,8 @@ from servers import patchwork
 # The wall time inside each question is the time waited for HTTP: the worker does nothing else.
 _WORK = """
 import json, sys, time
-from ingest import config, transport, worker
+from ingest import transport, worker
+from ingest.config import load as config
 from ingest.ledger import open_configured
 state, url = sys.argv[1:]
 settings = config.load({("state", "dir"): state, ("patchwork", "url"): url})
@@ -77,7 +78,8 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 def fill(state: Path, requests: int, series: int) -> None:
     """A ledger with this queue."""
-    from ingest import config, intake
+    from ingest import intake
+    from ingest.config import load as config
     from ingest.ledger import open_configured
 
     settings = config.load({("state", "dir"): str(state)})

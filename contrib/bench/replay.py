@@ -15,7 +15,7 @@ from measure import Plan, Row, Skipped, Starter, Target, alternate, compared
 _SCAN = """
 import sys, time
 import rich.progress
-from ingest import replay
+from ingest.commands import replay
 summary = replay.Summary()
 began = time.perf_counter()
 with replay._reading([sys.argv[1]], summary) as items:

@@ -16,7 +16,7 @@ def measure(plan: Plan) -> Iterator[Row]:
     """The merge into the file alone, and a whole round of the worker."""
     import ledgers
 
-    from ingest import retests
+    from ingest.retests import file as retest_file
 
     series = plan.size(5000, 50)
     merged, published = [], []
@@ -25,7 +25,7 @@ def measure(plan: Plan) -> Iterator[Row]:
         file, plain = folder / "retests.json", folder / "plain.json"
 
         def append() -> None:
-            retests.append(str(file), [another], mode=0o644, now=time.time(), patience=5.0)
+            retest_file.append(str(file), [another], mode=0o644, now=time.time(), patience=5.0)
 
         def write() -> None:
             with plain.open("w") as stream:

@@ -14,8 +14,9 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["ingest", "email", "mailparser"]):
-    from ingest import headers, mail, policy, recheck
+    from ingest import policy
     from ingest.errors import Unreadable
+    from ingest.mail import headers, message, recheck
 
 
 def one_mail(raw: bytes) -> None:
@@ -24,7 +25,7 @@ def one_mail(raw: bytes) -> None:
     for text in (headers.identity(raw, head), headers.message_id(head), headers.list_id(head)):
         text.encode()
     try:
-        read = mail.parse(raw)
+        read = message.parse(raw)
     except Unreadable:
         return
     for text in (read.sender, read.subject, read.text, *read.candidates):
@@ -34,7 +35,7 @@ def one_mail(raw: bytes) -> None:
     recheck.near_miss(read.text)
     request = recheck.parse(read.text)
     if request:
-        assert mail.may_hold_request(raw)
+        assert message.may_hold_request(raw)
         policy.select(request, ["iol-*"], ["rebase"])
 
 

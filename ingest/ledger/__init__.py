@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from ingest.config.tables import State
 from ingest.errors import ConfigError
-from ingest.tables import State
 
 # Requests read at once.
 _PAGE = 100

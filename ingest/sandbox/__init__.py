@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from ingest.errors import Permanent
-from ingest.sandbox.records import CI, DPDK, FirstIds, Project
+from ingest.sandbox.models import CI, DPDK, FirstIds, Project
 from ingest.sandbox.server import HOST, Request, Server
 from ingest.sandbox.store import Store, users_by_token
 from ingest.sources import mbox

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ingest import errors
 from ingest.sandbox import PUBLIC_URL, Account, Sandbox
-from ingest.sandbox.records import FirstIds
+from ingest.sandbox.models import FirstIds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ingest.sandbox.calls import Call, Refused, Reply
+from ingest.sandbox.filters import Call, Refused, Reply
 
 STATES = ("pending", "success", "warning", "fail")
 # What Patchwork's database keeps, which also is what its list of checks is filtered by.

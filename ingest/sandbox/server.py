@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ingest.sandbox import api
+from ingest.sandbox import views
 from ingest.sandbox.store import Store
 
 HOST = "127.0.0.1"
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         authorization = "Authorization" in self.headers
         self.server.requests.append(Request(self.command, self.path, authorization, body))
-        answer = api.answer(
+        answer = views.answer(
             self.server.store,
             self.server.public_url,
             self.command,

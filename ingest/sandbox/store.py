@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ingest.sandbox import letters
-from ingest.sandbox.letters import COLUMN, Letter, NotFiled
-from ingest.sandbox.records import (
+from ingest.sandbox import parser
+from ingest.sandbox.models import (
     CI,
     DPDK,
     Check,
@@ -26,6 +25,7 @@ from ingest.sandbox.records import (
     Submission,
     User,
 )
+from ingest.sandbox.parser import COLUMN, Letter, NotFiled
 
 # Without references, mails this far apart are not parts of one series.
 _SERIES_WINDOW = timedelta(minutes=20)
@@ -85,7 +85,7 @@ class Store:
         """File one mail. Returns what became of it: "patch", "cover letter", "comment", or why
         nothing did. Raises ``errors.Unreadable`` as ``mail.parse`` does."""
         try:
-            letter = letters.read(raw)
+            letter = parser.read(raw)
             if letter.ignored:
                 raise NotFiled("X-Patchwork-Hint: ignore")
             with self.lock:
@@ -130,9 +130,9 @@ class Store:
         return project
 
     def _file(self, letter: Letter, project: Project) -> str:
-        name, prefixes = letters.name_and_prefixes(letter.subject, (project.link_name,))
-        number, total = letters.series_marker(prefixes)
-        version = letters.version(name, prefixes)
+        name, prefixes = parser.name_and_prefixes(letter.subject, (project.link_name,))
+        number, total = parser.series_marker(prefixes)
+        version = parser.version(name, prefixes)
         if not (letter.diff or letter.message):
             raise NotFiled("empty")
         if not letter.is_reply and (letter.diff or letter.pull_url):
@@ -165,7 +165,7 @@ class Store:
             letter=letter,
             name=name,
             date=letter.date or self.now(),
-            hash=letters.diff_hash(letter.diff) if letter.diff else None,
+            hash=parser.diff_hash(letter.diff) if letter.diff else None,
         )
         self.patches[patch.id] = patch
         self._submissions["patch", project.id, letter.message_id] = patch.id

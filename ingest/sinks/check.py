@@ -7,15 +7,16 @@ import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from ingest import checks, requester
-from ingest.checks import Refusal
+from ingest.config.tables import Check as Table
+from ingest.config.tables import Patchwork
 from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
 from ingest.ledger import Request
+from ingest.mail import requester
+from ingest.patchwork import checks
+from ingest.patchwork.api import Api
+from ingest.patchwork.checks import Refusal
 from ingest.policy import counted, listed
-from ingest.rest import Api
 from ingest.sinks import Stop, secret
-from ingest.tables import Check as Table
-from ingest.tables import Patchwork
 
 _PENDING = "pending"
 # By how much Patchwork's clock may be behind ours before a check of ours is not found again.

@@ -8,11 +8,11 @@ import os
 import signal
 from collections.abc import Mapping
 
+from ingest.config.tables import Command as Table
 from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks import Stop, program
-from ingest.sinks.shape import shape
-from ingest.tables import Command as Table
+from ingest.sinks.request_json import shape
 from ingest.transport import printable
 
 # Bytes of a variable. A hostile mail names a hundred thousand labels, and a kernel starts no

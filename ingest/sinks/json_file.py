@@ -12,9 +12,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest import policy, retests
+from ingest import policy
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Cursor, Ledger, Request
+from ingest.retests import file as retest_file
 from ingest.sinks import Clock, Stop, is_paused, lease_name
 
 # Seconds to wait for a consumer that holds the file's lock.
@@ -116,7 +117,7 @@ class JsonFile:
             if not os.path.islink(self._path):
                 ledger.set_cursor(replace(cursor, begun=last))
 
-        retests.append(
+        retest_file.append(
             self._path,
             requests,
             mode=self._mode,
@@ -131,12 +132,12 @@ def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Curso
     """The cursor after a writer died between beginning a write and confirming it."""
     if not cursor.begun:
         return cursor
-    match retests.left(path, patience):
-        case retests.Left.IN_PLACE:
+    match retest_file.left(path, patience):
+        case retest_file.Left.IN_PLACE:
             return cursor  # merged once more, it is confirmed
-        case retests.Left.TAKEN:
+        case retest_file.Left.TAKEN:
             settled = replace(cursor, position=cursor.begun, begun=0)
-        case retests.Left.WAITING:
+        case retest_file.Left.WAITING:
             # Noted before anything is written: that it waits is the only proof.
             settled = replace(cursor, begun=0)
     ledger.set_cursor(settled)

@@ -10,13 +10,15 @@ from email.header import Header
 from email.utils import formataddr, formatdate
 from textwrap import wrap
 
-from ingest import labels, requester
+from ingest import addresses
+from ingest.config.tables import DAY, Requests
+from ingest.config.tables import Mail as Table
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
 from ingest.ledger import Request
+from ingest.mail import requester
+from ingest.patchwork import labels
 from ingest.sinks import Stop, secret, smtp
-from ingest.sinks.shape import request_id
-from ingest.tables import DAY, Requests
-from ingest.tables import Mail as Table
+from ingest.sinks.request_json import request_id
 from ingest.transport import printable
 
 # Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is
@@ -64,7 +66,7 @@ class Answer:
     def _server(self, us: str) -> smtp.Server:
         table = self._table
         try:
-            host, port = smtp.address(table.server)
+            host, port = addresses.server(table.server, smtp.PORT)
         except ConfigError as error:
             raise SinkUnavailable(str(error)) from error
         password = secret.read(table.password_file, "password_file") if table.user else ""
@@ -74,7 +76,7 @@ class Answer:
             us=us.partition("@")[2],
             timeout=table.timeout,
             # In the clear a password goes to this machine only.
-            starttls=table.starttls or bool(table.user and not smtp.is_this_machine(host)),
+            starttls=table.starttls or bool(table.user and not addresses.is_loopback(host)),
             user=table.user,
             password=password,
         )

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest import policy
+from ingest.config.tables import Sink as Table
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request, requests_after
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name
-from ingest.tables import Sink as Table
 
 # However long a receiver asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0

@@ -13,14 +13,12 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
-from ingest.errors import ConfigError, NotTaken, SinkUnavailable
+from ingest.errors import NotTaken, SinkUnavailable
 from ingest.sinks import Stop
 from ingest.transport import printable
 
-_PORT = 25
+PORT = 25
 # Seconds between two looks whether to end it.
 _LOOK = 0.2
 
@@ -38,25 +36,6 @@ class Server:
     starttls: bool = False
     user: str = ""
     password: str = ""
-
-
-def address(text: str) -> tuple[str, int]:
-    """Host and port out of ``host``, ``host:port`` or ``[host]:port``. Raises ``ConfigError``."""
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or port == 0 or parts.netloc != text or "@" in text:
-        raise ConfigError(f"{text!r} is no mail server: write host:port")
-    return host, _PORT if port is None else port
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether what is said to a host does not leave the machine."""
-    with contextlib.suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host.lower() == "localhost"
 
 
 def send(server: Server, sender: str, recipients: Sequence[str], mail: bytes, stop: Stop) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from ingest import __version__
+from ingest.config.tables import Webhook as Table
 from ingest.errors import NotTaken, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.sinks import Clock, Stop, secret
-from ingest.sinks.shape import request_id, shape
-from ingest.tables import Webhook as Table
+from ingest.sinks.request_json import request_id, shape
 from ingest.transport import Client, Reply, printable, retry_after
 
 _PREFIX = "whsec_"

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest import tables
+from ingest.addresses import Network
+from ingest.config import tables
 from ingest.intake import Receipt
 from ingest.ledger import Envelope
-from ingest.sources.sockets import Network
 
 Accept = Callable[[bytes, str, Envelope], Awaitable[Receipt]]
 

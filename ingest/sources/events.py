@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 
-from ingest import events_api, headers, intake
+from ingest import intake
+from ingest.config.tables import DAY
 from ingest.errors import Refused, Unavailable
-from ingest.events_api import BadEvent, Comment, CommentEvent
 from ingest.ledger import Ledger
-from ingest.patchwork import Patchwork
-from ingest.tables import DAY
+from ingest.mail import headers
+from ingest.patchwork import comments
+from ingest.patchwork.comments import BadEvent, Comment, CommentEvent
+from ingest.patchwork.lookup import Patchwork
 from ingest.transport import printable
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ def take_in(
     ``StateUnavailable``.
     """
     found: list[CommentEvent | BadEvent] = []
-    for event in events_api.events(patchwork, since):
+    for event in comments.events(patchwork, since):
         found.append(event)
         haul.events += 1
         if stop():
@@ -96,7 +98,7 @@ def take_in(
             failed.append((memory, f"Patchwork tells of a comment in no known shape: {event.name}"))
             continue
         try:
-            comment = events_api.comment(patchwork, event)
+            comment = comments.comment(patchwork, event)
             raw = mail_of(comment) if comment else None
         except (Unavailable, Refused) as error:
             in_a_row += 1

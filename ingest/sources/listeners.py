@@ -14,11 +14,13 @@ import ssl
 import struct
 from collections.abc import Iterable
 
-from ingest import tables
+from ingest import addresses
+from ingest.config import tables
+from ingest.config.load import recipients_needed
+from ingest.config.tables import Settings
 from ingest.errors import ConfigError
 from ingest.sources import admission, smtp, sockets
 from ingest.sources.sockets import Bound
-from ingest.tables import Settings
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +93,8 @@ class _Listener:
 
     def _refusal(self, connection: socket.socket, peer: str) -> str:
         service = self.service
-        allowed = self._local or not service.peers or sockets.within(peer, service.peers)
-        if not allowed and not sockets.within(peer, service.proxies):
+        allowed = self._local or not service.peers or addresses.within(peer, service.peers)
+        if not allowed and not addresses.within(peer, service.proxies):
             return admission.NOT_ALLOWED
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files != resource.RLIM_INFINITY and connection.fileno() >= files - _RESERVE:
@@ -204,8 +206,8 @@ def _service(name: str, settings: Settings, accept: admission.Accept) -> admissi
         max_size=settings.intake.max_size,
         hostname=limits.hostname or socket.gethostname() or "localhost",
         recipients=tuple(pattern.lower() for pattern in limits.recipients),
-        peers=sockets.networks(limits.peers),
-        proxies=sockets.networks(limits.proxies),
+        peers=addresses.networks(limits.peers),
+        proxies=addresses.networks(limits.proxies),
         tls=_tls(name, limits),
         accept=accept,
     )
@@ -228,7 +230,7 @@ def _check_reach(service: admission.Service, several: Iterable[Bound]) -> None:
     """Who can be reached from elsewhere must know whom it takes mail for."""
     for bound in several:
         if not service.recipients and not bound.local:
-            raise ConfigError(sockets.recipients_needed(service.name, bound.label))
+            raise ConfigError(recipients_needed(service.name, bound.label))
 
 
 def _protocol(name: str) -> str:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest import errors
-from ingest.prefilter import Sieve
-from ingest.sources.boundaries import Span, is_from_line, spans
+from ingest.mail.prefilter import Sieve
+from ingest.sources.mbox_boundaries import Span, is_from_line, spans
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

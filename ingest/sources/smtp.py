@@ -14,13 +14,13 @@ from typing import Any, AnyStr
 from aiosmtpd import lmtp, smtp
 from aiosmtpd.proxy_protocol import ProxyData
 
+from ingest.addresses import within
 from ingest.errors import Temporary
 from ingest.intake import Receipt
 from ingest.ledger import Envelope
-from ingest.prefilter import may_hold_request
-from ingest.sources import data
+from ingest.mail.prefilter import may_hold_request
+from ingest.sources import smtp_data
 from ingest.sources.admission import NOT_ALLOWED, STOPPING, Live, Service
-from ingest.sources.sockets import within
 
 log = logging.getLogger(__name__)
 
@@ -319,10 +319,10 @@ class Session(smtp.SMTP):
         self._idle.cancel()
         self._reset_timeout(self._service.limits.data_timeout)
         await self.push(b"354 End data with <CR><LF>.<CR><LF>")
-        body = bytearray(data.BEGIN)
+        body = bytearray(smtp_data.BEGIN)
         size = 0
         try:
-            status = await data.receive(self._reader, body, self._live, self._service)
+            status = await smtp_data.receive(self._reader, body, self._live, self._service)
             size = len(body)
             self._timeout_handle.cancel()  # from here on the client waits for us
             status = status or await self._decide(body, envelope)
@@ -348,7 +348,7 @@ class Session(smtp.SMTP):
         sender = envelope.mail_from or ""
         kept = Envelope("" if sender == "<>" else sender, tuple(envelope.rcpt_tos), self.peer)
         try:
-            content = data.content(body)
+            content = smtp_data.content(body)
             body.clear()
             if len(content) <= _SEARCHED_HERE and not may_hold_request(content):
                 return _KEPT[Receipt.DROPPED]

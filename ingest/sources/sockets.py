@@ -1,34 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the listeners listen: addresses, bound sockets, Unix sockets, systemd's sockets.
-
-Called by ``config``, which checks what is written, and by ``sources.listeners``.
-"""
+"""Where the listeners listen: bound sockets, Unix sockets, systemd's sockets."""
 
 import contextlib
-import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest import addresses
 from ingest.errors import ConfigError
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Connections that the kernel holds for us until they are accepted.
 _BACKLOG = 512
 # The first descriptor that systemd hands over (sd_listen_fds(3)).
 _FIRST_INHERITED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A place to listen on: a host and a port, or the path of a Unix socket."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +30,9 @@ class Bound:
     @property
     def local(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.socket.family == socket.AF_UNIX or is_loopback(self.socket.getsockname()[0])
+        return self.socket.family == socket.AF_UNIX or addresses.is_loopback(
+            self.socket.getsockname()[0]
+        )
 
     def close(self) -> None:
         """Stop listening, and take away the Unix socket if it is still the one that was made."""
@@ -55,72 +43,10 @@ class Bound:
         self.socket.close()
 
 
-def parse(text: str) -> Address:
-    """An address from ``host:port``, ``[host]:port``, ``*:port`` or ``unix:PATH``. Raises
-    ``ConfigError``."""
-    kind, _, path = text.partition(":")
-    if kind == "unix":
-        if not path.startswith("/"):
-            raise ConfigError(f"{text!r} is no address: unix: is followed by an absolute path")
-        return Address(path=path)
-    host, separator, port = text.rpartition(":")
-    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(
-            f"{text!r} is no address to listen on: host:port, [host]:port, *:port or unix:PATH"
-        )
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if ":" in bare and bare is host:
-        raise ConfigError(f"{text!r} is no address: write an IPv6 host as [{host}]:{port}")
-    return Address(host="" if bare == "*" else bare, port=int(port))
-
-
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks in CIDR notation, or single addresses, that ``config`` has seen to be such."""
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
-
-
-def within(host: str, among: Iterable[Network]) -> bool:
-    """Whether a host's address is in one of the networks."""
-    address = _ip(host)
-    return address is not None and any(address in network for network in among)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can come from, or reach, this host."""
-    address = _ip(host)
-    return host == "localhost" if address is None else address.is_loopback
-
-
-def recipients_needed(table: str, text: str) -> str:
-    """What to tell who wants to listen on a public address for any recipient."""
-    return (
-        f"[{table}] recipients must be set to listen on {text}: without it any recipient is "
-        "accepted, and that is for loopback and Unix sockets only"
-    )
-
-
-def is_public(address: Address) -> bool:
-    """Whether it can be told, without asking for its name, that others can reach an address."""
-    return (
-        not address.path
-        and (address.host == "" or _ip(address.host) is not None)
-        and (not is_loopback(address.host))
-    )
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
 def bind(text: str, mode: int) -> list[Bound]:
     """Listening sockets for an address; a host name may have several. ``mode``: permissions of
     a Unix socket. Raises ``ConfigError`` if one cannot be had."""
-    address = parse(text)
+    address = addresses.parse(text)
     try:
         if address.path:
             return [_bind_unix(address.path, mode)]
@@ -129,7 +55,7 @@ def bind(text: str, mode: int) -> list[Bound]:
         raise ConfigError(f"cannot listen on {text}: {error.strerror or error}") from error
 
 
-def _bind_tcp(address: Address) -> list[Bound]:
+def _bind_tcp(address: addresses.Address) -> list[Bound]:
     found = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )

@@ -17,11 +17,11 @@ import pytest
 
 from ingest.ledger import Record, open_ledger
 from ingest.sandbox import Sandbox
-from tests.e2e.installation import become, install
-from tests.e2e.parts import eventually, require, require_root
-from tests.e2e.postfix import DOMAIN, Postfix
+from tests.support.installation import become, install
+from tests.support.parts import eventually, require, require_root
+from tests.support.places import ROOT
+from tests.support.postfix import DOMAIN, Postfix
 
-ROOT = Path(__file__).parent.parent.parent
 RECORDED = ROOT / "tests" / "data" / "patchwork-recorded"
 # Whom Postfix runs an alias pipe as when root owns the aliases.
 NOBODY = "nobody"

@@ -7,14 +7,14 @@ from contextlib import closing
 
 import pytest
 
-from ingest import tables
+from ingest.config import tables
 from ingest.errors import NotTaken
 from ingest.ledger import open_ledger
 from ingest.sinks.mail import Answer
 from tests.e2e.conftest import Lab
-from tests.e2e.parts import eventually
-from tests.e2e.postfix import DOMAIN, Postfix
-from tests.retesting import asked
+from tests.support.parts import eventually
+from tests.support.postfix import DOMAIN, Postfix
+from tests.support.retest_files import asked
 
 Answering = Callable[[str], str]
 

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from tests.e2e.breakages import BREAKAGES, Breakage
 from tests.e2e.conftest import NOBODY, Lab, example, request
-from tests.e2e.installation import become
-from tests.e2e.parts import require
+from tests.support.breakages import BREAKAGES, Breakage
+from tests.support.installation import become
+from tests.support.parts import require
 
 DONE = {"29430": ["iol-a"]}
 OTHER = request("iol-a").replace(b"<ci.dpdk.org>", b"<users.dpdk.org>")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.breakages import BREAKAGES
 from tests.e2e.conftest import NOBODY, Lab, Paths, example, request
-from tests.e2e.parts import eventually, require
-from tests.e2e.postfix import free_port
+from tests.support.breakages import BREAKAGES
+from tests.support.parts import eventually, require
+from tests.support.postfix import free_port
 
 DONE = {"29430": ["iol-a"]}
 _PASSWORD = "secret"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.breakages import BREAKAGES
-from tests.e2e.conftest import ROOT, Lab, example, request
-from tests.e2e.parts import eventually, missing, require, require_root
-from tests.e2e.postfix import DOMAIN, LIST
+from tests.e2e.conftest import Lab, example, request
+from tests.support.breakages import BREAKAGES
+from tests.support.parts import eventually, missing, require, require_root
+from tests.support.places import ROOT
+from tests.support.postfix import DOMAIN, LIST
 
 DONE = {"29430": ["iol-a"]}
 _EXIM_USER = "Debian-exim"

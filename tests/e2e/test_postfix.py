@@ -4,10 +4,10 @@
 import pytest
 
 from ingest.ledger import Envelope, Outcome
-from tests.e2e.breakages import BREAKAGES, Breakage, hanging
 from tests.e2e.conftest import Lab, request
-from tests.e2e.parts import eventually
-from tests.e2e.postfix import DOMAIN, LIST, Postfix
+from tests.support.breakages import BREAKAGES, Breakage, hanging
+from tests.support.parts import eventually
+from tests.support.postfix import DOMAIN, LIST, Postfix
 
 SERIES = "29430"
 # The alias pipe of aliases.example, and pipe(8) of contrib/postfix.

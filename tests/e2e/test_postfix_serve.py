@@ -2,10 +2,10 @@
 """Mail that a real Postfix hands to ``serve``: by LMTP over a Unix socket, and by a Maildir."""
 
 from ingest.ledger import Outcome
-from tests.e2e.breakages import no_state
 from tests.e2e.conftest import Lab, request
-from tests.e2e.parts import eventually
-from tests.e2e.postfix import DOMAIN, LIST, Postfix
+from tests.support.breakages import no_state
+from tests.support.parts import eventually
+from tests.support.postfix import DOMAIN, LIST, Postfix
 
 DONE = {"29430": ["iol-a"]}
 

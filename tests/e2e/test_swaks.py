@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sink import LOCAL, Sink
+from tests.support.smtp_sink import LOCAL, Sink
 
 pytestmark = pytest.mark.skipif(not shutil.which("swaks"), reason="swaks is not installed")
 

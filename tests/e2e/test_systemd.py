@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.parts import require, require_root
+from tests.support.parts import require, require_root
+from tests.support.places import ROOT
 
-UNITS = Path(__file__).parent.parent.parent / "contrib" / "systemd"
+UNITS = ROOT / "contrib" / "systemd"
 SERVICES = sorted(unit.name for unit in UNITS.glob("*.service"))
 
 

@@ -15,8 +15,17 @@ from ingest.ledger import (
     Waiting,
     open_ledger,
 )
-from tests.ledger import processes
-from tests.ledger.values import ENDS, NOON, arrival, claimed, ended, finish, put_back, request
+from tests.support import ledger_processes
+from tests.support.ledger_values import (
+    ENDS,
+    NOON,
+    arrival,
+    claimed,
+    ended,
+    finish,
+    put_back,
+    request,
+)
 
 # Accepting
 
@@ -163,8 +172,8 @@ def test_the_next_mail_that_is_due_is_foretold(ledger: Ledger) -> None:
 
 def test_what_a_dead_worker_had_taken_up_is_due_again(url: str, ledger: Ledger) -> None:
     ledger.accept(arrival())
-    with processes.other("claim", url) as worker:
-        assert processes.line(worker) == "a@example.org"
+    with ledger_processes.other("claim", url) as worker:
+        assert ledger_processes.line(worker) == "a@example.org"
         worker.wait()
     assert ledger.claim(NOON) is None
     assert ledger.recover(NOON) == 1

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from ingest.ledger import Cursor, Event, Ledger, Outcome, Queued, Request, Waiting, open_ledger
 from tests.ledger.conftest import LEDGERS
-from tests.ledger.values import NOON, arrival, ended, request
+from tests.support.ledger_values import NOON, arrival, ended, request
 
 NAMES = [f"{letter}@example.org" for letter in "abcde"]
 LISTS = ["dev", "ci"]

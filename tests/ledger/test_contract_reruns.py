@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from ingest.ledger import Ledger, Outcome, Request, open_ledger
-from tests.ledger import processes
-from tests.ledger.values import NOON, arrival, claimed, ended, record, request
+from tests.support import ledger_processes
+from tests.support.ledger_values import NOON, arrival, claimed, ended, record, request
 
 HOUR = 3600.0
 
@@ -131,8 +131,8 @@ def test_promises_rise_even_if_the_clock_stands_still(ledger: Ledger) -> None:
 
 def test_a_promise_survives_its_process(url: str, ledger: Ledger) -> None:
     record(ledger, "a", NOON + 0.5)
-    with processes.other("reruns", url) as asking:
-        promise = float(processes.line(asking))
+    with ledger_processes.other("reruns", url) as asking:
+        promise = float(ledger_processes.line(asking))
         asking.kill()
     assert promise == NOON + 1
     again = open_ledger(url)

@@ -9,8 +9,8 @@ import pytest
 
 from ingest.errors import ConfigError, StateUnavailable
 from ingest.ledger import Cursor, Ledger, Outcome, open_ledger
-from tests.ledger import processes
-from tests.ledger.values import NOON, arrival, claimed, ended, request
+from tests.support import ledger_processes
+from tests.support.ledger_values import NOON, arrival, claimed, ended, request
 
 # Batches
 
@@ -82,8 +82,8 @@ def test_a_mail_can_be_worked_on_in_a_batch(ledger: Ledger) -> None:
 
 
 def test_a_batch_ends_with_its_process(url: str, ledger: Ledger) -> None:
-    with processes.other("hold-batch", url) as holder:
-        assert processes.line(holder) == "holding"
+    with ledger_processes.other("hold-batch", url) as holder:
+        assert ledger_processes.line(holder) == "holding"
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     assert ledger.accept(arrival())[1]
@@ -120,8 +120,8 @@ def test_a_lease_is_waited_for_as_long_as_patience_lasts(url: str, ledger: Ledge
 
 
 def test_the_lease_ends_with_a_process_that_is_killed(url: str, ledger: Ledger) -> None:
-    with processes.other("hold-lease", url) as holder:
-        assert processes.line(holder) == "True"
+    with ledger_processes.other("hold-lease", url) as holder:
+        assert ledger_processes.line(holder) == "True"
         with ledger.lease() as held:
             assert not held
         holder.send_signal(signal.SIGKILL)
@@ -159,20 +159,20 @@ def test_several_processes_accept_at_once_and_each_mail_once(url: str) -> None:
     ids = [f"{number}@example.org" for number in range(40)]
     new: list[str] = []
     with (
-        processes.other("accept", url, *ids) as one,
-        processes.other("accept", url, *reversed(ids)) as two,
-        processes.other("accept", url, *ids[20:], *ids[:20]) as three,
-        processes.other("accept", url, *ids[::2], *ids[1::2]) as four,
+        ledger_processes.other("accept", url, *ids) as one,
+        ledger_processes.other("accept", url, *reversed(ids)) as two,
+        ledger_processes.other("accept", url, *ids[20:], *ids[:20]) as three,
+        ledger_processes.other("accept", url, *ids[::2], *ids[1::2]) as four,
     ):
         others = (one, two, three, four)
         for process in others:
-            assert processes.line(process) == "ready"
+            assert ledger_processes.line(process) == "ready"
         for process in others:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
         for process in others:
-            told = [processes.line(process).split() for _ in ids]
+            told = [ledger_processes.line(process).split() for _ in ids]
             new += [id for id, was_new in told if was_new == "True"]
             assert process.wait() == 0
     assert sorted(new) == sorted(ids)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ingest.ledger import Cursor, Event, Ledger, Outcome, Waiting, open_ledger
-from tests.ledger.values import (
+from tests.support.ledger_values import (
     ENDS,
     NOON,
     arrival,

@@ -17,10 +17,10 @@ from ingest.errors import StateUnavailable
 from ingest.ledger import Outcome, Waiting, open_ledger
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
-from tests.ledger.sqlite_files import is_sound, opened, pragma
-from tests.ledger.users import as_user, open_folder
-from tests.ledger.values import NOON, arrival, claimed, ended, request
-from tests.syncing import watched
+from tests.support.ledger_values import NOON, arrival, claimed, ended, request
+from tests.support.sqlite_files import is_sound, opened, pragma
+from tests.support.syncs import watched
+from tests.support.users import as_user, open_folder
 
 FULL, NORMAL = 2, 1
 

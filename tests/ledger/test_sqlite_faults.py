@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from ingest.errors import StateUnavailable
 from ingest.ledger import Ledger, Outcome
-from tests.e2e.parts import missing
-from tests.ledger import processes
-from tests.ledger.sqlite_files import is_sound, opened
-from tests.ledger.users import as_user, open_folder
-from tests.ledger.values import NOON, arrival, claimed, ended, request
+from tests.support import ledger_processes
+from tests.support.ledger_values import NOON, arrival, claimed, ended, request
+from tests.support.parts import missing
+from tests.support.sqlite_files import is_sound, opened
+from tests.support.users import as_user, open_folder
 
 NOBODY = 65534
 
@@ -73,10 +73,10 @@ def test_a_process_killed_in_the_middle_of_anything_leaves_a_sound_ledger(path: 
     url = f"sqlite:{path}"
     accepted = 0
     for round in range(1, 7):
-        with processes.other("finish", url, f"{round}-", "100000") as worker:
-            assert processes.line(worker) == "begun"
+        with ledger_processes.other("finish", url, f"{round}-", "100000") as worker:
+            assert ledger_processes.line(worker) == "begun"
             for _ in range(7 * round):
-                processes.line(worker)
+                ledger_processes.line(worker)
             worker.send_signal(signal.SIGKILL)
             assert worker.stdout is not None
             told = 7 * round + len(worker.stdout.read().splitlines())

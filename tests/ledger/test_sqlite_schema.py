@@ -10,10 +10,11 @@ import pytest
 from ingest.errors import StateUnavailable
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
-from tests.ledger.sqlite_files import opened, pragma
-from tests.ledger.values import NOON, arrival, claimed
+from tests.support.ledger_values import NOON, arrival, claimed
+from tests.support.places import DATA
+from tests.support.sqlite_files import opened, pragma
 
-DUMPS = Path(__file__).parents[1] / "data" / "ledger"
+DUMPS = DATA / "ledger"
 
 
 @pytest.fixture

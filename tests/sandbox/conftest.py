@@ -3,18 +3,17 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from ingest.sandbox import Account, Sandbox
-from ingest.sandbox.records import FirstIds
+from ingest.sandbox.models import FirstIds
 from ingest.sandbox.store import Store
+from tests.support.places import RECORDED
 
 NOON = datetime(2023, 9, 6, 12, tzinfo=UTC)
-RECORDED = Path(__file__).parents[1] / "data" / "patchwork-recorded"
 ARCHIVES = tuple(str(RECORDED / f"{name}.mbox") for name in ("patch", "series", "replies"))
 TOKENS: dict[str, Account] = {
     "secret": ("ci-bot", {"ci", "dpdk"}, "ci@example.org"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.sandbox.conftest import ARCHIVES, RECORDED
+from tests.sandbox.conftest import ARCHIVES
+from tests.support.places import RECORDED
 
 COMMAND = (sys.executable, "-m", "ingest.sandbox")
 READY = re.compile(

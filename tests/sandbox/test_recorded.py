@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from ingest.sandbox import Sandbox
-from tests.sandbox.conftest import ARCHIVES, RECORDED, TOKENS
+from tests.sandbox.conftest import ARCHIVES, TOKENS
+from tests.support.places import RECORDED
 
 CHECK_FILES = ("check-created", "checks")
 # A page for people, of which the first 200 characters were kept: status, type, title count.

@@ -4,7 +4,7 @@
 import pytest
 
 from ingest.sandbox import CI, DPDK, Sandbox
-from ingest.sandbox.records import FirstIds, Submission
+from ingest.sandbox.models import FirstIds, Submission
 from ingest.sandbox.store import Store
 from tests.sandbox.conftest import ARCHIVES, DIFF, NOON, filed, mail, patch
 

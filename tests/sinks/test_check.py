@@ -12,14 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import tables
+from ingest.config import tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Ledger
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import Check, description
-from tests.clock import DAY, Clock
-from tests.faults import DOWN, Case
-from tests.hell import (
+from tests.support.bad_server import (
     TIMEOUT,
     Answer,
     Hell,
@@ -33,12 +31,14 @@ from tests.hell import (
     says,
     text,
 )
-from tests.lab import knows
-from tests.retesting import asked
-from tests.service import Service
-from tests.sinks.giving import Giving, told
+from tests.support.clock import DAY, Clock
+from tests.support.faults import DOWN, Case
+from tests.support.handing_over import Giving, told
+from tests.support.lab import knows
+from tests.support.places import RECORDED
+from tests.support.retest_files import asked
+from tests.support.service import Service
 
-RECORDED = Path(__file__).parents[1] / "data" / "patchwork-recorded"
 ROBIN = "Robin Reviewer <robin@example.org>"
 COVER = {"submission": "cover 442", "series": 29431, "project": "dpdk"}
 PATCH, FIRST, SECOND = 131182, 131183, 131184

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from ingest import tables
+from ingest.config import tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks.command import Command, inherited, variables
-from ingest.sinks.shape import shape
-from tests.hell import MEGABYTE
-from tests.retesting import asked
-from tests.sinks.test_shape import REQUESTS
+from ingest.sinks.request_json import shape
+from tests.sinks.test_request_json import REQUESTS
+from tests.support.bad_server import MEGABYTE
+from tests.support.retest_files import asked
 
 LONG = 60.0
 SHORT = 0.5

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import delivery, retests, tables
+from ingest.config import tables
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Arrival, Ledger, Outcome, Request, open_ledger
-from ingest.sinks import json_file
-from tests.clock import Clock
-from tests.retesting import MEMORY, NOON, asked, contexts
+from ingest.retests import document as retests
+from ingest.sinks import delivery, json_file
+from tests.support.clock import Clock
+from tests.support.retest_files import MEMORY, NOON, asked, contexts
 
 NOW = NOON + 20_000
 PAUSE = 60.0

@@ -16,19 +16,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import mail as mails
-from ingest import policy, recheck, tables
+from ingest import addresses, policy
+from ingest.config import tables
 from ingest.errors import ConfigError
 from ingest.ledger import Ledger, Request
+from ingest.mail import message as mails
+from ingest.mail import recheck
 from ingest.sinks import smtp
 from ingest.sinks.mail import Answer, compose, is_nobody, text
-from tests.clock import DAY, HOUR, Clock
-from tests.hell import Hell, refused_url
-from tests.lab import knows
-from tests.retesting import asked
-from tests.service import Service
-from tests.sinks.giving import Giving, told
-from tests.sinks.mail_servers import DRIP, HANG_UP, HOST, SILENCE, MailServer, OddServer, Received
+from tests.support.bad_server import Hell, refused_url
+from tests.support.clock import DAY, HOUR, Clock
+from tests.support.handing_over import Giving, told
+from tests.support.lab import knows
+from tests.support.mail_servers import DRIP, HANG_UP, HOST, SILENCE, MailServer, OddServer, Received
+from tests.support.retest_files import asked
+from tests.support.service import Service
 
 ROBIN = "Robin Reviewer <robin@example.org>"
 US = "lab@ci.example.org"
@@ -622,7 +624,7 @@ def test_it_introduces_itself_by_the_domain_of_its_address(giving_to: MakeGiving
 
 def test_a_mail_keeps_its_dots_and_has_the_line_ends_of_the_wire() -> None:
     with OddServer() as server:
-        host, port = smtp.address(server.address)
+        host, port = addresses.server(server.address, smtp.PORT)
         sending = smtp.Server(host, port, "ci.example.org", 20.0)
         mail = b"A: b\n\n.\n..x\nend"
         smtp.send(sending, US, ["robin@example.org"], mail, lambda: False)
@@ -815,7 +817,7 @@ def test_settings_that_cannot_be_worked_with_are_told_and_lose_nothing(
     ],
 )
 def test_a_mail_server_is_a_host_and_perhaps_a_port(text: str, host: str, port: int) -> None:
-    assert smtp.address(text) == (host, port)
+    assert addresses.server(text, smtp.PORT) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -823,7 +825,7 @@ def test_a_mail_server_is_a_host_and_perhaps_a_port(text: str, host: str, port: 
 )
 def test_other_texts_are_none(text: str) -> None:
     with pytest.raises(ConfigError):
-        smtp.address(text)
+        addresses.server(text, smtp.PORT)
 
 
 # What is told meanwhile.

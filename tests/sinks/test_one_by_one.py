@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest import tables
+from ingest.config import tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request, open_ledger
 from ingest.sinks import Stop
 from ingest.sinks.one_by_one import OneByOne
-from tests.clock import DAY, HOUR, MINUTE, Clock
-from tests.ledger.values import record
+from tests.support.clock import DAY, HOUR, MINUTE, Clock
+from tests.support.ledger_values import record
 
 NAME = "webhook:lab"
 RETRY = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE)

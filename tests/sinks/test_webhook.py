@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from ingest import tables
+from ingest.config import tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Request
-from ingest.sinks.shape import request_id, shape
+from ingest.sinks.request_json import request_id, shape
 from ingest.sinks.webhook import Webhook
-from tests.clock import Clock
-from tests.hell import (
+from tests.support.bad_server import (
     MEGABYTE,
     TIMEOUT,
     Answer,
@@ -39,7 +38,8 @@ from tests.hell import (
     stalls,
     then_ends,
 )
-from tests.retesting import asked
+from tests.support.clock import Clock
+from tests.support.retest_files import asked
 
 RAW_KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(RAW_KEY).decode()}"

@@ -12,22 +12,23 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from ingest import events_api, headers
-from ingest import mail as mails
 from ingest.errors import ConfigError
-from ingest.events_api import Comment, CommentEvent
 from ingest.ledger import Ledger
-from ingest.patchwork import Patchwork
-from ingest.prefilter import may_hold_request
+from ingest.mail import headers
+from ingest.mail import message as mails
+from ingest.mail.prefilter import may_hold_request
+from ingest.patchwork import comments
+from ingest.patchwork.comments import Comment, CommentEvent
+from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from ingest.sources.events import mail_of
-from tests.asking import Connect, paths
-from tests.catching import DEV, PATCH, Catching, Made, serves
-from tests.clock import DAY, Clock
-from tests.faults import DOWN, FAILED, Case
-from tests.hell import TIMEOUT, Answer, Hell, Seen, failing, html, rows, text
-from tests.letters import RECHECK, patch
-from tests.traffic import ATTACHED, BROKEN, DIFFERENT, FORWARDED, SAME, Body
+from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, failing, html, rows, text
+from tests.support.clock import DAY, Clock
+from tests.support.faults import DOWN, FAILED, Case
+from tests.support.mails import RECHECK, patch
+from tests.support.missed_mails import DEV, PATCH, Catching, Made, serves
+from tests.support.questions import Connect, paths
+from tests.support.traffic import ATTACHED, BROKEN, DIFFERENT, FORWARDED, SAME, Body
 
 BASIC = {
     "From": b"Robin Reviewer <robin@example.org>",
@@ -47,12 +48,12 @@ def raw_mail(body: bytes, *more: bytes, **changed: bytes) -> bytes:
     return b"\n".join([*lines, *more, b"", body])
 
 
-def comments(box: Sandbox, patchwork: Patchwork) -> list[Comment]:
+def every_comment(box: Sandbox, patchwork: Patchwork) -> list[Comment]:
     """Every comment that the server has."""
     found = []
-    for event in events_api.events(patchwork, 0.0):
+    for event in comments.events(patchwork, 0.0):
         assert isinstance(event, CommentEvent)
-        comment = events_api.comment(patchwork, event)
+        comment = comments.comment(patchwork, event)
         assert comment
         found.append(comment)
     return found
@@ -66,7 +67,7 @@ def through(box: Sandbox, connect: Connect) -> Callable[[bytes], bytes]:
 
     def fetch(raw: bytes) -> bytes:
         box.file(raw)
-        (comment,) = comments(box, patchwork)
+        (comment,) = every_comment(box, patchwork)
         return mail_of(comment)
 
     return fetch
@@ -217,7 +218,7 @@ def test_any_text_survives(box: Sandbox, connect: Connect) -> None:
         number = max(box.store.patch_comments)
         made = box.store.patch_comments[number].letter.message_id
         event = CommentEvent(0.0, "patch", 131182, number, made, DEV)
-        comment = events_api.comment(patchwork, event)
+        comment = comments.comment(patchwork, event)
         assert comment
         assert mails.parse(mail_of(comment)) == mails.parse(raw)
 

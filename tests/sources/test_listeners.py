@@ -15,7 +15,7 @@ import pytest
 
 from ingest.errors import ConfigError
 from ingest.sources import sockets
-from tests.sink import LOCAL, TABLE, Client, Sink, connect, request, serving, settings
+from tests.support.smtp_sink import LOCAL, TABLE, Client, Sink, connect, request, serving, settings
 
 
 def greeting(sink: Sink) -> str:

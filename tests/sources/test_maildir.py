@@ -16,8 +16,8 @@ import pytest
 from ingest.errors import StateUnavailable
 from ingest.ledger import Envelope, Outcome, open_ledger
 from ingest.sources import maildir
-from ingest.writer import Writer
-from tests.letters import RECHECK, letter
+from ingest.sources.writer import Writer
+from tests.support.mails import RECHECK, letter
 
 # Seconds: one that a test sees pass, and one that it does not.
 SOON, NEVER = 0.05, 3600.0

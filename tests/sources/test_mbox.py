@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 
 from ingest import errors
 from ingest.sources import mbox
-from ingest.sources.boundaries import is_from_line, spans
 from ingest.sources.mbox import Item, Reader, mails
-
-RECORDED = Path(__file__).parent.parent / "data" / "patchwork-recorded"
+from ingest.sources.mbox_boundaries import is_from_line, spans
+from tests.support.places import RECORDED
 
 FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
 COMMIT = b"From 5d2a4e9bd9ab20a9a1b1c5d1c5a5a1f3c1a2b3c4 Mon Sep 17 00:00:00 2001\n"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import tables
+from ingest.config import tables
 from ingest.intake import Receipt
 from ingest.ledger import Envelope
-from ingest.sources import data
+from ingest.sources import smtp_data
 from ingest.sources.admission import Live, Service
-from tests.sink import LOCAL, Case, Client, Sink, request
+from tests.support.smtp_sink import LOCAL, Case, Client, Sink, request
 
 MAIL = "MAIL FROM:<robin@example.org>"
 RCPT = "RCPT TO:<ci@lab.example.org>"
@@ -236,7 +236,7 @@ def test_any_lines_arrive_as_they_were_written(
 ) -> None:
     stuffed = b"".join((b"." if line[:1] == b"." else b"") + line + b"\r\n" for line in lines)
     body, rest = received(stuffed + b".\r\n" + ahead, cuts)
-    assert data.content(body) == b"".join(line + b"\r\n" for line in lines)
+    assert smtp_data.content(body) == b"".join(line + b"\r\n" for line in lines)
     assert rest == ahead
 
 
@@ -255,8 +255,8 @@ def received(wire: bytes, cuts: list[int]) -> tuple[bytearray, bytes]:
 
     async def receive() -> tuple[bytearray, bytes]:
         reader = asyncio.StreamReader()
-        body = bytearray(data.BEGIN)
-        receiving = asyncio.create_task(data.receive(reader, body, Live(), service))
+        body = bytearray(smtp_data.BEGIN)
+        receiving = asyncio.create_task(smtp_data.receive(reader, body, Live(), service))
         left = wire
         for cut in [*cuts, len(wire)]:
             if receiving.done() or not left:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ingest.ledger import open_ledger
-from tests.sink import PATIENCE, Client, connect, request
+from tests.support.smtp_sink import PATIENCE, Client, connect, request
 
 NOWHERE = "http://127.0.0.1:9"  # no Patchwork: mails stay queued
 LISTENING = r"listening for \w+ on (\S+)"

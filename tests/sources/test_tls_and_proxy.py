@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sink import LOCAL, Client, Sink, request, serving
+from tests.support.smtp_sink import LOCAL, Client, Sink, request, serving
 
 # STARTTLS.
 

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Addresses of machines as people write them: parsing them, and asking what they are."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ingest.errors import ConfigError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place to listen on: a host and a port, or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+def parse(text: str) -> Address:
+    """An address from ``host:port``, ``[host]:port``, ``*:port`` or ``unix:PATH``. Raises
+    ``ConfigError``."""
+    kind, _, path = text.partition(":")
+    if kind == "unix":
+        if not path.startswith("/"):
+            raise ConfigError(f"{text!r} is no address: unix: is followed by an absolute path")
+        return Address(path=path)
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(
+            f"{text!r} is no address to listen on: host:port, [host]:port, *:port or unix:PATH"
+        )
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in bare and bare is host:
+        raise ConfigError(f"{text!r} is no address: write an IPv6 host as [{host}]:{port}")
+    return Address(host="" if bare == "*" else bare, port=int(port))
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks out of CIDR notation or single addresses. Raises ``ValueError`` for other text."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def within(host: str, among: Iterable[Network]) -> bool:
+    """Whether a host's address is in one of the networks."""
+    address = _ip(host)
+    return address is not None and any(address in network for network in among)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can come from, or reach, this host."""
+    address = _ip(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def is_public(address: Address) -> bool:
+    """Whether it can be told, without asking for its name, that others can reach an address."""
+    return (
+        not address.path
+        and (address.host == "" or _ip(address.host) is not None)
+        and (not is_loopback(address.host))
+    )
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def server(text: str, default_port: int) -> tuple[str, int]:
+    """A server's host and port out of ``host``, ``host:port`` or ``[host]:port``. Raises
+    ``ConfigError``."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0 or parts.netloc != text or "@" in text:
+        raise ConfigError(f"{text!r} is no mail server: write host:port")
+    return host, default_port if port is None else port

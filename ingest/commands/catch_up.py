@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Catching up: what was filed at Patchwork and never came by mail, once or now and then.
+
+Owns from when on is asked and how far all is known, the cursor ``catch-up``. Called by ``cli``
+and ``serve``.
+"""
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ingest.commands import replay
+from ingest.config.tables import DAY, Settings
+from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
+from ingest.ledger import Cursor, Ledger, open_configured
+from ingest.mail import headers
+from ingest.patchwork import comments, outage
+from ingest.patchwork.lookup import Patchwork
+from ingest.policy import counted
+from ingest.sink_states import CATCH_UP, moment
+from ingest.sources import events
+from ingest.worker import connect, judge
+
+# The cursor, and the lease of who catches up. The cursor has "moved" when the last complete run
+# began. While there was none, it has "begun" at the second that its first run had to begin with:
+# later ones begin there, too, though what the first took in is the last mail then.
+CURSOR = CATCH_UP
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to. ``since`` is a Unix time; ``missed`` are the Message-IDs of new mails
+    that ask for what is wanted here; ``problem`` is why the run is not complete, "" if it is;
+    ``moved``: whether later runs begin where this one began; ``work``: what became of the mails
+    that were due then."""
+
+    since: float
+    haul: events.Haul = field(default_factory=events.Haul)
+    missed: list[str] = field(default_factory=list)
+    problem: str = ""
+    moved: bool = False
+    work: replay.Summary = field(default_factory=replay.Summary)
+
+
+def run(settings: Settings, ledger: Ledger, since: float | None = None) -> Summary:
+    """Catch up, and make one attempt at each mail that is due if no worker is running.
+
+    Raises as ``catch_up``.
+    """
+    with contextlib.closing(connect(settings, ledger)) as patchwork:
+        summary = catch_up(settings, ledger, patchwork, since=since)
+        replay.work_off(settings, ledger, patchwork, summary.work)
+    return summary
+
+
+def catch_up(
+    settings: Settings,
+    ledger: Ledger,
+    patchwork: Patchwork,
+    *,
+    since: float | None = None,
+    clock: Callable[[], float] = time.time,
+    stop: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Take in what was filed as a comment since a Unix time; by default since the last complete
+    run, or else the last mail or a day ago, less [catch_up] overlap.
+
+    What was taken in stays, whatever happens then. ``stop``: asked between two questions whether
+    to end. Raises ``ConfigError`` for a server that has no comment events, ``StateUnavailable``
+    also if another run is under way.
+    """
+    with ledger.lease(CURSOR) as held:
+        if not held:
+            raise StateUnavailable("another process is catching up on this ledger")
+        begun = clock()
+        cursor = ledger.cursor(CURSOR)
+        known = cursor.moved or cursor.begun or ledger.totals().last_received or begun - DAY
+        # Of a clock that was set back nobody knows what it said when.
+        known = min(known, begun)
+        if not cursor.moved:
+            cursor = replace(cursor, begun=math.floor(known))
+            ledger.set_cursor(cursor)
+        start = known - settings.catch_up.overlap
+        summary = Summary(since=start if since is None else since)
+        try:
+            _take_in(settings, ledger, patchwork, summary, clock, stop)
+        except ConfigError as error:
+            summary.problem = str(error)
+            raise
+        finally:
+            if summary.problem and not stop():
+                cursor = replace(cursor, tries=cursor.tries + 1, reason=summary.problem)
+                ledger.set_cursor(cursor)
+        if not summary.problem:
+            outage.note_answer(ledger, clock())
+            summary.moved = summary.since <= start
+            if summary.moved:
+                ledger.set_cursor(Cursor(CURSOR, ledger.last_request(), begun))
+    return summary
+
+
+def _take_in(
+    settings: Settings,
+    ledger: Ledger,
+    patchwork: Patchwork,
+    summary: Summary,
+    clock: Callable[[], float],
+    stop: Callable[[], bool],
+) -> None:
+    def note(raw: bytes) -> None:
+        if judge(raw, False, settings).wanted:
+            summary.missed.append(headers.message_id(headers.read(raw)))
+
+    down = outage.broken(ledger, clock())
+    if down is not None:
+        until, reason = down
+        summary.problem = f"Patchwork is asked again at {moment(until)}: {reason}"
+        return
+    try:
+        key = f"{patchwork.base} has comment events"
+        if ledger.recall(key, clock()) is None:
+            comments.require(patchwork)
+            ledger.remember(key, "", clock() + settings.patchwork.remember_found)
+        events.take_in(
+            patchwork,
+            ledger,
+            summary.since,
+            summary.haul,
+            clock=clock,
+            max_size=settings.intake.max_size,
+            give_up=settings.worker.give_up_missing,
+            each=note,
+            stop=stop,
+        )
+    except Unavailable as error:
+        # Otherwise it is the worker's to find out: what it asks may well be answered.
+        if error.retry_after is not None:
+            outage.trip(ledger, error, clock(), settings.worker.retry[0])
+        summary.problem = str(error)
+    except Refused as error:
+        summary.problem = str(error)
+    failed = summary.haul.problems
+    if stop():
+        summary.problem = "it was stopped"
+    elif failed and not summary.problem:
+        lost = counted(len(failed), "comment")
+        summary.problem = f"{lost} could not be had: {failed[0]}"
+
+
+class Periodic:
+    """Catching up in a thread of its own, every [catch_up] interval seconds; none if that is 0.
+    It works off nothing: a worker sees what it has taken in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._interval = min(settings.catch_up.interval, threading.TIMEOUT_MAX)
+        self._stopping = threading.Event()
+        self._patchwork: Patchwork | None = None
+        self._told = ""
+        self._thread = threading.Thread(target=self._run, name="catch-up", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        if self._interval:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Have it end, and cut off the question that it waits for; see ``join``."""
+        self._stopping.set()
+        if self._patchwork:
+            self._patchwork.cut()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended. What it is at after ``timeout`` seconds is left as after a
+        crash."""
+        if self._interval:
+            self._thread.join(timeout)
+
+    def is_well(self) -> bool:
+        """Whether it is alive, if it is to be."""
+        return not self._interval or self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = self._first_pause()
+        while not self._stopping.wait(pause):
+            pause = self._interval
+            try:
+                with contextlib.closing(open_configured(self._settings.state)) as ledger:
+                    self._catch_up(ledger)
+            except (StateUnavailable, ConfigError) as error:
+                self._tell(logging.ERROR, str(error))
+
+    def _first_pause(self) -> float:
+        """A restart is no reason to ask before it is time."""
+        try:
+            with contextlib.closing(open_configured(self._settings.state)) as ledger:
+                moved = ledger.cursor(CURSOR).moved
+        except StateUnavailable:
+            return 0.0
+        return min(max(0.0, moved + self._interval - time.time()), self._interval)
+
+    def _catch_up(self, ledger: Ledger) -> None:
+        with contextlib.closing(connect(self._settings, ledger)) as patchwork:
+            self._patchwork = patchwork
+            stop = self._stopping.is_set
+            if stop():
+                return
+            summary = catch_up(self._settings, ledger, patchwork, stop=stop)
+        if summary.missed:
+            log.warning(
+                "the mail feed missed %s since %s: %s",
+                counted(len(summary.missed), "request"),
+                moment(summary.since),
+                ", ".join(f"<{each}>" for each in summary.missed),
+            )
+        if not stop():
+            self._tell(logging.WARNING, summary.problem)
+
+    def _tell(self, level: int, problem: str) -> None:
+        """Tell of a problem when it is new."""
+        if problem and problem != self._told:
+            log.log(level, "catching up is not complete: %s", problem)
+        self._told = problem

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``recheck-ingest check``: is everything as it must be, and what to do where it is not.
+
+Looks at the configuration, every path as each user who needs it, the ledger, the sinks, and
+Patchwork. Called by ``cli``; changes nothing.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from ingest.config import load as config
+from ingest.config.tables import Settings
+from ingest.errors import Error, StateUnavailable, Unavailable
+from ingest.ledger import open_ledger
+from ingest.sinks import check_sinks
+from ingest.worker import connect
+
+# What a finding is about if Patchwork gives no usable answer.
+PATCHWORK = "patchwork"
+
+# Seconds by which our clock may differ from Patchwork's before retries and dates are off.
+_CLOCK_OFF = 120.0
+# local(8) lets no file that an alias pipe writes grow past mailbox_size_limit.
+_MAILBOX_LIMIT = 51_200_000
+_READ_WRITE = os.R_OK | os.W_OK
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``level``: "ok", "warning" or "problem"."""
+
+    level: str
+    what: str
+    text: str
+
+
+def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
+    """Everything, one finding after the other. ``users``: who else must be able to write the
+    state, such as the user that the mail server runs an alias pipe as."""
+    origin = settings.origin or "no file; the defaults, the environment and the flags"
+    yield Finding("ok", "configuration", origin)
+    for variable in config.unknown():
+        yield Finding("warning", "configuration", f"${variable} is the name of no setting")
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    for user in dict.fromkeys([me, *(users or [u for u in [mta_user()] if u])]):
+        yield from _paths(settings, user, me)
+    yield from _ledger(settings)
+    for user in dict.fromkeys([me, *users]):
+        for sink in check_sinks.sinks(settings):
+            yield from _sink(sink, user, me)
+    yield from _patchwork(settings)
+
+
+def mta_user() -> str:
+    """The user that Postfix runs an alias pipe as when root owns the aliases (default_privs),
+    "" if Postfix is not here or we are not root and could not try as that user."""
+    if os.geteuid() != 0 or not shutil.which("postconf"):
+        return ""
+    asked = subprocess.run(
+        ["postconf", "-h", "default_privs"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip()
+
+
+def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
+    """Whether a user can write what has to be written."""
+    what = f"paths as {user}"
+    _, _, ledger = settings.state.ledger.partition(":")
+    written = [settings.retests.file, *(each.file for each in settings.json_file.values())]
+    files = [Path(each) for each in (ledger, f"{ledger}-wal", *written)]
+    folders = {Path(settings.state.dir), *(each.parent for each in files)}
+    try:
+        problems = _as_user(user, me, lambda: _unwritable(folders, files))
+    except (KeyError, PermissionError) as error:
+        reason = "there is no such user" if isinstance(error, KeyError) else "only root can try"
+        yield Finding("warning", what, f"not checked: {reason}")
+        return
+    for problem in problems:
+        yield Finding("problem", what, f"{problem}; see aliases.example for owner and mode")
+    if not problems:
+        yield Finding("ok", what, ", ".join(sorted(map(str, folders))))
+
+
+def _unwritable(folders: set[Path], files: list[Path]) -> list[str]:
+    problems = []
+    for folder in sorted(folders):
+        try:
+            nearest = next(each for each in (folder, *folder.parents) if _is_there(each))
+        except PermissionError:
+            problems.append(f"{folder} cannot be reached: a folder above it may not be entered")
+            continue
+        if not nearest.is_dir():
+            problems.append(f"{nearest} is no folder")
+        elif not os.access(nearest, os.W_OK | os.X_OK):
+            doing = "written" if nearest == folder else f"written, to make {folder} in it"
+            problems.append(f"{nearest} cannot be {doing}")
+        else:
+            problems += [
+                f"{file} cannot be written"
+                for file in files
+                if file.parent == folder and file.exists() and not os.access(file, _READ_WRITE)
+            ]
+    return problems
+
+
+def _is_there(path: Path) -> bool:
+    """``Path.exists``, but what may not be looked at is an error and not an absence."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
+    """What a look shows to another user: in a child process that has become that user."""
+    entry = pwd.getpwnam(user)
+    if user == me:
+        return look()
+    if os.geteuid() != 0:
+        raise PermissionError
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups(os.getgrouplist(user, entry.pw_gid))
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            os.write(writing, "\n".join(look()).encode()[:60000])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as stream:
+        seen = stream.read()
+    os.waitpid(child, 0)
+    return seen.splitlines()
+
+
+def _sink(sink: check_sinks.Sink, user: str, me: str) -> Iterator[Finding]:
+    """Whether a sink has what it needs, as a user."""
+    what = sink.name if user == me else f"{sink.name} as {user}"
+    try:
+        problems = _as_user(user, me, sink.problems)
+    except (KeyError, PermissionError):
+        return  # told of the paths already
+    for problem in problems:
+        yield Finding("problem", what, problem)
+    for danger in sink.dangers() if user == me else ():
+        yield Finding("warning", what, danger)
+    if not problems:
+        yield Finding("ok", what, sink.purpose)
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    url = settings.state.ledger
+    path = Path(url.partition(":")[2])
+    if not path.exists():
+        yield Finding("ok", "ledger", f"{url} is not there yet; the first mail makes it")
+        return
+    try:
+        ledger = open_ledger(url, busy_timeout=2.0, mode=settings.state.mode)
+        totals = ledger.totals()
+        with ledger.lease() as free:
+            worker = "no worker is running" if free else "a worker is running"
+        ledger.close()
+    except StateUnavailable as error:
+        yield Finding("problem", "ledger", str(error))
+        return
+    yield Finding("ok", "ledger", f"{sum(totals.mails.values())} mails, {totals.requests} requests")
+    waits = totals.mails["queued"] and time.time() - totals.due > 300
+    yield Finding(
+        "problem" if waits and free else "ok",
+        "worker",
+        f"{worker}, and mail is overdue: run serve, or work --once from cron"
+        if waits and free
+        else worker,
+    )
+    if (size := path.stat().st_size) > _MAILBOX_LIMIT * 3 // 4:
+        yield Finding(
+            "warning",
+            "ledger",
+            f"{path} has {size} bytes; Postfix lets an alias pipe write no file past "
+            "mailbox_size_limit: raise that, lower [state] keep_days, or use LMTP or a Maildir",
+        )
+
+
+def _patchwork(settings: Settings) -> Iterator[Finding]:
+    patchwork = connect(settings, _NoMemory())
+    try:
+        server = patchwork.probe()
+        projects = patchwork.projects()
+    except Unavailable as error:
+        yield Finding("problem", PATCHWORK, str(error))
+        return
+    except Error as error:
+        yield Finding("problem", "API", str(error))
+        return
+    finally:
+        patchwork.close()
+    yield Finding("ok", PATCHWORK, f"{patchwork.base} answers")
+    yield _clock(server.date)
+    if server.filters:
+        yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
+    else:
+        yield Finding(
+            "problem",
+            "API",
+            f"{patchwork.base} ignores the msgid filter, which API 1.2 brought: no request can "
+            "be resolved; give [patchwork] url without an API version, or ask for an upgrade",
+        )
+    lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
+    yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
+
+
+def _clock(date: str) -> Finding:
+    try:
+        theirs = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return Finding("warning", "clock", f"Patchwork's Date header says nothing: {date!r}")
+    off = (datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds()
+    if abs(off) > _CLOCK_OFF:
+        ahead = "ahead of" if off > 0 else "behind"
+        return Finding(
+            "problem", "clock", f"{abs(off):.0f} s {ahead} Patchwork's: set this machine's clock"
+        )
+    return Finding("ok", "clock", "agrees with Patchwork's")
+
+
+class _NoMemory:
+    """A check asks anew."""
+
+    def recall(self, key: str, now: float) -> str | None:
+        return None
+
+    def remember(self, key: str, answer: str, expires: float) -> None:
+        pass

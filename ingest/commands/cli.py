@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Subcommands and exit codes; no logic. Each command's work is done by the module it names."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from ingest.commands.options import PROGRAM, parser, settings_of
+from ingest.errors import (
+    EX_CONFIG,
+    EX_OK,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    Error,
+    StateUnavailable,
+    UsageError,
+)
+from ingest.ledger import open_configured
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code (sysexits.h)."""
+    try:
+        parsed = parser().parse_args(arguments)
+        _log(getattr(parsed, "verbose", 0))
+        code = _COMMANDS[parsed.command](parsed)
+        sys.stdout.flush()
+        return code
+    except Error as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return _exit_code(error, arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing is left to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EX_OK
+
+
+def _exit_code(error: Error, arguments: Sequence[str]) -> int:
+    if "reruns" not in arguments[:1]:
+        return error.exit_code
+    return 2 if isinstance(error, UsageError) else 1  # get_reruns.py's
+
+
+def _log(verbosity: int) -> None:
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    logging.basicConfig(format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    logging.getLogger("ingest").setLevel(level)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from ingest.commands import replay, report
+
+    if arguments.offline and not arguments.dry_run:
+        raise UsageError("--offline goes with --dry-run: without Patchwork nothing is recorded")
+    settings = settings_of(arguments)
+    if arguments.dry_run:
+        told: list[replay.Rehearsal] = []
+        each = told.append if arguments.json else report.rehearsed
+        summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, each=each)
+        report.replayed(summary, told, as_json=arguments.json)
+        return EX_UNAVAILABLE if summary.down else EX_OK
+    summary = replay.replay(arguments.paths, settings, open_configured(settings.state))
+    report.replayed(summary, as_json=arguments.json)
+    return EX_OK
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    from ingest import worker
+
+    # At any moment: what is begun is taken up again by the next worker, as after a crash.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
+    with ledger.lease() as held:
+        if not held:
+            raise StateUnavailable("another worker is at work on this ledger; see status")
+        patchwork = worker.connect(settings, ledger)
+        if arguments.once:
+            worker.Worker(ledger, patchwork, settings).work_off()
+            return EX_OK
+        from ingest.sinks.delivery import Delivery
+
+        sinks = Delivery(settings)
+        at_work = worker.Worker(ledger, patchwork, settings, publish=sinks.wake)
+        sinks.start()
+        try:
+            while True:
+                at_work.work_off()
+                time.sleep(worker.POLL)
+        finally:  # a program that is at a request is not to be left alone with it
+            sinks.stop(settings.serve.stop_timeout)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from ingest.commands import serve
+
+    serve.run(lambda: settings_of(arguments))
+    return EX_OK
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from ingest.commands import report
+    from ingest.patchwork import outage
+
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
+    now = time.time()
+    answered = outage.answered(ledger, now)
+    report.status(ledger.totals(), settings, answered, now=now, as_json=arguments.json)
+    return EX_OK
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from ingest.commands import report
+
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
+    found = [
+        record for each in arguments.message_ids for record in ledger.find(each.strip().strip("<>"))
+    ]
+    if not found:
+        raise UsageError(
+            "no such mail in the ledger: it never came, or it could not hold a request"
+        )
+    report.show(found, ledger.cursors(), settings, now=time.time(), as_json=arguments.json)
+    return EX_OK
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    from ingest.patchwork import outage
+
+    ledger = open_configured(settings_of(arguments).state)
+    outage.close(ledger)
+    ids = [each.strip().strip("<>") for each in arguments.message_ids]
+    count = ledger.retry(None if arguments.all else ids, time.time())
+    if not count and not arguments.all:
+        raise UsageError("none of these mails waits, is unresolved or has failed; see show")
+    print(f"{count} queued; a worker takes them up, or run: {PROGRAM} work --once")
+    return EX_OK
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ingest.commands import check, report
+
+    findings = report.checked(
+        check.check(settings_of(arguments), arguments.users), as_json=arguments.json
+    )
+    problems = {each.what for each in findings if each.level == "problem"}
+    if problems == {check.PATCHWORK}:
+        return EX_UNAVAILABLE
+    return EX_CONFIG if problems else EX_OK
+
+
+def _catch_up(arguments: argparse.Namespace) -> int:
+    from ingest.commands import catch_up, report
+
+    settings = settings_of(arguments)
+    summary = catch_up.run(settings, open_configured(settings.state), arguments.since)
+    report.caught_up(summary, as_json=arguments.json)
+    if summary.problem:
+        print(f"{PROGRAM}: catching up is not complete: {summary.problem}", file=sys.stderr)
+        return EX_UNAVAILABLE
+    return EX_OK
+
+
+def _reruns(arguments: argparse.Namespace) -> int:
+    from ingest import files
+    from ingest.handover import reruns
+    from ingest.retests import document as retests
+
+    settings = settings_of(arguments)
+    ledger = open_configured(settings.state)
+    document = reruns.document(
+        ledger, arguments.time_since, arguments.names, settings, now=time.time()
+    )
+    files.write_out(arguments.out_file, retests.dump(document))
+    return EX_OK
+
+
+def _take(arguments: argparse.Namespace) -> int:
+    from ingest.handover import take
+
+    # What was not handed over yet is given the next time.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    settings = settings_of(arguments)
+    order = take.Order(
+        arguments.consumer,
+        tuple(arguments.contexts or ()),
+        single=arguments.requests,
+        hold=arguments.hold,
+    )
+    output = take.output_to(arguments.out_file, settings)
+    take.take(open_configured(settings.state), settings, order, output, wait=arguments.wait)
+    return EX_OK
+
+
+def _ack(arguments: argparse.Namespace) -> int:
+    from ingest.handover import take
+
+    settings = settings_of(arguments)
+    if not take.acknowledge(open_configured(settings.state), settings, arguments.batch):
+        print(f"{PROGRAM}: {arguments.batch} was confirmed before", file=sys.stderr)
+    return EX_OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ingest.commands import demo
+
+    return demo.main()
+
+
+def _pipe(arguments: argparse.Namespace) -> int:
+    # Reached for --help only, which ends before; __main__ runs the pipe itself.
+    return EX_USAGE
+
+
+_COMMANDS = {
+    "pipe": _pipe,
+    "replay": _replay,
+    "work": _work,
+    "serve": _serve,
+    "status": _status,
+    "show": _show,
+    "retry": _retry,
+    "check": _check,
+    "catch-up": _catch_up,
+    "reruns": _reruns,
+    "take": _take,
+    "ack": _ack,
+    "demo": _demo,
+}

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: subcommands, their flags, and the settings that flags stand for.
+
+Called by ``cli``, and by ``sources.pipe``, which is started without it.
+"""
+
+import argparse
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from ingest import __version__
+from ingest.config import load as config
+from ingest.config.tables import Settings
+from ingest.errors import UsageError
+
+PROGRAM = "recheck-ingest"
+
+# Of the many forms of ISO 8601 those that Patchwork takes.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
+
+# In whatever time zone they are told, the second day of Unix time and a day in a far year.
+_FIRST_MOMENT, _LAST_MOMENT = 86400.0, 1e11
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors as sysexits.h has them, and as errors of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    base = _Parser(add_help=False)
+    group = base.add_argument_group("common options")
+    group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
+    group.add_argument("--state", metavar="DIR", help="the ledger's folder")
+    group.add_argument(
+        "-v", dest="verbose", action="count", default=0, help="tell what is done; -vv: in detail"
+    )
+    common = _Parser(add_help=False, parents=[base])
+    group = common.add_argument_group("what it works on")
+    group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
+    group.add_argument(
+        "--contexts", metavar="PATTERN", nargs="+", help="wanted contexts; default: every context"
+    )
+    group.add_argument("--retests", metavar="FILE", help="the retest JSON")
+    as_json = _Parser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON for programs")
+
+    top = _Parser(
+        prog=PROGRAM,
+        description="List mail in, the retest JSON out: Recheck-request lines for CI labs.",
+    )
+    top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+
+    def command(name: str, help: str, *parents: _Parser) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=help, description=f"{help[0].upper()}{help[1:]}.", parents=list(parents)
+        )
+
+    command("pipe", "take one mail on standard input (alias, procmail, getmail)", common)
+    replay = command("replay", "take the mails of archives", common, as_json)
+    replay.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="mbox, .gz or .xz of one, Maildir, .eml, a folder of these, or - for standard input",
+    )
+    replay.add_argument(
+        "--dry-run", action="store_true", help="print what would be recorded; write nothing"
+    )
+    replay.add_argument(
+        "--offline", action="store_true", help="with --dry-run: ask Patchwork nothing either"
+    )
+    work = command("work", "work off queued mail and write the retest JSON", common)
+    work.add_argument("--once", action="store_true", help="what is due now, then end")
+    serve = command("serve", "work until SIGTERM, as a service", common)
+    for protocol in ("smtp", "lmtp"):
+        serve.add_argument(
+            f"--{protocol}",
+            metavar="ADDRESS",
+            action="append",
+            help=f"listen for {protocol.upper()}: host:port or unix:PATH; may be repeated",
+        )
+    serve.add_argument("--maildir", metavar="PATH", help="watch this Maildir for mail")
+    command("status", "show the queue, the outcomes and the cursors", common, as_json)
+    show = command("show", "tell the story of a mail", common, as_json)
+    show.add_argument("message_ids", metavar="MESSAGE-ID", nargs="+")
+    retry = command(
+        "retry", "queue unresolved and failed mails again, and have waiting ones due", common
+    )
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every such mail")
+    which.add_argument("message_ids", metavar="MESSAGE-ID", nargs="*", default=[])
+    check = command("check", "tell whether all is as it must be, and what to do", common, as_json)
+    check.add_argument(
+        "--as",
+        dest="users",
+        metavar="USER",
+        action="append",
+        default=[],
+        help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
+    )
+    catch_up = command(
+        "catch-up", "fetch from Patchwork's events what the mail feed missed", common, as_json
+    )
+    catch_up.add_argument(
+        "--since",
+        type=_showable_moment,
+        metavar="TIME",
+        help="what was filed at this time or later; UTC, if it names no offset; default: since "
+        "the last time, or the last mail, less [catch_up] overlap",
+    )
+    reruns = command("reruns", "write what get_reruns.py would, from the ledger", base)
+    reruns.add_argument(
+        "-ts",
+        "--time-since",
+        type=moment,
+        metavar="TIME",
+        required=True,
+        help="what was recorded at this time or later; UTC, if it names no offset",
+    )
+    reruns.add_argument(
+        "--contexts",
+        dest="names",
+        metavar="CONTEXT",
+        nargs="*",
+        required=True,
+        help="the wanted contexts; with none, requests that have known arguments alone",
+    )
+    reruns.add_argument(
+        "-o",
+        "--out-file",
+        metavar="FILE",
+        default="rerun_requests.json",
+        help="the file to write, - for standard output; default: rerun_requests.json",
+    )
+    reruns.add_argument(
+        "-m", "--multipage", action="store_true", help="taken for get_reruns.py's sake; no effect"
+    )
+    take = command("take", "hand over what a consumer has not had yet, once", common)
+    take.add_argument(
+        "--consumer",
+        metavar="NAME",
+        default="default",
+        help="who takes, needed for --contexts; default: the one that the retest JSON is for, "
+        "which is emptied",
+    )
+    take.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="wait for as long as this until there is something",
+    )
+    take.add_argument(
+        "--requests", action="store_true", help="print requests one by one, not merged by series"
+    )
+    take.add_argument(
+        "--hold", action="store_true", help="give a batch, again and again until it is confirmed"
+    )
+    take.add_argument(
+        "-o", "--out-file", metavar="FILE", default="-", help="the file to write; default: print"
+    )
+    ack = command("ack", "confirm a batch that take --hold gave", common)
+    ack.add_argument("batch", metavar="ID", help="what stands under batch in what was given")
+    command("demo", "show the whole program at work on this machine, without a network")
+    return top
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return number
+
+
+def moment(text: str) -> float:
+    """What Patchwork's ``since`` takes, a date, or a date and a time after a T or a blank, as a
+    Unix time: in UTC, if it names no offset. Raises ``ArgumentTypeError`` for anything else."""
+    text = text.strip()
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        named = datetime.fromisoformat(text)
+        return (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
+        ) from error
+
+
+def _showable_moment(text: str) -> float:
+    return min(max(moment(text), _FIRST_MOMENT), _LAST_MOMENT)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings with the command line's flags over them. Raises ``ConfigError``."""
+    flags: dict[tuple[str, str], Any] = {
+        ("patchwork", "url"): getattr(arguments, "patchwork", None),
+        ("requests", "contexts"): tuple(getattr(arguments, "contexts", None) or ()) or None,
+        ("retests", "file"): getattr(arguments, "retests", None),
+        ("state", "dir"): arguments.state,
+        ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
+        ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
+        ("maildir", "path"): getattr(arguments, "maildir", None),
+    }
+    given = {key: value for key, value in flags.items() if value is not None}
+    return config.load(given, file=arguments.config)

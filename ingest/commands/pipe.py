@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One mail on standard input, from a Postfix alias, procmail, maildrop or getmail.
+
+Exit 0 says that the mail is durable or can hold no request; exit 75 says that the mail server
+must keep it and try again. There is no other code, and no output but one line on standard error.
+Imports nothing but ``os`` for a mail that can hold no request.
+"""
+
+import os
+
+from ingest.mail.prefilter import may_hold_request
+
+TYPE_CHECKING = False  # importing typing for it would cost more than all the rest
+if TYPE_CHECKING:
+    from ingest.config.tables import Settings
+    from ingest.ledger import Ledger
+
+EX_TEMPFAIL = 75
+
+# Read before the configuration is: a larger limit there is read up to later.
+_FIRST_READ = 40 << 20
+_PIECE = 1 << 16
+# The line on standard error goes into the mail server's log, and into a bounce if it makes one.
+_LONGEST_LINE = 400
+
+
+def main(arguments: list[str]) -> int:
+    """Take in one mail. The exit code: 0, or 75 whatever went wrong."""
+    try:
+        raw = _read(b"", _FIRST_READ + 1)
+        if len(raw) <= _FIRST_READ and not may_hold_request(raw):
+            return 0
+        return _keep(raw, arguments)
+    except BaseException as error:  # noqa: BLE001  a bug of ours must not bounce anybody's mail
+        _tell(error)
+        return EX_TEMPFAIL
+
+
+def _read(begun: bytes, size: int) -> bytes:
+    """Standard input up to ``size`` bytes in all."""
+    pieces = [begun]
+    left = size - len(begun)
+    while left > 0 and (piece := os.read(0, min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def _keep(raw: bytes, arguments: list[str]) -> int:
+    import logging
+    import time
+
+    from ingest import intake
+    from ingest.commands import options
+    from ingest.ledger import Envelope, open_configured
+
+    # What a worker tells is told by show; here it would go into the mail server's log.
+    logging.getLogger("ingest").addHandler(logging.NullHandler())
+    settings = options.settings_of(options.parser().parse_args(["pipe", *arguments]))
+    size = settings.intake.max_size
+    if len(raw) > _FIRST_READ:
+        raw = _read(raw, size + 1)
+    while os.read(0, _PIECE):  # a writer that is cut off calls that an error
+        pass
+    ledger = open_configured(settings.state)
+    recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
+    intake.accept(
+        raw,
+        "pipe",
+        ledger=ledger,
+        now=time.time(),
+        max_size=size,
+        envelope=Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ()),
+    )
+    try:
+        _work_off(ledger, settings)
+    except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
+        _tell(error)
+    return 0
+
+
+def _work_off(ledger: "Ledger", settings: "Settings") -> None:
+    """Work for a few seconds if no worker is alive: on this mail, on one that another pipe left
+    to us while the lease was ours, or on what a pipe that was killed has left."""
+    import time
+
+    from ingest.sinks import delivery
+
+    until = time.time() + settings.pipe.budget
+    while (now := time.time()) < until:
+        due = ledger.next_due()
+        if (due is None or due > now) and not delivery.lag(ledger, settings, now):
+            return
+        with ledger.lease() as held:
+            if not held:
+                return
+            from ingest.worker import Worker, connect  # the larger part of the time a pipe takes
+
+            patchwork = connect(settings, ledger, budget=until - now)
+            Worker(ledger, patchwork, settings).work_off(until)
+
+
+def _tell(error: BaseException) -> None:
+    text = str(error) or type(error).__name__
+    line = " ".join(f"recheck-ingest: {text}".split())
+    os.write(2, line.encode("utf-8", "replace")[:_LONGEST_LINE] + b"\n")

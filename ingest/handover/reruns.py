@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The document of get_reruns.py, answered from the request log instead of by asking Patchwork.
+
+Whoever keeps ``last_comment_timestamp`` for the next question gets each request once, whether it
+cuts it to seconds or not: see ``Ledger.reruns``. Called by ``cli``.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from ingest import policy
+from ingest.config.tables import Settings
+from ingest.ledger import Ledger, Request
+from ingest.retests import document as retests
+
+log = logging.getLogger(__name__)
+
+
+def document(
+    ledger: Ledger, since: float, contexts: Collection[str], settings: Settings, *, now: float
+) -> retests.Document:
+    """What was recorded since a time, and the time to ask for next, None if nothing was.
+
+    ``since`` and ``now`` are Unix times; ``contexts``: the names of the wanted ones, of which
+    there may be none. What the document promises is on the disk. Raises ``StateUnavailable``.
+    """
+    requests, promise = ledger.reruns(since, now)
+    wanted = list(_wanted(requests, contexts, settings.requests.arguments))
+    log.info("%d requests since then, %d of them for these contexts", len(requests), len(wanted))
+    merged = retests.merge(retests.empty(), wanted, now)
+    if not (requests or ledger.last_request() or ledger.totals().last_received):
+        log.warning(
+            "no mail has come to the ledger %s yet; is it the one that the mail goes to?",
+            settings.state.ledger,
+        )
+    stamp = retests.stamp(promise) if requests else None
+    return {**merged, "last_comment_timestamp": stamp}
+
+
+def _wanted(
+    requests: Sequence[Request], contexts: Collection[str], arguments: Sequence[str]
+) -> Iterator[Request]:
+    for request in requests:
+        names = tuple(each for each in request.contexts if each in contexts)
+        mine = replace(request, contexts=names)
+        # No pattern takes all that is left: here none is wanted where no name is given.
+        if policy.select(mine, (), arguments)[0]:
+            yield mine

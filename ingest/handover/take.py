@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Handing over to consumers that ask: to each what it has not had, once, or until it is confirmed.
+
+A named consumer is given what is in the request log behind its cursor; the default one all that is
+in the retest JSON, which may hold other programs' entries, and which a lab may move away as before.
+Called by ``cli``.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from ingest import files, policy
+from ingest.config.tables import BY_PATCHWORK, Settings
+from ingest.errors import UsageError
+from ingest.handover import batches
+from ingest.handover.batches import DEFAULT, Batch
+from ingest.handover.from_file import Stock, leased, opened
+from ingest.ledger import Cursor, Ledger, Request, requests_after
+from ingest.retests import document as retests
+from ingest.sinks import Clock, is_paused
+from ingest.sinks.request_json import shape
+
+# Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
+PATIENCE = 5.0
+
+# Brings a text to the consumer, who has it when this returns. Raises ``SinkUnavailable``.
+Output = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a consumer asks for. ``contexts``: the patterns of those that a named one wants, none
+    for all; ``single``: requests one by one, not merged into a document; ``hold``: as a batch,
+    which it will confirm. Raises ``UsageError``."""
+
+    consumer: str = DEFAULT
+    contexts: tuple[str, ...] = ()
+    single: bool = False
+    hold: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(batches.NAME, self.consumer):
+            raise UsageError(
+                f"{self.consumer!r} is no name of a consumer: letters, digits, '.', '_' and '-'"
+            )
+        if self.consumer == DEFAULT and self.contexts:
+            raise UsageError(
+                "--contexts needs a consumer of its own: --consumer NAME; the retest JSON is taken"
+                " whole, narrow it by [requests] contexts or have another as [json_file.NAME]"
+            )
+        if BY_PATCHWORK in self.contexts:
+            raise UsageError("--contexts patchwork is for what is recorded; name patterns here")
+
+
+def take(
+    ledger: Ledger,
+    settings: Settings,
+    order: Order,
+    output: Output,
+    *,
+    wait: float = 0.0,
+    clock: Clock = time.time,
+    nap: Callable[[float], None] = time.sleep,
+    patience: float = PATIENCE,
+) -> bool:
+    """Hand over what the consumer has not had; whether there was anything. If there is nothing
+    for ``wait`` seconds, it is given an empty document.
+
+    ``patience``: seconds to wait for another process. Raises ``SinkUnavailable`` if that is over,
+    or if it could not be handed over: it is given the next time.
+    """
+    handing = _Handing(ledger, settings, order, output, clock, patience)
+    while (nothing := handing.attempt()) is not None and wait > 0:
+        pause = min(settings.take.poll, wait)
+        nap(pause)
+        wait -= pause
+    if nothing is not None:
+        output(nothing)
+    return nothing is None
+
+
+def acknowledge(
+    ledger: Ledger,
+    settings: Settings,
+    id: str,
+    *,
+    clock: Clock = time.time,
+    patience: float = PATIENCE,
+) -> bool:
+    """Confirm a batch; False if that was done before. Raises ``UsageError`` if there never was
+    such a batch, ``SinkUnavailable`` if it cannot be confirmed now."""
+    named = batches.parsed(id)
+    if named is None:
+        raise UsageError(f"{id!r} is no id of a batch, which is like {DEFAULT}:3-5")
+    consumer, last = named
+    with _lease(ledger, consumer, patience):
+        batch = batches.batch_of(ledger.cursor(batches.cursor_name(id)))
+        if batch is None:
+            if ledger.cursor(batches.cursor_name(consumer)).position < last:
+                raise UsageError(f"this ledger has given no batch {id}")
+            return False
+        if consumer == DEFAULT:
+            with (
+                opened(ledger, settings, clock, patience) as stock,
+                stock.becoming(stock.without(stock.of(batch))) as take_out,
+            ):
+                take_out()
+        ledger.drop_cursor(batches.cursor_name(id))
+    return True
+
+
+def output_to(path: str, settings: Settings) -> Output:
+    """An ``Output``, see ``files.write_out``. Raises ``UsageError`` for the file that is taken
+    from."""
+    if os.path.realpath(path) == os.path.realpath(settings.retests.file):
+        raise UsageError(f"{path} is the retest JSON itself, which is emptied")
+    return lambda text: files.write_out(path, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handing:
+    """One order."""
+
+    ledger: Ledger
+    settings: Settings
+    order: Order
+    output: Output
+    clock: Clock
+    patience: float
+
+    def attempt(self) -> str | None:
+        """Hand over what there is; None, or the text that says that there is nothing."""
+        with _lease(self.ledger, self.order.consumer, self.patience):
+            if self.order.hold:
+                return self._batch()
+            if self.order.consumer == DEFAULT:
+                return self._from_file()
+            return self._from_log()
+
+    def _from_log(self) -> str | None:
+        due, _ = self._due_and_held()
+        fresh = self._fresh(self.ledger.last_request())
+        requests = [each for batch in (*due, fresh) for each in self._logged(batch)]
+        if requests:
+            self.output(self._text(requests))
+        with _undisturbed():
+            self._confirm(fresh.last, due)
+        return None if requests else self._text([])
+
+    def _from_file(self) -> str | None:
+        with self._opened() as stock:
+            due, batches_held = self._due_and_held()
+            held = [each for batch in batches_held for each in stock.of(batch)]
+            if self.order.single:
+                requests = stock.other_than(held)
+                text, kept, found = self._text(requests), stock.without(requests), bool(requests)
+            else:
+                given = retests.merge(stock.without(held), [], 0.0)
+                text, kept, found = retests.dump(given), stock.only(held), bool(given["retests"])
+            with stock.becoming(kept) as place:
+                if found:
+                    self.output(text)
+                with _undisturbed():
+                    place()
+                    self._confirm(stock.last, due)
+        return None if found else text
+
+    def _batch(self) -> str | None:
+        if self.order.consumer == DEFAULT:
+            with self._opened() as stock:
+                batch, requests = self._next(stock.last, stock.of)
+        else:
+            batch, requests = self._next(self.ledger.last_request(), self._logged)
+        if requests:
+            self._hold(batch, requests)
+            return None
+        self._confirm(batch.last)
+        return self._text([])
+
+    def _next(
+        self, last: int, requests_of: Callable[[Batch], list[Request]]
+    ) -> tuple[Batch, list[Request]]:
+        """The batch that is to be given, the oldest that is due or one of what is new, and what is
+        in it."""
+        due, _ = self._due_and_held()
+        for batch in due:
+            if requests := requests_of(batch):
+                return batch, requests
+            log.info("batch %s is not in the retest JSON any more", batch.id)
+            self.ledger.drop_cursor(batches.cursor_name(batch.id))
+        fresh = self._fresh(last)
+        return fresh, requests_of(fresh)
+
+    def _opened(self) -> AbstractContextManager[Stock]:
+        return opened(self.ledger, self.settings, self.clock, self.patience)
+
+    def _due_and_held(self) -> tuple[list[Batch], list[Batch]]:
+        """The batches that are to be given again, and those that may be confirmed yet."""
+        now, hold = self.clock(), self.settings.take.hold
+        due: list[Batch] = []
+        held: list[Batch] = []
+        for batch in batches.of(self.ledger.cursors(), self.order.consumer):
+            (held if is_paused(batch.due, now, hold) else due).append(batch)
+        return due, held
+
+    def _fresh(self, last: int) -> Batch:
+        return Batch(self.order.consumer, self._position(), last, self.order.contexts)
+
+    def _logged(self, batch: Batch) -> list[Request]:
+        """The requests of a batch, from the log."""
+        known = self.settings.requests.arguments
+        behind = requests_after(self.ledger, batch.after)
+        those = takewhile(lambda request: request.number <= batch.last, behind)
+        return [mine for each in those if (mine := policy.narrowed(each, batch.contexts, known))]
+
+    def _confirm(self, last: int, due: Sequence[Batch] = ()) -> None:
+        """Move the cursor, and forget the batches that were given with the rest."""
+        if last <= self._position() and not due:
+            return
+        with self.ledger.batch():
+            self._move(last)
+            for batch in due:
+                self.ledger.drop_cursor(batches.cursor_name(batch.id))
+
+    def _move(self, last: int) -> None:
+        name = batches.cursor_name(self.order.consumer)
+        self.ledger.set_cursor(Cursor(name, max(self._position(), last), self.clock()))
+
+    def _position(self) -> int:
+        return self.ledger.cursor(batches.cursor_name(self.order.consumer)).position
+
+    def _hold(self, batch: Batch, requests: Sequence[Request]) -> None:
+        """Give a batch. It is noted first: the consumer may confirm it as soon as it has it."""
+        now = self.clock()
+        given = replace(batch, given=batch.given + 1, due=now + self.settings.take.hold)
+        with self.ledger.batch():
+            self._move(batch.last)
+            self.ledger.set_cursor(given.cursor(now))
+        handed_over = False
+        try:
+            self.output(self._text(requests, given))
+            handed_over = True
+        finally:
+            if not handed_over:  # no need to wait for the end of its time
+                self.ledger.set_cursor(replace(batch, due=now).cursor(now))
+
+    def _text(self, requests: Sequence[Request], batch: Batch | None = None) -> str:
+        head = {"batch": batch and batch.id, "given": batch.given if batch else 0}
+        held = head if self.order.hold else {}
+        if not self.order.single:
+            document = retests.merge(retests.empty(), requests, self.clock())
+            return retests.dump({**held, **document})
+        shapes = [shape(request) for request in requests]
+        return json.dumps({**held, "requests": shapes} if held else shapes, indent=4)
+
+
+def _lease(ledger: Ledger, consumer: str, patience: float) -> AbstractContextManager[None]:
+    return leased(ledger, f"take-{consumer}", f"another take of {consumer}", patience)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What was handed over is noted before a signal ends us: else it would be given again."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

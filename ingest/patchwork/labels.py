@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Labels that Patchwork decides on: ``contexts = "patchwork"`` wants those of which the patch has
+a check. Called by the worker and by ``replay --dry-run`` once a mail is resolved.
+"""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+from ingest import policy
+from ingest.config.tables import BY_PATCHWORK, Requests
+from ingest.patchwork.lookup import Lookup, Patchwork, Target
+
+# Looking for what was meant takes time by labels and contexts, and a mail may hold 100,000.
+_MOST_SUGGESTED, _MOST_COMPARED, _LONGEST_COMPARED = 20, 500, 100
+
+
+def are_asked_for(requests: Requests) -> bool:
+    """Whether Patchwork decides which labels are wanted."""
+    return requests.contexts == (BY_PATCHWORK,)
+
+
+def patterns(requests: Requests) -> Sequence[str]:
+    """The patterns of contexts that count before Patchwork was asked."""
+    return () if are_asked_for(requests) else requests.contexts
+
+
+def known(
+    wanted: policy.Wanted,
+    target: Target,
+    patchwork: Patchwork,
+    requests: Requests,
+    trail: list[Lookup],
+) -> tuple[policy.Wanted | None, str]:
+    """What remains of a request whose labels Patchwork decides on, or None and the reason; other
+    requests remain as they are. A label that is not known becomes a leftover, with the nearest
+    known one. ``trail`` is given the question; raises as ``Patchwork.resolve``."""
+    if not are_asked_for(requests) or not wanted.contexts:
+        return wanted, ""
+    contexts = patchwork.contexts(target, wanted.contexts)
+    trail.append(
+        Lookup(
+            f"contexts of the checks of {target.kind} {target.id}",
+            policy.listed(sorted(contexts)) or "none",
+        )
+    )
+
+    def told(labels: Sequence[str]) -> list[str]:
+        return with_suggestions(labels, contexts)
+
+    return policy.choose(wanted, contexts.__contains__, requests.arguments, told)
+
+
+def with_suggestions(labels: Sequence[str], contexts: Collection[str]) -> list[str]:
+    """Each label, with the context that was perhaps meant, in any case of its letters."""
+    compared = {context.lower(): context for context in sorted(contexts)[:_MOST_COMPARED]}
+    found = list(labels)
+    for place, label in enumerate(labels[:_MOST_SUGGESTED]):
+        if len(label) <= _LONGEST_COMPARED:
+            near = get_close_matches(label.lower(), compared, n=1)
+            found[place] = f"{label} (did you mean {compared[near[0]]}?)" if near else label
+    return found

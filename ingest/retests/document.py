@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The retest JSON as a value: what get_reruns.py writes, merged into and never clobbered. Pure."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ingest.ledger import Request
+
+Document = dict[str, Any]
+
+_TEXT = {str}
+
+
+def empty() -> Document:
+    """A document that asks for nothing."""
+    return {"retests": {}, "last_comment_timestamp": None}
+
+
+def merge(
+    document: Document, requests: Sequence[Request], now: float, earlier: Iterable[Request] = ()
+) -> Document:
+    """The document with these requests in it.
+
+    Contexts of a series are united. Of two values for one argument that of the later mail wins,
+    whatever the order in which they come: ``earlier`` are the requests for the same series that
+    were merged before, by which the age of a value that stands in the document is known. The
+    same requests again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``,
+    as does the time at which a request was recorded.
+    """
+    known: dict[tuple[int, str, str], tuple[float, str]] = {}
+    for request in earlier:
+        for name, value in request.arguments.items():
+            key = (request.series, name, value)
+            known[key] = max(known.get(key, _age(request)), _age(request))
+    retests = {series: _tidied(entry) for series, entry in document["retests"].items()}
+    touched: set[str] = set()
+    stamp = document.get("last_comment_timestamp")
+    for request in requests:
+        series = str(request.series)
+        if series not in touched:
+            touched.add(series)
+            before = retests.get(series, {"contexts": [], "arguments": {}})
+            retests[series] = {**before, "arguments": dict(before["arguments"])}
+        entry = retests[series]
+        entry["contexts"] = sorted({*entry["contexts"], *request.contexts})
+        for name, value in request.arguments.items():
+            standing = known.get((request.series, name, entry["arguments"].get(name)))
+            if standing is None or standing <= _age(request):
+                entry["arguments"][name] = value
+                known[request.series, name, value] = _age(request)
+        stamp = _later(stamp, timestamp(request.date, min(request.recorded, now)))
+    return {**document, "retests": retests, "last_comment_timestamp": stamp}
+
+
+def _tidied(entry: Document) -> Document:
+    """A series' entry as we write it, which most are already, for most are ours."""
+    contexts = entry["contexts"]
+    if entry.get("arguments") is not None and (
+        len(contexts) < 2 or contexts == sorted({*contexts})
+    ):
+        return entry
+    return {
+        **entry,
+        "contexts": sorted({*contexts}),
+        "arguments": dict(entry.get("arguments") or {}),
+    }
+
+
+def _age(request: Request) -> tuple[float, str]:
+    # Two mails of one second are told apart by what does not depend on the order they came in.
+    return request.date, request.message_id
+
+
+def timestamp(date: float, now: float) -> str:
+    """A mail's date as ``last_comment_timestamp``: naive UTC with six decimals, one microsecond
+    later, so that a question for what came since does not return that mail again; never later
+    than ``now`` (get_reruns.py, process_comment_info in 000_51de32ff8a4b1afd.txt)."""
+    moment = _moment(min(date, now)) + timedelta(microseconds=1)
+    return _stamp(min(moment, _moment(now)))
+
+
+def stamp(at: float) -> str:
+    """A Unix time as consumers of ``last_comment_timestamp`` read it."""
+    return _stamp(_moment(at))
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+
+
+def _later(one: object, other: str) -> str:
+    # What stands there may come from elsewhere: with an offset, or, from get_reruns.py, without
+    # decimals where there are none.
+    try:
+        standing = datetime.fromisoformat(str(one))
+        if standing.tzinfo:
+            standing = standing.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return other
+    return max(_stamp(standing), other)
+
+
+def dump(document: Document) -> str:
+    """The document as its consumers read it."""
+    return json.dumps(document, indent=4, allow_nan=False)
+
+
+def load(text: str) -> Document:
+    """A document from its text. Raises ``ValueError`` for anything else than a retest JSON."""
+    document = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    if not isinstance(document, dict) or not isinstance(document.get("retests"), dict):
+        raise ValueError("it has no object named retests")
+    others: list[Any] = [value for key, value in document.items() if key != "retests"]
+    for series, entry in document["retests"].items():
+        if not isinstance(entry, dict) or not _texts(entry.get("contexts")):
+            raise ValueError(f"the entry of series {series} has no list of contexts")
+        arguments = entry.get("arguments") or {}
+        if not isinstance(arguments, dict):
+            raise ValueError(f"the arguments of series {series} are no object")
+        if not _is_plain(entry):
+            others.append(entry)
+    dump({"others": [others]})  # what is nested too deep could not be written again
+    return document
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON's")
+    return number
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and _TEXT.issuperset(map(type, value))
+
+
+def _is_plain(entry: object) -> bool:
+    """Whether a series' entry has the form that we write, and holds nothing but texts."""
+    if not isinstance(entry, dict) or [*entry] != ["contexts", "arguments"]:
+        return False
+    contexts, arguments = entry.values()
+    of_texts = isinstance(arguments, dict) and _TEXT.issuperset(map(type, arguments.values()))
+    return of_texts and _texts(contexts)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The file that holds the retest JSON: its lock, how it is read, and how new content takes its
+place."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+
+from ingest import files, locks
+from ingest.errors import SinkUnavailable
+from ingest.ledger import Request
+from ingest.retests.document import Document, dump, empty, load, merge
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(path: str, patience: float) -> Iterator[None]:
+    """The file's lock, ``NAME.lock`` beside it, which every writer and every consumer that moves
+    the file away takes (flock(2)). Raises ``SinkUnavailable`` if there can be none, or somebody
+    else keeps it for ``patience`` seconds."""
+    lock = f"{path}.lock"
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        held = locks.take(lock, mode=0o644, patience=patience)
+    except OSError as error:
+        raise SinkUnavailable(f"{lock} cannot be opened: {error.strerror or error}") from error
+    if held is None:
+        raise SinkUnavailable(f"{lock} is held by another program for over {patience:g} seconds")
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def append(
+    path: str,
+    requests: Sequence[Request],
+    *,
+    mode: int,
+    now: float,
+    earlier: Iterable[Request] = (),
+    patience: float,
+    ready: Callable[[], None] = lambda: None,
+) -> bool:
+    """Merge requests into the file under its lock; whether that changed the file.
+
+    ``mode``: permissions of a new file; an existing file keeps its own, and its owner. A file
+    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``ready`` is called when
+    the new content is on the disk and about to take its place, see ``left``. Raises
+    ``SinkUnavailable`` if the file cannot be read or written.
+    """
+    with locked(path, patience):
+        try:
+            standing = _read(path, now)
+            merged = merge(standing if standing is not None else empty(), requests, now, earlier)
+            if merged == standing:
+                # Perhaps put there by a process that was killed before it made that durable.
+                files.sync(files.target(path).parent)
+                return False
+            _write(path, dump(merged), mode)
+        except OSError as error:
+            raise files.unavailable(path, error) from error
+        ready()
+        try:
+            _put_in_place(path)
+        except OSError as error:
+            raise files.unavailable(path, error) from error
+    return True
+
+
+class Left(StrEnum):
+    """Where new content is whose writer died behind ``ready``."""
+
+    WAITING = "waiting"  # beside the file: it never took its place
+    IN_PLACE = "in place"  # it took its place
+    TAKEN = "taken"  # it took its place, and a consumer has moved it away since
+
+
+def left(path: str, patience: float) -> Left:
+    """What a writer that died left. Content that was taken and is written again is handed out
+    twice. Raises ``SinkUnavailable``."""
+    with locked(path, patience):
+        if os.path.lexists(_new(path)):
+            return Left.WAITING
+        files.sync(files.target(path).parent)  # the writer may have died before it did this
+        return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
+
+
+def read(path: str, now: float) -> Document | None:
+    """What the file holds, to be called under its lock; None if there is no file, or one that is
+    no retest JSON, which is set aside. Raises ``SinkUnavailable``."""
+    try:
+        return _read(path, now)
+    except OSError as error:
+        raise SinkUnavailable(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], None]]:
+    """A document that is on the disk and takes the file's place when the block calls what it is
+    given, and not before; all of this under the file's lock. Mode and owner, and a symbolic link,
+    stay. Raises ``SinkUnavailable``."""
+    try:
+        _write(path, dump(document), mode)
+    except OSError as error:
+        raise files.unavailable(path, error) from error
+
+    def place() -> None:
+        try:
+            _put_in_place(path)
+        except OSError as error:
+            raise files.unavailable(path, error) from error
+
+    try:
+        yield place
+    finally:
+        _new(path).unlink(missing_ok=True)
+
+
+def _read(path: str, now: float) -> Document | None:
+    """The document in the file, None if there is no file or it was set aside."""
+    try:
+        text = Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return load(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        aside = _set_aside(files.target(path), now)
+        log.warning("set aside %s as %s, it is no retest JSON: %s", path, aside, error)
+        return None
+
+
+def _set_aside(target: Path, now: float) -> Path:
+    name = f"{target.name}.corrupt-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S.%f}"
+    aside = target.with_name(name)
+    for number in count(2):
+        if not os.path.lexists(aside):
+            break
+        aside = target.with_name(f"{name}-{number}")
+    os.rename(target, aside)
+    return aside
+
+
+def _new(path: str) -> Path:
+    """Where new content waits: in the same folder and, for the lock is held, always under the
+    same name, so that killed writers leave one such file at most."""
+    target = files.target(path)
+    return target.with_name(f".{target.name}.new")
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    """The content that is to take the file's place, whole and durable."""
+    new = _new(path)
+    new.unlink(missing_ok=True)
+    files.fill(new, text, files.target(path), mode)
+
+
+def _put_in_place(path: str) -> None:
+    target = files.target(path)
+    os.replace(_new(path), target)
+    files.sync(target.parent)

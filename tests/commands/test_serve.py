@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The long-running process: ready, well, stopped, killed, and relieved."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.sandbox import Sandbox
+from tests.support.places import RECORDED
+from tests.support.service import Service, eventually
+
+
+@pytest.fixture
+def patchwork() -> Iterator[Sandbox]:
+    with Sandbox(str(RECORDED / "patch.mbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    service = Service(tmp_path)
+    yield service
+    service.end()
+
+
+def test_serve_works_off_what_pipes_store(service: Service, patchwork: Sandbox) -> None:
+    service.start("serve", url=patchwork.url)
+    service.pipe(b"one", patchwork.url)
+    service.pipe(b"two", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one", "iol-two"])
+
+
+def test_sigterm_ends_it_with_exit_code_0(service: Service, patchwork: Sandbox) -> None:
+    serving = service.start("serve", url=patchwork.url)
+    service.pipe(b"one", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one"])
+    serving.send_signal(signal.SIGTERM)
+    assert serving.communicate(timeout=60) == (b"", b"")
+    assert serving.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_sigterm_in_the_middle_of_a_question_loses_nothing(
+    service: Service, patchwork: Sandbox, command: str
+) -> None:
+    with socket.socket() as silent:  # accepts connections and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        service.pipe(b"one", url)
+        asking = service.start(command, url=url, RECHECK_INGEST_SERVE_STOP_TIMEOUT="0.2")
+        connection, _ = silent.accept()
+        with connection:
+            asking.send_signal(signal.SIGTERM)
+            asking.communicate(timeout=60)
+        assert asking.returncode == 0
+    service.start("serve", url=patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one"])
+
+
+def test_a_killed_worker_is_relieved_by_the_one_that_waits(
+    service: Service, patchwork: Sandbox
+) -> None:
+    first = service.start("serve", url=patchwork.url)
+    service.pipe(b"one", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one"])
+    second = service.start("serve", url=patchwork.url)
+    first.kill()
+    service.pipe(b"two", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one", "iol-two"])
+    assert second.poll() is None
+
+
+def test_a_second_worker_of_a_timer_steps_back(service: Service, patchwork: Sandbox) -> None:
+    service.start("serve", url=patchwork.url)
+    service.pipe(b"one", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one"])
+    other = service.start("work", "--once", url=patchwork.url)
+    _, said = other.communicate(timeout=60)
+    assert other.returncode == 75
+    assert b"another worker is at work" in said
+
+
+def test_systemd_is_told_of_readiness_health_and_stopping(
+    service: Service, patchwork: Sandbox, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = str(tmp_path / "notify")
+        manager.bind(address)
+        manager.settimeout(60)
+        serving = service.start(
+            "serve", url=patchwork.url, NOTIFY_SOCKET=address, WATCHDOG_USEC="60000"
+        )
+        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+        serving.send_signal(signal.SIGTERM)
+        told = set()
+        while b"STOPPING=1" not in told:
+            told.add(manager.recv(100))
+        assert told <= {b"WATCHDOG=1", b"STOPPING=1"}
+
+
+def test_a_ledger_that_cannot_be_opened_is_told_at_the_start(
+    service: Service, patchwork: Sandbox
+) -> None:
+    serving = service.start(
+        "serve", url=patchwork.url, RECHECK_INGEST_STATE_LEDGER="sqlite:/dev/null/ledger"
+    )
+    _, said = serving.communicate(timeout=60)
+    assert serving.returncode == 75
+    assert b"/dev/null/ledger" in said
+    assert b"Traceback" not in said
+
+
+def test_retry_has_waiting_and_unresolved_mail_tried_again(
+    service: Service, patchwork: Sandbox
+) -> None:
+    soon = {"RECHECK_INGEST_WORKER_GIVE_UP_MISSING": "0"}
+    with Sandbox() as ignorant:  # knows no patch at all
+        service.pipe(b"one", ignorant.url)
+        service.start("work", "--once", url=ignorant.url, **soon).communicate(timeout=60)
+    done = service.start("status", "--json", url=patchwork.url)
+    assert json.loads(done.communicate(timeout=60)[0])["mails"]["unresolved"] == 1
+    again = service.start("retry", "--all", url=patchwork.url)
+    assert again.communicate(timeout=60)[0].startswith(b"1 queued")
+    service.start("work", "--once", url=patchwork.url).communicate(timeout=60)
+    assert service.contexts() == ["iol-one"]
+
+
+def test_retry_of_a_mail_that_is_done_says_so(service: Service, patchwork: Sandbox) -> None:
+    service.pipe(b"one", patchwork.url)
+    service.start("work", "--once", url=patchwork.url).communicate(timeout=60)
+    again = service.start("retry", "one@example.org", url=patchwork.url)
+    _, said = again.communicate(timeout=60)
+    assert (again.returncode, b"show" in said) == (64, True)
+
+
+def test_check_finds_a_sound_installation_well(service: Service, patchwork: Sandbox) -> None:
+    service.pipe(b"one", patchwork.url)
+    checking = service.start("check", "--json", "--as", "root", url=patchwork.url)
+    out, _ = checking.communicate(timeout=60)
+    findings = {each["what"]: each for each in json.loads(out)}
+    assert checking.returncode == 0, out
+    assert findings["API"]["text"] == "version 1.4, filters by Message-ID"
+    assert "ci (ci.dpdk.org)" in findings["projects"]["text"]
+    assert findings["clock"]["level"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("path", "what", "said"),
+    [
+        ("/api/1.1", "API", "ignores the msgid filter"),
+        ("/api/9.9", "API", "no Patchwork API"),
+    ],
+)
+def test_check_tells_what_is_wrong_with_the_server(
+    service: Service, patchwork: Sandbox, path: str, what: str, said: str
+) -> None:
+    checking = service.start("check", "--json", url=patchwork.url + path)
+    out, _ = checking.communicate(timeout=60)
+    problems = {each["what"]: each["text"] for each in json.loads(out) if each["level"] != "ok"}
+    assert checking.returncode == 78
+    assert said in problems[what]
+
+
+def test_check_of_a_server_that_is_down_ends_with_69(service: Service) -> None:
+    checking = service.start("check", "--as", "root", url="http://127.0.0.1:9")
+    out, _ = checking.communicate(timeout=60)
+    assert (checking.returncode, b"cannot be reached" in out) == (69, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_check_tries_the_paths_as_the_mail_servers_user(
+    service: Service, patchwork: Sandbox, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    checking = service.start("check", "--json", "--as", "nobody", url=patchwork.url)
+    out, _ = checking.communicate(timeout=60)
+    told = [each for each in json.loads(out) if each["what"] == "paths as nobody"]
+    assert checking.returncode == 78
+    assert any(str(tmp_path) in each["text"] for each in told)

@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Settings: defaults < TOML < environment < flags, and errors that say what would be right."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.config import load as config
+from ingest.config import tables
+from ingest.config.load import load
+from ingest.config.tables import Settings
+from ingest.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Three values of a kind, wrong ones in TOML and in the environment, and what is said."""
+
+    values: tuple[Any, Any, Any]
+    bad: tuple[Any, ...]
+    bad_texts: tuple[str, ...]
+    right: str
+
+
+NOT_A_NUMBER: tuple[Any, ...] = ("ten", "", [1], {}, True, -1, "-0.5", "nan", "inf", 10**400)
+KINDS = {
+    "a text": Kind(("/one", "/two", "/three"), (1, 1.5, True, ["a"], {}, "a\0b"), (), "a text"),
+    "a URL": Kind(
+        ("http://one.example.org", "https://two.example.org/api", "http://127.0.0.1:8000"),
+        ("", "patches.example.org", "ftp://example.org", "http://", "http://[::1", 1, "http://a:b"),
+        ("", "example.org", "http://a:99999", "http://a:0"),
+        "a URL like https://patches.dpdk.org",
+    ),
+    "a number": Kind((1, 2.5, 3.5), NOT_A_NUMBER, ("", "x", "1 2", "-1"), "a number, 0 or above"),
+    "a number above 0": Kind(
+        (1, 2.5, 3.5), (*NOT_A_NUMBER, 0, 0.0), ("", "0", "-1", "1e999"), "a number above 0"
+    ),
+    "a whole number": Kind(
+        (70_000_000, 80_000_000, 90_000_000),
+        (0, -1, 1.0, "", "1.5", "ten", True, [1], {}),
+        ("", "0", "-1", "1.5", "0x10"),
+        "a whole number above 0",
+    ),
+    "an octal number": Kind(
+        (0o600, 0o640, 0o644),
+        (0, -1, 644, 0o1000, 1.0, "", "8", "0o1000", "rw-r--r--", True, [0o600]),
+        ("", "0", "648", "1000", "rw"),
+        "permissions in octal, like 0o640",
+    ),
+    "a list of texts": Kind(
+        (("unix:/1",), ("unix:/2", "unix:/3"), ("unix:/4",)),
+        (1, [1], [["a"]], {"a": "b"}, True, ["a\0b"]),
+        (),
+        "a list of texts",
+    ),
+    "a list of numbers": Kind(
+        ((1.0,), (2.0, 2.5), (3.0,)),
+        (1, [], [0], [-1], [1, "x"], [[1]], True, {}, ""),
+        ("", " ", "0", "1, x", "1; 2"),
+        "a list of at least one number, each above 0",
+    ),
+    "a list of networks": Kind(
+        (("192.0.2.0/24",), ("192.0.2.1", "2001:db8::/32"), ("::1",)),
+        (1, ["localhost"], ["192.0.2.0/33"], [1], True),
+        ("example.org", "192.0.2.0/24 x"),
+        "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
+    ),
+}
+# Settings of a kind whose values are more narrow than the kind.
+NARROW = {("smtp", "starttls"), ("lmtp", "starttls")}
+
+SETTINGS = {
+    (table, key): setting
+    for table, content in config.tables().items()
+    for key, setting in config.settings_of(content).items()
+}
+ALL = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS))
+WIDE = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS.keys() - NARROW))
+HOME = {"HOME": "/home/robin"}
+
+
+def kind_of(table: str, key: str) -> Kind:
+    return KINDS[SETTINGS[table, key].metadata["kind"]]
+
+
+def variable(table: str, key: str) -> str:
+    return f"RECHECK_INGEST_{table}_{key}".upper()
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value)
+
+
+def in_environment(kind: str, value: Any) -> str:
+    if kind == "an octal number":
+        return f"{value:o}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """An empty configuration, so that the machine's own is not read."""
+    path = tmp_path / "recheck.toml"
+    path.touch()
+    return path
+
+
+def loaded(
+    file: Path,
+    text: str = "",
+    environment: Mapping[str, str] = HOME,
+    flags: Mapping[tuple[str, str], Any] | None = None,
+) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    return load(flags, file=str(file), environment=environment)
+
+
+def refused(
+    file: Path,
+    text: str = "",
+    environment: Mapping[str, str] = HOME,
+    flags: Mapping[tuple[str, str], Any] | None = None,
+) -> str:
+    with pytest.raises(ConfigError) as raised:
+        loaded(file, text, environment, flags)
+    return str(raised.value)
+
+
+@WIDE
+def test_flags_go_before_the_environment_before_the_file_before_defaults(
+    file: Path, table: str, key: str
+) -> None:
+    setting = SETTINGS[table, key]
+    low, middle, high = kind_of(table, key).values
+    text = f"[{table}]\n{key} = {toml(low)}\n"
+    environment = {
+        **HOME,
+        variable(table, key): in_environment(setting.metadata["kind"], middle),
+    }
+    flags = {(table, key): high}
+    results = [
+        loaded(file, text),
+        loaded(file, text, environment),
+        loaded(file, text, environment, flags),
+        loaded(file, text, flags=flags),
+        loaded(file, "", environment),
+    ]
+    held = [getattr(getattr(result, table), key) for result in results]
+    assert held == [low, middle, high, high, middle]
+    default = getattr(getattr(loaded(file), table), key)
+    assert default == setting.default or (table, key) in {
+        ("state", "dir"),
+        ("state", "ledger"),
+        ("retests", "file"),
+    }
+
+
+@WIDE
+def test_no_other_setting_changes_with_one(file: Path, table: str, key: str) -> None:
+    before = loaded(file)
+    value = kind_of(table, key).values[0]
+    after = loaded(file, f"[{table}]\n{key} = {toml(value)}\n")
+    changed = {
+        (t, k)
+        for t, k in SETTINGS
+        if getattr(getattr(before, t), k) != getattr(getattr(after, t), k)
+    }
+    also = {("state", "ledger"), ("retests", "file")} if (table, key) == ("state", "dir") else set()
+    assert changed == {(table, key)} | also
+
+
+@ALL
+def test_a_wrong_value_in_the_file_is_refused(file: Path, table: str, key: str) -> None:
+    kind = kind_of(table, key)
+    for bad in kind.bad:
+        message = refused(file, f"[{table}]\n{key} = {toml(bad)}\n")
+        assert message == f"{file}: [{table}] {key} is {bad!r}, but must be {kind.right}"
+
+
+@ALL
+def test_a_wrong_value_in_the_environment_is_refused(file: Path, table: str, key: str) -> None:
+    kind, name = kind_of(table, key), variable(table, key)
+    for bad in kind.bad_texts:
+        message = refused(file, environment={**HOME, name: bad})
+        assert message == f"${name} is {bad!r}, but must be {kind.right}"
+
+
+@ALL
+def test_a_wrong_value_of_a_flag_is_refused(file: Path, table: str, key: str) -> None:
+    kind = kind_of(table, key)
+    for bad in kind.bad:
+        message = refused(file, flags={(table, key): bad})
+        assert message == f"[{table}] {key}, given by a flag, is {bad!r}, but must be {kind.right}"
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "no TOML": ("hello", "is not valid TOML: "),
+    "an open text": ('[patchwork]\nurl = "x\n', "is not valid TOML: "),
+    "a key given twice": ("[state]\ndir = 'a'\ndir = 'b'\n", "is not valid TOML: "),
+    "a table given twice": ("[state]\n[state]\n", "is not valid TOML: "),
+    "a number of thousands of digits": (
+        f"[state]\nkeep_days = {'9' * 5000}\n", "is not valid TOML: ",
+    ),
+    "nested for ever": (f"a = {'[' * 10_000}", "is not valid TOML: "),
+    "an unknown table": (
+        "[patchworks]\n",
+        "there is no table [patchworks]; the tables are [patchwork], [requests], [state], ",
+    ),
+    "a setting without a table": ("url = 'http://x'\n", "there is no table [url]; the tables are "),
+    "a table that is a number": ("patchwork = 1\n", "patchwork is 1, but must be a table"),
+    "a table that is a list": ("[[state]]\n", "state is [{}], but must be a table, [state]"),
+    "an unknown setting": (
+        "[state]\nfolder = 'a'\n",
+        "[state] has no setting 'folder'; it has dir, ledger, keep_days, busy_timeout, mode",
+    ),
+    "a setting of another table": (
+        "[retests]\nurl = 'a'\n", "[retests] has no setting 'url'; it has file, mode",
+    ),
+    "a setting in capitals": ("[state]\nDir = 'a'\n", "[state] has no setting 'Dir'; it has dir, "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_refused(file: Path, text: str, message: str) -> None:
+    told = refused(file, text)
+    assert told.startswith(str(file))
+    assert message in told
+
+
+def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
+    file.write_bytes(b"[state]\ndir = '\xff'\n")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        load(file=str(file), environment=HOME)
+
+
+def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    for file, environment in (
+        (str(missing), HOME),
+        (None, {**HOME, "RECHECK_INGEST_CONFIG": str(missing)}),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            load(file=file, environment=environment)
+        assert str(raised.value) == f"{missing} cannot be read: No such file or directory"
+
+
+def test_a_folder_instead_of_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(file=str(tmp_path), environment=HOME)
+    assert str(raised.value) == f"{tmp_path} cannot be read: Is a directory"
+
+
+def test_a_named_file_goes_before_that_of_the_environment(tmp_path: Path) -> None:
+    named, other = tmp_path / "named.toml", tmp_path / "other.toml"
+    named.write_text("[state]\nkeep_days = 1\n")
+    other.write_text("[state]\nkeep_days = 2\n[pipe]\nbudget = 2\n")
+    environment = {**HOME, "RECHECK_INGEST_CONFIG": str(other)}
+    first = load(file=str(named), environment=environment)
+    assert (first.state.keep_days, first.origin) == (1, str(named))
+    assert first.pipe.budget == SETTINGS["pipe", "budget"].default
+    second = load(environment=environment)
+    assert (second.state.keep_days, second.origin) == (2, str(other))
+
+
+def test_an_empty_file_changes_nothing(file: Path) -> None:
+    assert loaded(file).patchwork == tables.Patchwork()
+    assert loaded(file, "[patchwork]\n[requests]\n").requests == tables.Requests()
+
+
+def test_other_variables_are_left_alone(file: Path) -> None:
+    assert loaded(file, environment={**HOME, "RECHECK_INGEST_NOTHING": "1"}) == loaded(file)
+
+
+def test_variables_that_name_no_setting_are_told_apart() -> None:
+    names = [
+        *("RECHECK_INGEST_CONFIG", "RECHECK_INGEST_STATE_DIR", "RECHECK_INGEST_CATCH_UP_INTERVAL"),
+        *("RECHECK_INGEST_WEBHOOK_MY_LAB_URL", "RECHECK_INGEST_JSON_FILE_ARM_FILE", "RECHECK_ID"),
+    ]
+    wrong = [
+        *("RECHECK_INGEST_PATCHWORK_ULR", "RECHECK_INGEST_STATEDIR", "RECHECK_INGEST_"),
+        *("RECHECK_INGEST_WEBHOOK_URL", "RECHECK_INGEST_COMMAND_LAB_URL"),
+    ]
+    assert config.unknown(dict.fromkeys(names + wrong, "")) == sorted(wrong)
+
+
+STATE: dict[str, tuple[str, dict[str, str], str]] = {
+    "the home": ("", {"HOME": "/h"}, "/h/.local/state/recheck-ingest"),
+    "the user's state": ("", {"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/recheck-ingest"),
+    "no home": ("", {"XDG_STATE_HOME": "/x"}, "/x/recheck-ingest"),
+    "an empty user's state": (
+        "", {"HOME": "/h", "XDG_STATE_HOME": ""}, "/h/.local/state/recheck-ingest",
+    ),
+    "systemd": ("", {"HOME": "/h", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/s"}, "/s"),
+    "systemd with several": ("", {"STATE_DIRECTORY": "/s:/t"}, "/s"),
+    "the file": ("[state]\ndir = '/f'", {"HOME": "/h", "STATE_DIRECTORY": "/s"}, "/f"),
+    "the environment": (
+        "[state]\ndir = '/f'", {"STATE_DIRECTORY": "/s", "RECHECK_INGEST_STATE_DIR": "/e"}, "/e",
+    ),
+    "a relative one": ("[state]\ndir = 'f'", {}, str(Path("f").absolute())),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "environment", "folder"), STATE.values(), ids=STATE)
+def test_where_state_is_kept(
+    file: Path, text: str, environment: dict[str, str], folder: str
+) -> None:
+    settings = loaded(file, text, environment)
+    assert settings.state.dir == folder
+    assert settings.state.ledger == f"sqlite:{folder}/ledger.sqlite"
+    assert settings.retests.file == f"{folder}/retests.json"
+
+
+def test_nowhere_to_keep_state_is_refused(file: Path) -> None:
+    told = refused(file, environment={})
+    assert "nowhere to keep state" in told
+    assert all(way in told for way in ("[state] dir", "--state", "$STATE_DIRECTORY"))
+
+
+def test_files_outside_the_state_folder_stay_where_they_are_named(file: Path) -> None:
+    text = "[state]\ndir = '/s'\nledger = 'sqlite:/l'\n[retests]\nfile = '/r.json'\n"
+    settings = loaded(file, text, {})
+    assert (settings.state.ledger, settings.retests.file) == ("sqlite:/l", "/r.json")
+
+
+@pytest.mark.parametrize("text", ["a b", "a,b", "a, b", " a ,\n b, "])
+def test_a_list_in_the_environment_is_parted_by_commas_or_blanks(file: Path, text: str) -> None:
+    environment = {**HOME, "RECHECK_INGEST_REQUESTS_CONTEXTS": text}
+    assert loaded(file, environment=environment).requests.contexts == ("a", "b")
+
+
+def test_an_empty_list_in_the_environment_takes_the_default_away(file: Path) -> None:
+    environment = {**HOME, "RECHECK_INGEST_REQUESTS_ARGUMENTS": ""}
+    assert loaded(file, environment=environment).requests.arguments == ()
+
+
+def test_permissions_are_octal_however_they_are_written(file: Path) -> None:
+    for written in ("0o640", "'640'", "'0o640'", "416"):
+        assert loaded(file, f"[state]\nmode = {written}\n").state.mode == 0o640
+
+
+@ALL
+def test_a_default_is_a_value_that_could_be_set(file: Path, table: str, key: str) -> None:
+    setting = SETTINGS[table, key]
+    assert setting.metadata["help"]
+    held = getattr(getattr(loaded(file, flags={(table, key): setting.default}), table), key)
+    assert held == setting.default or setting.default == ""
+
+
+SINK_TABLES = """
+[webhook.jenkins]
+url = "https://ci.example.org/hook"
+contexts = ["iol-*"]
+retry = [1, 2]
+[webhook.git-hub]
+url = "https://git.example.org/hook"
+[command.log]
+program = ["/usr/bin/logger", "-t", "recheck"]
+"""
+
+
+def test_there_are_several_sinks_of_a_kind_each_by_its_name(file: Path) -> None:
+    settings = loaded(file, SINK_TABLES)
+    assert settings.webhook == {
+        "git-hub": tables.Webhook(url="https://git.example.org/hook"),
+        "jenkins": tables.Webhook(
+            url="https://ci.example.org/hook", contexts=("iol-*",), retry=(1.0, 2.0)
+        ),
+    }
+    assert settings.command["log"].program == ("/usr/bin/logger", "-t", "recheck")
+    assert not any((settings.check, settings.mail, settings.json_file))
+
+
+def test_a_sink_can_be_set_by_the_environment_alone_or_over_the_file(file: Path) -> None:
+    variables = {
+        "WEBHOOK_GIT_HUB_URL": "https://other.example.org/",
+        "MAIL_ANSWERS_SENDER": "lab@lab.example.org",
+        "MAIL_ANSWERS_STARTTLS": "true",
+        "JSON_FILE_B_FILE": "/srv/b.json",
+        "CHECK_OURS_TOKEN_FILE": "/etc/token",
+    }
+    environment = {f"RECHECK_INGEST_{name}": value for name, value in variables.items()}
+    settings = loaded(file, SINK_TABLES, {**HOME, **environment})
+    assert settings.webhook["git-hub"].url == "https://other.example.org/"
+    assert settings.webhook["jenkins"].url == "https://ci.example.org/hook"
+    assert settings.mail == {"answers": tables.Mail(sender="lab@lab.example.org", starttls=True)}
+    assert settings.json_file == {"b": tables.JsonFile(file="/srv/b.json")}
+    assert settings.check == {"ours": tables.Check(token_file="/etc/token")}
+
+
+BAD_SINKS: dict[str, tuple[str, str]] = {
+    "no name": ("[webhook]\nurl = 'https://a/'\n", "a webhook has a name: write [webhook.NAME]"),
+    "no table": ("webhook = 1\n", "a webhook has a name: write [webhook.NAME]"),
+    "nothing that it needs": ("[webhook.a]\n", "[webhook.a] needs url"),
+    "an empty program": ("[command.a]\nprogram = []\n", "[command.a] needs program"),
+    "another setting": (
+        "[mail.a]\nsender = 'a@b'\nto = 'c'\n", "[mail.a] has no setting 'to'; it has contexts, ",
+    ),
+    "a wrong value": (
+        "[command.a]\nprogram = ['x']\ntimeout = 0\n",
+        "[command.a] timeout is 0, but must be a number above 0",
+    ),
+    "no truth": (
+        "[mail.a]\nsender = 'a@b'\nstarttls = 'yes'\n",
+        "[mail.a] starttls is 'yes', but must be true or false",
+    ),
+    "a name that is none": (
+        "[command.\"a/b\"]\nprogram = ['x']\n",
+        "[command.a/b]: a name is made of the letters a to z, digits, and single hyphens",
+    ),
+    "another choice": (
+        "[check.a]\ntoken_file = 't'\ncover = 'first'\n",
+        '[check.a] cover must be "all" or "last"',
+    ),
+    "the retest JSON again": (
+        "[retests]\nfile = '/r.json'\n[json_file.a]\nfile = '/x/../r.json'\n",
+        "[json_file.a] file is that of another table: /x/../r.json",
+    ),
+    "one file twice": (
+        "[json_file.a]\nfile = '/a'\n[json_file.b]\nfile = '/a'\n",
+        "[json_file.a] file is that of another table: /a",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), BAD_SINKS.values(), ids=BAD_SINKS)
+def test_a_sink_that_makes_no_sense_is_refused(file: Path, text: str, told: str) -> None:
+    assert told in refused(file, text)

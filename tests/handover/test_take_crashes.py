@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The commands ``take`` and ``ack``, killed between any two statements.
+
+What one taker was killed over, the next one hands over. Only from the moment that the output is
+in its place until the cursor has moved, or the file is emptied, is the same handed over again.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from ingest.sandbox import Sandbox
+from tests.support.crash_lab import NEW, Lab, Labs
+from tests.support.crashes import Commands, Ended, Place, Point
+from tests.support.desk import labels
+from tests.support.places import RECORDED
+from tests.support.retest_files import MEMORY
+from tests.test_crash_matrix import (
+    COMMIT,
+    COMMITTED,
+    EVERY_LINE,
+    FILES,
+    REPLACED,
+    RETESTS,
+    SAMPLES,
+    at,
+)
+
+TAKE, STOCK = "handover/take.py", "handover/from_file.py"
+ALL = {"old", "x", *NEW}
+# A batch is due again at once.
+AT_ONCE = {"RECHECK_INGEST_TAKE_HOLD": "0.001"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A death, and whether what was handed over before it is handed over again."""
+
+    name: str
+    point: Point
+    again: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+EMPTIED = Place(TAKE, "place()")
+HANDED_OVER = Place(TAKE, "self.output(text)")
+MOVING = Place(TAKE, "self._move(last)")
+NOTING = Place(TAKE, "self._move(batch.last)")
+TAKING_OUT = Place(TAKE, "take_out()")
+FORGETTING = Place(TAKE, "ledger.drop_cursor(batches.cursor_name(id))")
+IN_PLACE = Place(FILES, "sync(file.parent)")
+
+DEFAULT = (
+    Case("the lease is held", at(TAKE, "if self.order.hold:")),
+    Case("the sink is held off", at(STOCK, "file.publish(ledger, clock, patience)")),
+    Case("the sink has done its part", at(STOCK, "with retest_file.locked(path, patience):")),
+    Case("the file is locked", at(STOCK, "document = retest_file.read(path, clock())")),
+    Case("the file is read", at(STOCK, "yield Stock(")),
+    Case("the shares are known", at(TAKE, "with stock.becoming(kept) as place:")),
+    Case(
+        "what stays is half written",
+        Point(Place(FILES, "stream.flush()"), Place(TAKE, "with stock.becoming(kept) as place:")),
+    ),
+    Case("what stays is on the disk", Point(HANDED_OVER)),
+    Case("the output is half written", Point(Place(FILES, "stream.flush()"), HANDED_OVER)),
+    Case("the output is on the disk", at(FILES, "os.replace(new, file)")),
+    Case("the output is in its place", Point(IN_PLACE), again=True),
+    Case("the output is there for good", Point(EMPTIED), again=True),
+    Case("the file is about to be emptied", Point(REPLACED, EMPTIED), again=True),
+    Case("the file is emptied", Point(Place(RETESTS, "files.sync(target.parent)"), EMPTIED)),
+    Case("that is there for good", Point(MOVING)),
+    Case("the cursor is about to be committed", Point(COMMIT, MOVING)),
+    Case("the cursor has moved", Point(COMMITTED, MOVING)),
+)
+
+NAMED = (
+    Case("the lease is held", at(TAKE, "if self.order.hold:")),
+    Case("the log is read", at(TAKE, "self.output(self._text(requests))")),
+    Case("the output is half written", at(FILES, "stream.flush()")),
+    Case("the output is on the disk", at(FILES, "os.replace(new, file)")),
+    Case("the output is in its place", Point(IN_PLACE), again=True),
+    Case("the output is there for good", Point(MOVING), again=True),
+    Case("the cursor is about to be committed", Point(COMMIT, MOVING), again=True),
+    Case("the cursor has moved", Point(COMMITTED, MOVING)),
+)
+
+HELD = (
+    Case("the batch is known", Point(NOTING)),
+    Case("the batch is about to be noted", Point(COMMIT, NOTING)),
+    Case("the batch is noted", Point(COMMITTED, NOTING)),
+    Case("the output is half written", Point(Place(FILES, "stream.flush()"), NOTING)),
+    Case("the output is in its place", Point(IN_PLACE), again=True),
+)
+
+CONFIRMING = (
+    Case("the lease is held", at(TAKE, "batch = batches.batch_of(")),
+    Case("the batch is known", at(TAKE, "if consumer == DEFAULT:")),
+    Case("the file is open", at(TAKE, "stock.becoming(stock.without(stock.of(batch)))")),
+    Case("what stays is on the disk", Point(TAKING_OUT)),
+    Case("the file is about to be emptied", Point(REPLACED, TAKING_OUT)),
+    Case("the file is emptied", Point(FORGETTING)),
+    Case("the batch is about to be forgotten", Point(COMMIT, FORGETTING)),
+    Case("the batch is forgotten", Point(COMMITTED, FORGETTING)),
+)
+
+
+@pytest.fixture(scope="module")
+def labs() -> Iterator[Labs]:
+    with (
+        Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox,
+        Commands() as commands,
+        TemporaryDirectory(dir=MEMORY) as folder,
+    ):
+        yield Labs(Path(folder), sandbox.url, commands)
+
+
+def taking(
+    lab: Lab, *flags: str, die: Point | int | None = None, count_from: Place | None = None
+) -> Ended:
+    """The command, with its output in a file."""
+    return lab.run(
+        "take",
+        *flags,
+        "-o",
+        str(lab.folder / "given.json"),
+        die=die,
+        count_from=count_from,
+        environment=AT_ONCE,
+    )
+
+
+def given(lab: Lab) -> list[str]:
+    """What the command gave; it is whole if it is there."""
+    file = lab.folder / "given.json"
+    if not file.exists():
+        return []
+    got = json.loads(file.read_text())
+    file.unlink()
+    return labels(got)
+
+
+def rest(lab: Lab, *flags: str) -> list[str]:
+    """What the next one gives."""
+    assert taking(lab, *flags).code == 0
+    return given(lab)
+
+
+@pytest.mark.parametrize("case", DEFAULT, ids=str)
+def test_killed_over_the_file(labs: Labs, case: Case) -> None:
+    lab = labs.with_requests()
+    assert taking(lab, die=case.point).killed
+    first, second = given(lab), rest(lab)
+    assert {*first, *second} == ALL
+    assert len(first) + len(second) == len(ALL) * (2 if case.again else 1)
+    assert rest(lab) == []
+
+
+@pytest.mark.parametrize("case", NAMED, ids=str)
+def test_killed_over_the_log(labs: Labs, case: Case) -> None:
+    lab = labs.with_requests()
+    assert taking(lab, "--consumer", "lab", die=case.point).killed
+    first, second = given(lab), rest(lab, "--consumer", "lab")
+    assert {*first, *second} == NEW
+    assert len(first) + len(second) == len(NEW) * (2 if case.again else 1)
+    assert rest(lab, "--consumer", "lab") == []
+
+
+@pytest.mark.parametrize("consumer", ["default", "lab"])
+@pytest.mark.parametrize("case", HELD, ids=str)
+def test_killed_over_a_batch_that_comes_again(labs: Labs, case: Case, consumer: str) -> None:
+    flags = ("--consumer", consumer, "--hold")
+    lab = labs.with_requests()
+    assert taking(lab, *flags, die=case.point).killed
+    assert given(lab) == (sorted(NEW) if case.again else [])
+    assert rest(lab, *flags) == sorted(NEW)
+    assert lab.run("ack", f"{consumer}:1-2").code == 0
+    assert rest(lab, *flags) == []
+
+
+@pytest.mark.parametrize("case", CONFIRMING, ids=str)
+def test_killed_over_a_confirmation_that_is_repeated(labs: Labs, case: Case) -> None:
+    lab = labs.with_requests()
+    assert rest(lab, "--hold") == sorted(NEW)
+    assert lab.run("ack", "default:1-2", die=case.point).killed
+    assert lab.run("ack", "default:1-2").code == 0
+    assert rest(lab, "--hold") == []
+    assert rest(lab) == ["old", "x"], "of what came from elsewhere nothing is lost"
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(("consumer", "wanted"), [("default", ALL), ("lab", NEW)])
+def test_killed_before_any_line(labs: Labs, consumer: str, wanted: set[str]) -> None:
+    flags = ("--consumer", consumer)
+    start = Place("commands/cli.py", "take.take(open_configured(settings.state)")
+    total = taking(labs.with_requests(), *flags, count_from=start).lines
+    deaths = between = 0
+    step = 1 if os.environ.get(EVERY_LINE) else total // SAMPLES
+    for line in range(1, total + 1, step):
+        lab = labs.with_requests()
+        deaths += taking(lab, *flags, die=line, count_from=start).killed
+        first, second = given(lab), rest(lab, *flags)
+        assert {*first, *second} == wanted, f"line {line}"
+        assert first in ([], sorted(wanted)), f"line {line}"
+        assert second in ([], sorted(wanted)), f"line {line}"
+        between += bool(first and second)
+        assert rest(lab, *flags) == [], f"line {line}"
+    print(f"killed before {deaths} of {total} lines of take; given again {between} times")
+    assert deaths > 20

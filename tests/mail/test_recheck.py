@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The grammar of a Recheck-request line: labs must read one mail alike."""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from ingest.mail.recheck import KEYWORD, Recheck, near_miss, parse
+
+R = "Recheck-request: "
+LONG = "x" * 500
+
+# Every example in the comments of get_reruns.py (000_51de32ff8a4b1afd.txt), as far as it is read.
+DOCUMENTED: dict[str, tuple[str, tuple[str, ...], dict[str, str], tuple[str, ...]]] = {
+    "valid: a trailing comma": (
+        f"{R}iol-unit-testing, iol-something-else, iol-one-more,",
+        ("iol-unit-testing", "iol-something-else", "iol-one-more"), {}, (),
+    ),
+    "valid: with and without blanks": (
+        f"{R}iol-unit-testing,iol-something-else, iol-one-more",
+        ("iol-unit-testing", "iol-something-else", "iol-one-more"), {}, (),
+    ),
+    "valid: the list goes on in the next line": (
+        f"{R}iol-unit-testing, iol-example, iol-another-example,\nmore-intel-testing",
+        ("iol-unit-testing", "iol-example", "iol-another-example", "more-intel-testing"), {}, (),
+    ),
+    "invalid: two blanks": (
+        f"{R}iol-unit-testing,  intel-example-testing",
+        ("iol-unit-testing",), {}, ("intel-example-testing",),
+    ),
+    "invalid: a blank for a comma": (
+        f"{R}iol-unit-testing iol-something-else,iol-one-more,",
+        ("iol-unit-testing",), {}, ("iol-something-else,iol-one-more",),
+    ),
+    "invalid: a blank line": (
+        f"{R}iol-unit-testing,iol-something-else,iol-one-more,\n\nmore-intel-testing",
+        ("iol-unit-testing", "iol-something-else", "iol-one-more"), {}, (),
+    ),
+}  # fmt: skip
+
+# What the documents leave open: text, contexts, arguments, leftovers.
+READ: dict[str, tuple[str, tuple[str, ...], dict[str, str], tuple[str, ...]]] = {
+    "one label": (f"{R}a", ("a",), {}, ()),
+    "one label and an end of line": (f"{R}a\n", ("a",), {}, ()),
+    "one label and more text": (f"{R}a\nThanks!\n", ("a",), {}, ()),
+    "one label and one letter": (f"{R}a\nb", ("a",), {}, ()),
+    "digits": (f"{R}1, 2-3", ("1", "2-3"), {}, ()),
+    "a hyphen alone": (f"{R}-", ("-",), {}, ()),
+    "a hyphen before a label": (f"{R}-a, --b", ("-a", "--b"), {}, ()),
+    "an underscore alone": (f"{R}_", ("_",), {}, ()),
+    "capitals": (f"{R}IOL-Performance", ("IOL-Performance",), {}, ()),
+    "letters outside ASCII": (f"{R}prüfung, 試験", ("prüfung", "試験"), {}, ()),
+    "digits outside ASCII": (f"{R}a٣", ("a٣",), {}, ()),
+    "a combining accent is no word character": (f"{R}e\u0301, b", ("e",), {}, ("\u0301, b",)),
+    "a non-breaking hyphen": (f"{R}iol\u2011unit", ("iol",), {}, ("\u2011unit",)),
+    "a dash": (f"{R}iol–unit", ("iol",), {}, ("–unit",)),
+    "a label given twice": (f"{R}a, b, a", ("a", "b"), {}, ()),
+    "labels that differ by case": (f"{R}a, A", ("a", "A"), {}, ()),
+    "a very long label": (f"{R}{LONG}", (LONG,), {}, ()),
+    "comma": (f"{R}a,b", ("a", "b"), {}, ()),
+    "comma, blank": (f"{R}a, b", ("a", "b"), {}, ()),
+    "comma, newline": (f"{R}a,\nb", ("a", "b"), {}, ()),
+    "comma, blank, newline": (f"{R}a, \nb", ("a", "b"), {}, ()),
+    "comma, newline, blank": (f"{R}a,\n b", ("a",), {}, ()),
+    "comma, two blanks, newline": (f"{R}a,  \nb", ("a",), {}, ()),
+    "comma, two newlines": (f"{R}a,\n\nb", ("a",), {}, ()),
+    "comma, blank, two newlines": (f"{R}a, \n\nb", ("a",), {}, ()),
+    "comma, CRLF": (f"{R}a,\r\nb", ("a",), {}, ()),
+    "comma, tab": (f"{R}a,\tb", ("a",), {}, ("b",)),
+    "comma, no-break space": (f"{R}a,\xa0b", ("a",), {}, ("\xa0b",)),
+    "comma, line separator": (f"{R}a,\u2028b", ("a",), {}, ("\u2028b",)),
+    "blank before a comma": (f"{R}a , b", ("a",), {}, ("b",)),
+    "newline before a comma": (f"{R}a\n, b", ("a",), {}, ()),
+    "two commas": (f"{R}a,,b", ("a",), {}, ("b",)),
+    "comma, blank, comma": (f"{R}a, , b", ("a",), {}, ("b",)),
+    "a trailing comma": (f"{R}a,", ("a",), {}, ()),
+    "a trailing comma and a blank": (f"{R}a, ", ("a",), {}, ()),
+    "a trailing comma and an end of line": (f"{R}a,\n", ("a",), {}, ()),
+    "a trailing comma and prose": (f"{R}a,\nThanks, all", ("a", "Thanks", "all"), {}, ()),
+    "a trailing comma and prose in words": (
+        f"{R}a,\nThank you", ("a", "Thank"), {}, ("you",),
+    ),
+    "a trailing comma and a signature": (f"{R}a,\n-- \nRobin", ("a", "--"), {}, ()),
+    "a list over three lines": (f"{R}a,\nb,\nc", ("a", "b", "c"), {}, ()),
+    "trailing blanks": (f"{R}a   ", ("a",), {}, ()),
+    "a trailing tab": (f"{R}a\t\nb", ("a",), {}, ()),
+    "a trailing CR": (f"{R}a\r\nb", ("a",), {}, ()),
+    "a full stop": (f"{R}a.", ("a",), {}, (".",)),
+    "a semicolon": (f"{R}a; b", ("a",), {}, ("; b",)),
+    "a remark": (f"{R}a (it failed again)", ("a",), {}, ("(it failed again)",)),
+    "a slash": (f"{R}iol/unit", ("iol",), {}, ("/unit",)),
+    "a colon": (f"{R}iol:unit, b", ("iol",), {}, (":unit, b",)),
+    "a plus": (f"{R}a+b", ("a",), {}, ("+b",)),
+    "an asterisk": (f"{R}iol-*", ("iol-",), {}, ("*",)),
+    "a NUL": (f"{R}a\0b", ("a",), {}, ("\0b",)),
+    "one argument": (f"{R}rebase=main", (), {"rebase": "main"}, ()),
+    "an argument and labels": (f"{R}rebase=main, a,b", ("a", "b"), {"rebase": "main"}, ()),
+    "labels and an argument": (f"{R}a, rebase=main", ("a",), {"rebase": "main"}, ()),
+    "an argument in the next line": (f"{R}a,\nrebase=main", ("a",), {"rebase": "main"}, ()),
+    "two arguments": (f"{R}x=1, y=2", (), {"x": "1", "y": "2"}, ()),
+    "an argument given twice": (f"{R}x=1, x=2", (), {"x": "2"}, ()),
+    "a label named as an argument": (f"{R}x, x=y", ("x",), {"x": "y"}, ()),
+    "an unknown argument": (f"{R}colour=red", (), {"colour": "red"}, ()),
+    "an argument with a hyphen": (f"{R}x-y=-z-", (), {"x-y": "-z-"}, ()),
+    "an argument outside ASCII": (f"{R}zweig=für", (), {"zweig": "für"}, ()),
+    "no value": (f"{R}a=", ("a",), {}, ("=",)),
+    "no value and a label": (f"{R}a=, b", ("a",), {}, ("=, b",)),
+    "a value of two": (f"{R}a=b=c", (), {"a": "b"}, ("=c",)),
+    "two equals signs": (f"{R}a==b", ("a",), {}, ("==b",)),
+    "a dot in a value": (f"{R}rebase=v24.11", (), {"rebase": "v24"}, (".11",)),
+    "a dot in a value and a label": (f"{R}rebase=v24.11, a", (), {"rebase": "v24"}, (".11, a",)),
+    "a slash in a value": (f"{R}rebase=next/main", (), {"rebase": "next"}, ("/main",)),
+    "blanks around the equals sign": (f"{R}a, rebase = main", ("a", "rebase"), {}, ("= main",)),
+    "a quoted value": (f'{R}a, rebase="main"', ("a", "rebase"), {}, ('="main"',)),
+    "a value in the next line": (f"{R}rebase=\nmain", ("rebase",), {}, ("=",)),
+    "text before": (f"Hello,\n\n{R}a", ("a",), {}, ()),
+    "two lines": (f"{R}a\n{R}b", ("a", "b"), {}, ()),
+    "two lines apart": (f"{R}a\n\ntext\n\n{R}b, x=1", ("a", "b"), {"x": "1"}, ()),
+    "two lines with the same label": (f"{R}a\n{R}a, b", ("a", "b"), {}, ()),
+    "two lines with an argument each": (f"{R}x=1\n{R}x=2", (), {"x": "2"}, ()),
+    "a line right behind a trailing comma": (f"{R}a,\n{R}b", ("a", "b"), {}, ()),
+    "a line right behind a comma and a blank": (f"{R}a, \n{R}b", ("a", "b"), {}, ()),
+    "a line behind a list over two lines": (f"{R}a,\nb,\n{R}c", ("a", "b", "c"), {}, ()),
+    "nearly a line behind a trailing comma": (
+        f"{R}a,\nRecheck-request:b", ("a", "Recheck-request"), {}, (":b",),
+    ),
+    "leftovers of two lines": (f"{R}a b\n{R}c d", ("a", "c"), {}, ("b", "d")),
+    "the same leftover twice": (f"{R}a !\n{R}b !", ("a", "b"), {}, ("!",)),
+    "leftovers of a list's second line": (f"{R}a,\nb c d", ("a", "b"), {}, ("c d",)),
+    "a second line without an item": (f"{R}a\n{R}@b", ("a",), {}, ("@b",)),
+    "a first line without an item": (f"{R}, a\n{R}b", ("b",), {}, ("a",)),
+    "an empty line of ours and a good one": (f"{R}\n{R}b", ("b",), {}, ()),
+    "a quoted line and a good one": (f"> {R}a\n{R}b", ("b",), {}, ()),
+    "the keyword as a label": (f"{R}Recheck-request", ("Recheck-request",), {}, ()),
+    "the keyword twice in a line": (f"{R}{R}a", ("Recheck-request",), {}, (": a",)),
+    "a long leftover is cut": (f"{R}a !{LONG}", ("a",), {}, (f"!{LONG}"[:200],)),
+}  # fmt: skip
+
+# No request, and what a person is told of it: text, near miss.
+NOT_READ: dict[str, tuple[str, str]] = {
+    "nothing": ("", ""),
+    "prose": ("Looks good to me.", ""),
+    "prose about it": ("Please send a Recheck-request: a", ""),
+    "the keyword alone": ("Recheck-request:", "Recheck-request:"),
+    "the keyword and a blank": (R, "Recheck-request:"),
+    "the keyword, a blank and a newline": (f"{R}\na", "Recheck-request:"),
+    "no blank": ("Recheck-request:a", "Recheck-request:a"),
+    "two blanks": ("Recheck-request:  a", "Recheck-request:  a"),
+    "a tab": ("Recheck-request:\ta", "Recheck-request:\ta"),
+    "a no-break space": ("Recheck-request:\xa0a", "Recheck-request:\xa0a"),
+    "a newline for the blank": ("Recheck-request:\na", "Recheck-request:"),
+    "a blank before the colon": ("Recheck-request : a", "Recheck-request : a"),
+    "quoted": (f"> {R}a", f"> {R}a"),
+    "quoted without a blank": (f">{R}a", f">{R}a"),
+    "quoted twice": (f"> > {R}a", f"> > {R}a"),
+    "indented by a blank": (f" {R}a", f"{R}a"),
+    "indented by a tab": (f"x\n\t{R}a", f"{R}a"),
+    "small letters": ("recheck-request: a", "recheck-request: a"),
+    "capitals": ("RECHECK-REQUEST: a", "RECHECK-REQUEST: a"),
+    "other capitals": ("Recheck-Request: a", "Recheck-Request: a"),
+    "a blank for the hyphen": ("Recheck request: a", "Recheck request: a"),
+    "an underscore for the hyphen": ("Recheck_request: a", "Recheck_request: a"),
+    "no hyphen": ("Recheckrequest: a", "Recheckrequest: a"),
+    "a plural": ("Recheck-requests: a", ""),
+    "Re-check": ("Re-check-request: a", ""),
+    "within a line": (f"x {R}a", ""),
+    "behind a carriage return": (f"x\r{R}a", ""),
+    "behind a line separator": (f"x\u2028{R}a", ""),
+    "behind a vertical tab": (f"x\v{R}a", ""),
+    "behind a byte order mark": (f"\ufeff{R}a", ""),
+    "a comma first": (f"{R},a", f"{R},a"),
+    "an equals sign first": (f"{R}=a", f"{R}=a"),
+    "a bracket first": (f"{R}<a>", f"{R}<a>"),
+    "an asterisk first": (f"{R}*", f"{R}*"),
+    "a NUL in the keyword": ("Recheck\0-request: a", ""),
+    "of several near misses the first": (f"> {R}a\n {R}b", f"> {R}a"),
+    "a near miss is cut": (f"> {R}{LONG}", f"> {R}{LONG}"[:200]),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "contexts", "arguments", "leftovers"),
+    [*DOCUMENTED.values(), *READ.values()],
+    ids=[*DOCUMENTED, *READ],
+)
+def test_a_request_is_read(
+    text: str, contexts: tuple[str, ...], arguments: dict[str, str], leftovers: tuple[str, ...]
+) -> None:
+    assert parse(text) == Recheck(contexts, arguments, leftovers)
+
+
+@pytest.mark.parametrize(("text", "near"), NOT_READ.values(), ids=NOT_READ)
+def test_no_request_is_seen_and_a_near_miss_is_told(text: str, near: str) -> None:
+    assert (parse(text), near_miss(text)) == (None, near)
+
+
+# get_reruns.py's regular expressions: the current one as DESIGN.md describes its items, and the
+# older one that the documents hold.
+CURRENT = r"^Recheck-request: ((?:[\w-]+(?:=[\w-]+)?(?:, ?\n?)?)+)"
+OLDER = "^Recheck-request: ((?:[a-zA-Z0-9-_]+(?:, ?\n?)?)+)"
+
+
+def get_reruns(expression: str, text: str) -> tuple[set[str], Mapping[str, str]] | None:
+    """What get_reruns.py takes from a comment: it reads the first match only."""
+    found: list[str] = re.findall(expression, text, re.MULTILINE)
+    if not found:
+        return None
+    items = [item.strip() for item in found[0].split(",")]
+    arguments = dict(item.split("=") for item in items if "=" in item)
+    return {item for item in items if item and "=" not in item}, arguments
+
+
+def ours(text: str) -> tuple[set[str], Mapping[str, str]] | None:
+    found = parse(text)
+    return (set(found.contexts), found.arguments) if found else None
+
+
+LINE = ("a", "iol-b", "ü", ",", ", ", ",  ", "=", "x=y", " ", "\t", ".", "Recheck")
+LINES = (*LINE, "\n", ",\n", ", \n", "\n\n", "> ")
+ASCII = tuple(piece for piece in LINES if piece.isascii() and "=" not in piece)
+
+
+@pytest.mark.parametrize("pieces", range(5))
+def test_every_line_of_up_to_four_pieces_is_read_as_get_reruns_reads_it(pieces: int) -> None:
+    for line in map("".join, product(LINES, repeat=pieces)):
+        text = KEYWORD + line
+        assert ours(text) == get_reruns(CURRENT, text), text
+
+
+def joined(pieces: Sequence[str]) -> st.SearchStrategy[str]:
+    """Texts of these pieces in any order."""
+    return st.lists(st.sampled_from(pieces), max_size=12).map("".join)
+
+
+on_one_line = joined(LINE) | st.text(st.characters(exclude_characters="\n"))
+on_lines = joined(LINES) | st.text()
+plain_ascii = joined(ASCII) | st.text(st.characters(codec="ascii", exclude_characters="="))
+
+
+@settings(max_examples=2000)
+@given(on_one_line)
+def test_one_line_is_read_as_get_reruns_reads_it(line: str) -> None:
+    text = KEYWORD + line
+    assume(KEYWORD not in line)
+    assert ours(text) == get_reruns(CURRENT, text)
+
+
+@settings(max_examples=500)
+@given(on_lines, on_lines)
+def test_one_request_in_any_text_is_read_as_get_reruns_reads_it(before: str, after: str) -> None:
+    text = f"{before}\n{KEYWORD}{after}"
+    assume(text.count(KEYWORD) == 1)
+    assert ours(text) == get_reruns(CURRENT, text)
+
+
+@settings(max_examples=500)
+@given(plain_ascii, plain_ascii)
+def test_a_request_without_arguments_is_read_as_the_older_get_reruns_reads_it(
+    before: str, after: str
+) -> None:
+    text = f"{before}\n{KEYWORD}{after}"
+    assume(text.count(KEYWORD) == 1)
+    assert ours(text) == get_reruns(OLDER, text)
+
+
+@settings(max_examples=300)
+@given(on_lines)
+def test_any_text_without_the_keyword_is_no_request(text: str) -> None:
+    assume(KEYWORD not in text)
+    assert parse(text) is None
+
+
+@settings(max_examples=300)
+@given(st.lists(on_lines, min_size=1, max_size=4))
+def test_several_requests_are_read_each_as_if_it_were_alone(bodies: list[str]) -> None:
+    alone = [found for body in bodies if (found := parse(KEYWORD + body))]
+    together = parse("\n".join(KEYWORD + body for body in bodies))
+    assert (together is None) == (not alone)
+    if together:
+        assert set(together.contexts) == {each for found in alone for each in found.contexts}
+        assert together.arguments == {k: v for found in alone for k, v in found.arguments.items()}
+
+
+@settings(max_examples=300)
+@given(on_one_line)
+def test_what_is_not_read_is_left_over_to_the_letter(line: str) -> None:
+    found = parse(KEYWORD + line)
+    assume(found)
+    assert found
+    read = re.findall(CURRENT, KEYWORD + line, re.MULTILINE)[0]
+    rest = line[len(read) :].strip(", \t\r")
+    assert found.leftovers == ((rest[:200],) if rest else ())

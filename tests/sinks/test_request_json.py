@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A request as other people's programs get it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.ledger import Request
+from ingest.sinks.request_json import moment, request_id, shape
+from tests.support.retest_files import asked
+
+# Whatever a hostile mail may hold, or a ledger that another program has written to.
+TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
+NAMES = st.from_regex(r"[\w-]+", fullmatch=True)
+REQUESTS = st.builds(
+    Request,
+    number=st.integers(1, 2**62),
+    mail_id=st.integers(1, 2**62),
+    message_id=TEXT,
+    series=st.integers(1, 2**62),
+    submission=TEXT,
+    project=TEXT,
+    contexts=st.lists(NAMES).map(tuple),
+    arguments=st.dictionaries(NAMES, NAMES),
+    leftovers=st.lists(TEXT).map(tuple),
+    requester=TEXT,
+    subject=TEXT,
+    date=st.floats(allow_nan=False, allow_infinity=False),
+    recorded=st.floats(0, 1e10),
+)
+
+
+def test_a_request_is_told_by_names_that_are_a_contract() -> None:
+    request = asked(
+        7,
+        contexts=("iol-b", "iol-a"),
+        arguments={"rebase": "main"},
+        leftovers=("x y",),
+        requester="Robin Reviewer <robin@example.org>",
+        subject="Re: [PATCH] a: fix “it”",
+        date=1_694_000_000.75,
+        recorded=1_694_000_060.0,
+    )
+    assert shape(request) == {
+        "number": 7,
+        "id": "recheck-373ef5fb27eead605429bc0d225bf64a",
+        "message_id": "7@example.org",
+        "series": 29430,
+        "submission": "patch 131182",
+        "project": "ci",
+        "contexts": ["iol-b", "iol-a"],
+        "arguments": {"rebase": "main"},
+        "leftovers": ["x y"],
+        "requester": "Robin Reviewer <robin@example.org>",
+        "subject": "Re: [PATCH] a: fix “it”",
+        "date": "2023-09-06T11:33:20Z",
+        "recorded": "2023-09-06T11:34:20Z",
+    }
+
+
+@given(REQUESTS)
+def test_any_request_becomes_json_that_is_unicode(request: Request) -> None:
+    told = shape(request)
+    assert json.loads(json.dumps(told, ensure_ascii=False).encode()) == told
+
+
+def test_the_id_is_of_the_message_id_and_the_series_alone() -> None:
+    request = asked(7)
+    same = replace(request, number=9, mail_id=3, contexts=(), project="x", recorded=1.0)
+    others = [asked(8), asked(7, series=29431), asked(7, message_id="7@example.or", series=29430)]
+    assert request_id(same) == request_id(request)
+    assert len({request_id(each) for each in (request, *others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        (0.0, "1970-01-01T00:00:00Z"),
+        (1_694_000_000.999, "2023-09-06T11:33:20Z"),
+        (-1e300, "0001-01-01T00:00:00Z"),
+        (1e300, "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_moment_is_in_utc_and_in_whole_seconds(at: float, told: str) -> None:
+    assert moment(at) == told

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One thread writes for many: each is told what became of its own mail."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import StateUnavailable
+from ingest.intake import Receipt
+from ingest.ledger import Arrival, Ledger, open_ledger
+from ingest.ledger.sqlite import SqliteLedger
+from ingest.sources.writer import Writer
+from tests.support.smtp_sink import request
+
+
+class Buggy(SqliteLedger):
+    """A ledger that trips over one mail."""
+
+    def accept(self, arrival: Arrival) -> tuple[int, bool]:
+        if arrival.message_id == "poison@example.org":
+            raise ZeroDivisionError
+        return super().accept(arrival)
+
+
+def outcomes(opened: Callable[[], Ledger], mails: list[bytes]) -> list[Receipt | BaseException]:
+    """What became of mails that came at once."""
+
+    async def main() -> list[Receipt | BaseException]:
+        writer = Writer(opened, 1 << 20)
+        accepting = [writer.accept(mail, "test") for mail in mails]
+        found = await asyncio.gather(*accepting, return_exceptions=True)
+        await writer.close()
+        return found
+
+    return asyncio.run(main())
+
+
+def test_each_mail_has_its_receipt(quick_path: Path) -> None:
+    mails = [request("a"), b"no", request("b"), request("a")]
+    assert outcomes(lambda: open_ledger(f"sqlite:{quick_path}/l"), mails) == [
+        Receipt.QUEUED, Receipt.DROPPED, Receipt.QUEUED, Receipt.DUPLICATE
+    ]  # fmt: skip
+
+
+def test_a_bug_over_one_mail_does_not_stop_the_others(
+    quick_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mails = [request(name) for name in ("a", "poison", "b", "poison", "c")]
+    found = outcomes(lambda: Buggy(str(quick_path / "l"), busy_timeout=20, mode=0o600), mails)
+    assert [getattr(each, "value", type(each).__name__) for each in found] == [
+        "queued", "ZeroDivisionError", "queued", "ZeroDivisionError", "queued"
+    ]  # fmt: skip
+    assert len(caplog.records) == 2
+
+
+def test_a_ledger_that_cannot_be_opened_is_tried_again(quick_path: Path) -> None:
+    tries: list[bool] = []
+
+    def opened() -> Ledger:
+        tries.append(True)
+        if len(tries) < 3:
+            raise StateUnavailable
+        return open_ledger(f"sqlite:{quick_path}/l")
+
+    async def main() -> None:
+        writer = Writer(opened, 1 << 20)
+        for _ in range(2):
+            with pytest.raises(StateUnavailable):
+                await writer.accept(request("a"), "test")
+        assert await writer.accept(request("a"), "test") is Receipt.QUEUED
+        await writer.close()
+
+    asyncio.run(main())

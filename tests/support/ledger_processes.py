@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Other processes that share a ledger with a test:
+``python -m tests.support.ledger_processes COMMAND``.
+
+Each prints a line when it has got somewhere, and does what it does until it is done or killed.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ingest.ledger import Outcome, open_ledger
+from tests.support.ledger_values import NOON, arrival, ended, request
+from tests.support.places import ROOT
+
+
+@contextmanager
+def other(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs a command of this module; ended when the block is left."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.ledger_processes", *command],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _say(text: object) -> None:
+    print(text, flush=True)
+
+
+def accept(url: str, *ids: str) -> None:
+    """Accept mails one by one and tell each that is new."""
+    ledger = open_ledger(url)
+    _say("ready")
+    sys.stdin.readline()
+    for each in ids:
+        _say(f"{each} {ledger.accept(arrival(each))[1]}")
+
+
+def hold_lease(url: str) -> None:
+    """Hold the worker's lease until killed."""
+    with open_ledger(url).lease() as held:
+        _say(held)
+        sys.stdin.readline()
+
+
+def reruns(url: str) -> None:
+    """Ask for all requests, tell the promise and wait until killed."""
+    _say(open_ledger(url).reruns(0, NOON)[1])
+    sys.stdin.readline()
+
+
+def claim(url: str) -> None:
+    """Take up a mail and die with it."""
+    mail = open_ledger(url).claim(NOON)
+    _say(mail.message_id if mail else "none")
+
+
+def hold_batch(url: str) -> None:
+    """Begin a batch, write in it and keep it open until killed."""
+    ledger = open_ledger(url)
+    with ledger.batch():
+        ledger.accept(arrival("in-a-batch@example.org"))
+        _say("holding")
+        sys.stdin.readline()
+
+
+def finish(url: str, prefix: str, count: str) -> None:
+    """Take in and work off mails, one after the other, and tell each that is done."""
+    ledger = open_ledger(url)
+    ledger.recover(NOON)
+    _say("begun")
+    for number in range(int(count)):
+        ledger.accept(arrival(f"{prefix}{number}"))
+        mail = ledger.claim(NOON)
+        assert mail is not None
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+        _say(mail.message_id)
+
+
+COMMANDS = (accept, hold_lease, reruns, claim, hold_batch, finish)
+
+if __name__ == "__main__":
+    {each.__name__: each for each in COMMANDS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

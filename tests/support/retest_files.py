@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Requests for the tests of the retest JSON, and processes that write or take it:
+``python -m tests.support.retest_files COMMAND PATH …``."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ingest.ledger import Request
+from ingest.retests import document as retests
+from ingest.retests import file as retest_file
+from tests.support.places import ROOT
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+NOON = 1_694_000_000.0
+
+
+def asked(number: int = 1, **other: Any) -> Request:
+    """A request as the ledger gives it."""
+    values: dict[str, Any] = {
+        "number": number,
+        "mail_id": number,
+        "message_id": f"{number}@example.org",
+        "series": 29430,
+        "submission": "patch 131182",
+        "project": "ci",
+        "contexts": (f"c-{number}",),
+        "arguments": {},
+        "leftovers": (),
+        "requester": "",
+        "subject": "",
+        "date": NOON + number,
+        "recorded": NOON + 10_000,
+    }
+    return Request(**{**values, **other})
+
+
+def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int = 0o644) -> bool:
+    """Merge requests into a file as the sink does."""
+    return retest_file.append(str(path), requests, mode=mode, now=now, patience=30)
+
+
+def contexts(document: retests.Document) -> set[str]:
+    """Every context that a document asks for."""
+    return {each for entry in document["retests"].values() for each in entry["contexts"]}
+
+
+@contextmanager
+def other(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs a command of this module; ended when the block is left."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.retest_files", *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def write(path: str, prefix: str, count: str) -> None:
+    """Append requests one by one, telling the context of each that is in the file."""
+    for number in range(int(count)):
+        context = f"{prefix}-{number}"
+        append(Path(path), asked(number, contexts=(context,)))
+        print(context, flush=True)
+
+
+def read(path: str) -> None:
+    """Read the file, again and again, telling each time whether it is a whole document."""
+    while True:
+        with suppress(FileNotFoundError):
+            content = Path(path).read_bytes()
+            try:
+                print(f"valid {len(contexts(retests.load(content.decode())))}", flush=True)
+            except ValueError:
+                print(f"invalid {content!r}", flush=True)
+
+
+def hold(path: str) -> None:
+    """Hold the file's lock until killed."""
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        print("held", flush=True)
+        time.sleep(600)
+
+
+def take(path: str, batch: str) -> list[str]:
+    """What a consumer does, by flock(1) and mv(1) as the README tells it; the contexts it got."""
+    subprocess.run(["flock", f"{path}.lock", "mv", path, batch], check=False, capture_output=True)
+    if not os.path.exists(batch):
+        return []
+    return sorted(contexts(json.loads(Path(batch).read_text())))
+
+
+if __name__ == "__main__":
+    {each.__name__: each for each in (write, read, hold)}[sys.argv[1]](*sys.argv[2:])
