@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ingest import policy
-from ingest.config.tables import SINKS
+from ingest.config.tables import sink_kinds
 from ingest.ledger import Cursor, Event, Request
 
 # The cursor of catching up, see ``catch_up``.
@@ -20,7 +20,7 @@ Sinks = Mapping[str, Sequence[str]]
 
 def is_sink(cursor: Cursor) -> bool:
     """Whether it is a sink's cursor, and no consumer's or other."""
-    return cursor.name.partition(":")[0] in SINKS
+    return cursor.name.partition(":")[0] in sink_kinds()
 
 
 def ago(seconds: float) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingest import policy
-from ingest.config.tables import DAY, Settings
+from ingest.config.tables import Settings
+from ingest.config.values import DAY
 from ingest.errors import NotFound, OutOfTime, Permanent, Refused, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
 from ingest.mail import message as mails

@@ -93,10 +93,13 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         url: str,
         timeout: float = 10.0,
         until: float | None = None,
-        schedule: tables.Worker | None = None,
-        requests: tables.Requests | None = None,
+        schedule: tables.WorkerSettings | None = None,
+        requests: tables.RequestsSettings | None = None,
     ) -> Lab:
-        schedule, requests = schedule or tables.Worker(), requests or tables.Requests()
+        schedule, requests = (
+            schedule or tables.WorkerSettings(),
+            requests or tables.RequestsSettings(),
+        )
         made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests))
         return made[-1]
 

@@ -16,7 +16,7 @@ import pytest
 
 from ingest import intake
 from ingest.commands import catch_up
-from ingest.config.tables import CatchUp, Retests, Settings
+from ingest.config.tables import CatchUpSettings, RetestsSettings, Settings
 from ingest.ledger import open_ledger
 from ingest.mail.prefilter import may_hold_request
 from ingest.patchwork.lookup import Patchwork
@@ -296,7 +296,8 @@ def by_us(folder: Path, *, mail: bool, looks: list[float]) -> tuple[int, set[int
     ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
     with patchwork_at(clock) as box:
         settings = Settings(
-            retests=Retests(file=str(folder / "retests.json")), catch_up=CatchUp(overlap=3600)
+            retests=RetestsSettings(file=str(folder / "retests.json")),
+            catch_up=CatchUpSettings(overlap=3600),
         )
         patchwork = Patchwork(box.url, ledger, clock=clock)
         worker = Worker(ledger, patchwork, settings, clock=clock)

@@ -14,7 +14,7 @@ import pytest
 
 from ingest.commands import options
 from ingest.config import load as config
-from ingest.config.tables import SINKS
+from ingest.config.tables import sink_kinds
 from ingest.retests import document as retests
 from tests.support import settings_table
 from tests.support.places import ROOT
@@ -61,7 +61,7 @@ def test_the_example_configurations_are_valid(page: str, tmp_path: Path) -> None
         loaded: Any = config.load(file=str(file), environment={"HOME": str(tmp_path)})
         for name, content in tomllib.loads(text).items():
             table = getattr(loaded, name)
-            named = content.items() if name in SINKS else [("", content)]
+            named = content.items() if name in sink_kinds() else [("", content)]
             for sink, entries in named:
                 for key, value in entries.items():
                     held = getattr(table[sink] if sink else table, key)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.config import tables
+from ingest.config import sink_tables
 from ingest.ledger import Cursor, Event, Ledger
 from ingest.sink_states import of_cursor, of_request
 from ingest.sinks.command import Command
@@ -154,7 +154,7 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
     hell.will(failing(503, "Retry-After: 86400"), says(http(202)))
     url = f"{hell.url}/?token=hidden"
     monkeypatch.setenv("RECHECK_INGEST_WEBHOOK_LAB_URL", url)
-    webhook = tables.Webhook(url=url)
+    webhook = sink_tables.WebhookSettings(url=url)
     giving = Giving(ledger, clock, Webhook("lab", webhook, clock), webhook)
     giving.records(asked(1), asked(2))
     giving.works()
@@ -195,7 +195,7 @@ def test_status_and_show_of_a_command_that_refuses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RECHECK_INGEST_COMMAND_LAB_PROGRAM", "false")
-    command = tables.Command(program=("sh", "-c", "echo 'no such job' >&2; exit 1"))
+    command = sink_tables.CommandSettings(program=("sh", "-c", "echo 'no such job' >&2; exit 1"))
     giving = Giving(ledger, clock, Command("lab", command), command)
     giving.records(asked(1))
     giving.works()

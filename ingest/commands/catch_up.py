@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ingest.commands import replay
-from ingest.config.tables import DAY, Settings
+from ingest.config.tables import Settings
+from ingest.config.values import DAY
 from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
 from ingest.ledger import Cursor, Ledger, open_configured
 from ingest.mail import headers

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 from ingest.commands import report
-from ingest.config.tables import Retests, Settings
+from ingest.config.tables import RetestsSettings, Settings
 from ingest.errors import EX_OK, EX_TEMPFAIL
 from ingest.ledger import open_ledger
 from ingest.mail import message
@@ -71,7 +71,7 @@ class _Demonstration:
         codes.append(self._command(["replay", str(archive)], b""))
         self._title("What was decided, and why")
         ledger = open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")
-        settings = Settings(retests=Retests(file=str(self._retests)))
+        settings = Settings(retests=RetestsSettings(file=str(self._retests)))
         for raw in raws:
             found = ledger.find(message.parse(raw).message_id)
             if found:

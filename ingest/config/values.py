@@ -1,35 +1,59 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kinds of values that a setting may have, and how one is read from TOML or from the
-environment, where all is text. Used by ``config`` alone.
+"""How the value of a setting is read from TOML, or from the environment, where every value is
+text. Each reader is a function: it takes the value as written and returns the value to use, or
+raises ``ValueError`` whose message says what the value must be.
 """
 
+import functools
+from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+# Seconds.
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
-def read(kind: str, value: Any) -> Any:
-    """The value as one of this kind. Raises ``ValueError`` with what it would have to be."""
-    try:
-        return _KINDS[kind](value)
-    except (ValueError, TypeError, OverflowError, KeyError) as error:
-        raise ValueError(_EXPLAINED.get(kind, kind)) from error
+T = TypeVar("T")
+Reader = Callable[[Any], Any]
 
 
-def _text(value: Any) -> str:
+def _must_be(right: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
+    """Make a reader of a function: whatever the function raises for a wrong value, the reader
+    raises ``ValueError`` with ``right``."""
+
+    def make(read: Callable[[Any], T]) -> Callable[[Any], T]:
+        @functools.wraps(read)
+        def reader(value: Any) -> T:
+            try:
+                return read(value)
+            except (ValueError, TypeError, OverflowError, KeyError) as error:
+                raise ValueError(right) from error
+
+        return reader
+
+    return make
+
+
+@_must_be("a text")
+def text(value: Any) -> str:
+    """A text without NUL, which no path and no address can hold."""
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
     return value
 
 
-def _url(value: Any) -> str:
-    url = urlsplit(_text(value))
-    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+@_must_be("a URL like https://patches.dpdk.org")
+def url(value: Any) -> str:
+    """The URL of an HTTP server."""
+    parts = urlsplit(text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return str(value)
 
 
-def _truth(value: Any) -> bool:
+@_must_be("true or false")
+def truth(value: Any) -> bool:
+    """True or false."""
     if isinstance(value, str):
         return {"true": True, "false": False}[value.lower()]
     if not isinstance(value, bool):
@@ -37,28 +61,36 @@ def _truth(value: Any) -> bool:
     return value
 
 
-def _number(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or not isfinite(number) or number < 0:
+@_must_be("a number, 0 or above")
+def number(value: Any) -> float:
+    """A finite number that is not negative."""
+    read = float(value)
+    if isinstance(value, bool) or not isfinite(read) or read < 0:
         raise ValueError
-    return number
+    return read
 
 
-def _positive(value: Any) -> float:
-    number = _number(value)
-    if number == 0:
+@_must_be("a number above 0")
+def positive(value: Any) -> float:
+    """A finite number above 0."""
+    read = number(value)
+    if read == 0:
         raise ValueError
-    return number
+    return read
 
 
-def _whole(value: Any) -> int:
+@_must_be("a whole number above 0")
+def whole(value: Any) -> int:
+    """A whole number above 0."""
     if isinstance(value, bool | float) or int(value) <= 0:
         raise ValueError
     return int(value)
 
 
-def _octal(value: Any) -> int:
-    mode = int(value, 8) if isinstance(value, str) else _whole(value)
+@_must_be("permissions in octal, like 0o640")
+def octal(value: Any) -> int:
+    """Permissions of a file."""
+    mode = int(value, 8) if isinstance(value, str) else whole(value)
     if not 0 < mode <= 0o777:  # 644 without 0o in TOML is another number, and a larger one
         raise ValueError
     return mode
@@ -71,44 +103,39 @@ def _list(value: Any) -> list[Any]:
     return list(items)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _list(value))
+@_must_be("a list of texts")
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of texts; in the environment with commas or blanks between them."""
+    return tuple(text(item) for item in _list(value))
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    numbers = tuple(_positive(item) for item in _list(value))
-    if not numbers:
+@_must_be("a list of at least one number, each above 0")
+def numbers(value: Any) -> tuple[float, ...]:
+    """A list of numbers above 0; at least one."""
+    read = tuple(positive(item) for item in _list(value))
+    if not read:
         raise ValueError
-    return numbers
+    return read
 
 
-def _networks(value: Any) -> tuple[str, ...]:
-    import ipaddress
+@_must_be("a list of networks, like 192.0.2.0/24 or 2001:db8::1")
+def networks(value: Any) -> tuple[str, ...]:
+    """A list of networks in CIDR notation, or of single addresses."""
+    from ingest import addresses  # with ipaddress, which the pipe has no use for
 
-    texts = _texts(value)
-    for text in texts:
-        ipaddress.ip_network(text, strict=False)
-    return texts
+    read = texts(value)
+    addresses.networks(read)
+    return read
 
 
-_KINDS = {
-    "a text": _text,
-    "a URL": _url,
-    "true or false": _truth,
-    "a number": _number,
-    "a number above 0": _positive,
-    "a whole number": _whole,
-    "an octal number": _octal,
-    "a list of texts": _texts,
-    "a list of numbers": _numbers,
-    "a list of networks": _networks,
-}
-# How a kind is explained to who got it wrong, where its name does not say it all.
-_EXPLAINED = {
-    "a URL": "a URL like https://patches.dpdk.org",
-    "a number": "a number, 0 or above",
-    "a whole number": "a whole number above 0",
-    "an octal number": "permissions in octal, like 0o640",
-    "a list of numbers": "a list of at least one number, each above 0",
-    "a list of networks": "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
-}
+@functools.cache
+def choice(*options: str) -> Reader:
+    """The reader of a setting that has one of a few values. Equal options give one reader."""
+
+    @_must_be(" or ".join(f'"{option}"' for option in options))
+    def one_of(value: Any) -> str:
+        if value not in options:
+            raise ValueError
+        return str(value)
+
+    return one_of

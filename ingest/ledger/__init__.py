@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ingest.config.tables import State
+from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
 
 # Requests read at once.
@@ -281,7 +281,7 @@ def open_ledger(url: str, *, busy_timeout: float = 20.0, mode: int = 0o660) -> L
     return openers[scheme]()
 
 
-def open_configured(state: State) -> Ledger:
+def open_configured(state: StateSettings) -> Ledger:
     """The ledger of the settings' table [state]. Raises as ``open_ledger``."""
     return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
 

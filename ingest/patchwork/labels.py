@@ -7,19 +7,19 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from ingest import policy
-from ingest.config.tables import BY_PATCHWORK, Requests
+from ingest.config.tables import BY_PATCHWORK, RequestsSettings
 from ingest.patchwork.lookup import Lookup, Patchwork, Target
 
 # Looking for what was meant takes time by labels and contexts, and a mail may hold 100,000.
 _MOST_SUGGESTED, _MOST_COMPARED, _LONGEST_COMPARED = 20, 500, 100
 
 
-def are_asked_for(requests: Requests) -> bool:
+def are_asked_for(requests: RequestsSettings) -> bool:
     """Whether Patchwork decides which labels are wanted."""
     return requests.contexts == (BY_PATCHWORK,)
 
 
-def patterns(requests: Requests) -> Sequence[str]:
+def patterns(requests: RequestsSettings) -> Sequence[str]:
     """The patterns of contexts that count before Patchwork was asked."""
     return () if are_asked_for(requests) else requests.contexts
 
@@ -28,7 +28,7 @@ def known(
     wanted: policy.Wanted,
     target: Target,
     patchwork: Patchwork,
-    requests: Requests,
+    requests: RequestsSettings,
     trail: list[Lookup],
 ) -> tuple[policy.Wanted | None, str]:
     """What remains of a request whose labels Patchwork decides on, or None and the reason; other

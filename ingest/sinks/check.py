@@ -7,8 +7,8 @@ import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from ingest.config.tables import Check as Table
-from ingest.config.tables import Patchwork
+from ingest.config.sink_tables import CheckSettings
+from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.mail import requester
@@ -32,7 +32,7 @@ _OF_THE_PATCH = (401, 403, 404)
 class Check:
     """A ``Receiver`` that is the checks of a Patchwork."""
 
-    def __init__(self, name: str, table: Table, patchwork: Patchwork) -> None:
+    def __init__(self, name: str, table: CheckSettings, patchwork: PatchworkSettings) -> None:
         self.name = f"check:{name}"
         self._table = table
         self._patchwork = patchwork

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ingest import addresses
-from ingest.config import tables
+from ingest.config import sink_tables, tables
 from ingest.errors import ConfigError, SinkUnavailable
 from ingest.mail import requester
 from ingest.sinks import secret, smtp
@@ -41,7 +41,7 @@ def sinks(settings: tables.Settings) -> Iterator[Sink]:
         yield _mail(f"mail:{name}", mail)
 
 
-def _command(name: str, table: tables.Command) -> Sink:
+def _command(name: str, table: sink_tables.CommandSettings) -> Sink:
     program = table.program[0]
 
     def problems() -> list[str]:
@@ -53,7 +53,7 @@ def _command(name: str, table: tables.Command) -> Sink:
     return Sink(name, f"runs {program}", problems, list)
 
 
-def _webhook(name: str, table: tables.Webhook) -> Sink:
+def _webhook(name: str, table: sink_tables.WebhookSettings) -> Sink:
     files = {"secret_file": table.secret_file, "token_file": table.token_file}
 
     def dangers() -> list[str]:
@@ -63,7 +63,7 @@ def _webhook(name: str, table: tables.Webhook) -> Sink:
     return Sink(name, f"posts to {origin(table.url)}", lambda: _unread(files), dangers)
 
 
-def _check(name: str, table: tables.Check, patchwork: str) -> Sink:
+def _check(name: str, table: sink_tables.CheckSettings, patchwork: str) -> Sink:
     files = {"token_file": table.token_file}
     return Sink(
         name,
@@ -73,7 +73,7 @@ def _check(name: str, table: tables.Check, patchwork: str) -> Sink:
     )
 
 
-def _mail(name: str, table: tables.Mail) -> Sink:
+def _mail(name: str, table: sink_tables.MailSettings) -> Sink:
     files = {"password_file": table.password_file}
 
     def problems() -> list[str]:

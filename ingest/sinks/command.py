@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Mapping
 
-from ingest.config.tables import Command as Table
+from ingest.config.sink_tables import CommandSettings
 from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks import Stop, program
@@ -26,7 +26,7 @@ _OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
 class Command:
     """A ``Receiver`` that is a program."""
 
-    def __init__(self, name: str, table: Table) -> None:
+    def __init__(self, name: str, table: CommandSettings) -> None:
         self.name = f"command:{name}"
         self._table = table
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ingest.config.tables import SINKS, Settings
+from ingest.config.tables import Settings, sink_kinds
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger, open_configured
 from ingest.sinks import Clock, Sink, Stop, json_file
@@ -30,7 +30,7 @@ def wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
     named: dict[str, tuple[str, ...]] = {json_file.name(settings.retests.file): ()}
     for file in settings.json_file.values():
         named[json_file.name(file.file)] = file.contexts
-    for kind in SINKS:
+    for kind in sink_kinds():
         if kind != "json_file":
             named |= {f"{kind}:{n}": each.contexts for n, each in getattr(settings, kind).items()}
     return named
@@ -61,7 +61,7 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
 def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
     """The other sinks. What one needs and lacks is told when it is at work. ``ending``: see
     ``OneByOne``."""
-    if not any(getattr(settings, kind) for kind in SINKS if kind != "json_file"):
+    if not any(getattr(settings, kind) for kind in sink_kinds() if kind != "json_file"):
         return
     from ingest.sinks.one_by_one import OneByOne
 

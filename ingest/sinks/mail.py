@@ -11,8 +11,9 @@ from email.utils import formataddr, formatdate
 from textwrap import wrap
 
 from ingest import addresses
-from ingest.config.tables import DAY, Requests
-from ingest.config.tables import Mail as Table
+from ingest.config.sink_tables import MailSettings
+from ingest.config.tables import RequestsSettings
+from ingest.config.values import DAY
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.mail import requester
@@ -42,7 +43,7 @@ _INDENT, _WIDTH = "    ", 72
 class Answer:
     """A ``Receiver`` that is whoever asked."""
 
-    def __init__(self, name: str, table: Table, requests: Requests) -> None:
+    def __init__(self, name: str, table: MailSettings, requests: RequestsSettings) -> None:
         self.name = f"mail:{name}"
         self._name = name
         self._table = table
@@ -109,7 +110,11 @@ def is_nobody(address: str) -> bool:
 
 
 def compose(
-    request: Request, table: Table, requests: Requests, name: str, recipients: Sequence[str]
+    request: Request,
+    table: MailSettings,
+    requests: RequestsSettings,
+    name: str,
+    recipients: Sequence[str],
 ) -> bytes:
     """The answer as it is sent. ``name``: of the sink, by which several have Message-IDs of their
     own. The same request gives the same bytes: its Date is when the request was recorded."""
@@ -136,7 +141,7 @@ def compose(
     return head.encode("ascii") + b"\n" + quopri.encodestring(body.encode("utf-8", "replace"))
 
 
-def text(request: Request, table: Table, requests: Requests) -> Iterator[str]:
+def text(request: Request, table: MailSettings, requests: RequestsSettings) -> Iterator[str]:
     """The lines of the answer. What comes out of the mail is indented: so no line of it can be
     read as a request in its turn."""
     project = f" in {_line(request.project)}" if request.project else ""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest import policy
-from ingest.config.tables import Sink as Table
+from ingest.config.sink_tables import ReceiverSettings
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request, requests_after
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name
@@ -31,7 +31,7 @@ class OneByOne:
     def __init__(
         self,
         receiver: Receiver,
-        table: Table,
+        table: ReceiverSettings,
         arguments: Sequence[str],
         ending: Stop | None = None,
         *,

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from ingest import __version__
-from ingest.config.tables import Webhook as Table
+from ingest.config.sink_tables import WebhookSettings
 from ingest.errors import NotTaken, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.sinks import Clock, Stop, secret
@@ -31,7 +31,7 @@ _ALWAYS = {"User-Agent": f"recheck-ingest/{__version__}", "Accept-Encoding": "id
 class Webhook:
     """A ``Receiver`` that is a URL."""
 
-    def __init__(self, name: str, table: Table, clock: Clock = time.time) -> None:
+    def __init__(self, name: str, table: WebhookSettings, clock: Clock = time.time) -> None:
         self.name = f"webhook:{name}"
         self._table = table
         self._clock = clock

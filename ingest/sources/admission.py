@@ -29,7 +29,7 @@ class Service:
     """What all sessions of one table have in common; a reload makes a new one."""
 
     name: str  # "smtp" or "lmtp"
-    limits: tables.Smtp
+    limits: tables.SmtpSettings
     max_size: int  # bytes of a mail
     hostname: str
     recipients: tuple[str, ...]  # fnmatch patterns in small letters; empty: any
@@ -63,7 +63,7 @@ class Live:
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def refusal(self, peer: str, limits: tables.Smtp) -> str:
+    def refusal(self, peer: str, limits: tables.SmtpSettings) -> str:
         """Why another session of this peer cannot be had now, "" if it can."""
         if self.stopping:
             return STOPPING

@@ -12,7 +12,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 
 from ingest import intake
-from ingest.config.tables import DAY
+from ingest.config.values import DAY
 from ingest.errors import Refused, Unavailable
 from ingest.ledger import Ledger
 from ingest.mail import headers

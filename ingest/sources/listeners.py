@@ -199,7 +199,7 @@ class Listeners:
 
 
 def _service(name: str, settings: Settings, accept: admission.Accept) -> admission.Service:
-    limits: tables.Smtp = getattr(settings, name)
+    limits: tables.SmtpSettings = getattr(settings, name)
     return admission.Service(
         name=name,
         limits=limits,
@@ -213,7 +213,7 @@ def _service(name: str, settings: Settings, accept: admission.Accept) -> admissi
     )
 
 
-def _tls(name: str, limits: tables.Smtp) -> ssl.SSLContext | None:
+def _tls(name: str, limits: tables.SmtpSettings) -> ssl.SSLContext | None:
     if not limits.tls_certificate:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

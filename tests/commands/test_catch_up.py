@@ -20,7 +20,7 @@ from tests.support.mails import RECHECK, cover, patch, reply
 from tests.support.missed_mails import DEV, PATCH, Catching, Made, answers, fetched, serves, stamp
 from tests.support.questions import paths, queries
 
-PAUSE = tables.Worker().retry[0]
+PAUSE = tables.WorkerSettings().retry[0]
 
 
 @pytest.fixture
@@ -161,8 +161,8 @@ def test_mails_that_come_by_no_way_but_this_are_worked_off(
     catching.catch_up()
     settings = replace(
         catching.settings,
-        patchwork=tables.Patchwork(url=box.url),
-        retests=tables.Retests(file=str(quick_path / "retests.json")),
+        patchwork=tables.PatchworkSettings(url=box.url),
+        retests=tables.RetestsSettings(file=str(quick_path / "retests.json")),
     )
     work = replay.Summary()
     replay.work_off(settings, catching.ledger, connect(settings, catching.ledger), work)
@@ -271,7 +271,9 @@ def test_an_event_that_moves_from_page_to_page_is_one(
 def test_only_what_asks_for_something_wanted_here_counts_as_missed(
     catching: Catching, box: Sandbox
 ) -> None:
-    catching.settings = replace(catching.settings, requests=tables.Requests(contexts=("iol-*",)))
+    catching.settings = replace(
+        catching.settings, requests=tables.RequestsSettings(contexts=("iol-*",))
+    )
     file(box, *answers("1"), *answers("2", body="Recheck-request: other\n"))
     file(box, *answers("3", body=f"> {RECHECK}"))
     summary = catching.catch_up()
@@ -281,7 +283,7 @@ def test_only_what_asks_for_something_wanted_here_counts_as_missed(
 def test_a_comment_that_is_too_large_is_kept_cut_and_rejected(
     catching: Catching, box: Sandbox
 ) -> None:
-    catching.settings = replace(catching.settings, intake=tables.Intake(max_size=600))
+    catching.settings = replace(catching.settings, intake=tables.IntakeSettings(max_size=600))
     file(box, *answers("1", body=RECHECK + "x" * 600))
     summary = catching.catch_up()
     assert (summary.haul.rejected, summary.problem) == (1, "")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ingest.config import load as config
-from ingest.config import tables
+from ingest.config import sink_tables, tables, values
+from ingest.config.layout import settings_of
 from ingest.config.load import load
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError
@@ -28,55 +29,63 @@ class Kind:
 
 NOT_A_NUMBER: tuple[Any, ...] = ("ten", "", [1], {}, True, -1, "-0.5", "nan", "inf", 10**400)
 KINDS = {
-    "a text": Kind(("/one", "/two", "/three"), (1, 1.5, True, ["a"], {}, "a\0b"), (), "a text"),
-    "a URL": Kind(
+    values.text: Kind(("/one", "/two", "/three"), (1, 1.5, True, ["a"], {}, "a\0b"), (), "a text"),
+    values.url: Kind(
         ("http://one.example.org", "https://two.example.org/api", "http://127.0.0.1:8000"),
         ("", "patches.example.org", "ftp://example.org", "http://", "http://[::1", 1, "http://a:b"),
         ("", "example.org", "http://a:99999", "http://a:0"),
         "a URL like https://patches.dpdk.org",
     ),
-    "a number": Kind((1, 2.5, 3.5), NOT_A_NUMBER, ("", "x", "1 2", "-1"), "a number, 0 or above"),
-    "a number above 0": Kind(
+    values.number: Kind(
+        (1, 2.5, 3.5), NOT_A_NUMBER, ("", "x", "1 2", "-1"), "a number, 0 or above"
+    ),
+    values.positive: Kind(
         (1, 2.5, 3.5), (*NOT_A_NUMBER, 0, 0.0), ("", "0", "-1", "1e999"), "a number above 0"
     ),
-    "a whole number": Kind(
+    values.whole: Kind(
         (70_000_000, 80_000_000, 90_000_000),
         (0, -1, 1.0, "", "1.5", "ten", True, [1], {}),
         ("", "0", "-1", "1.5", "0x10"),
         "a whole number above 0",
     ),
-    "an octal number": Kind(
+    values.octal: Kind(
         (0o600, 0o640, 0o644),
         (0, -1, 644, 0o1000, 1.0, "", "8", "0o1000", "rw-r--r--", True, [0o600]),
         ("", "0", "648", "1000", "rw"),
         "permissions in octal, like 0o640",
     ),
-    "a list of texts": Kind(
+    values.texts: Kind(
         (("unix:/1",), ("unix:/2", "unix:/3"), ("unix:/4",)),
         (1, [1], [["a"]], {"a": "b"}, True, ["a\0b"]),
         (),
         "a list of texts",
     ),
-    "a list of numbers": Kind(
+    values.numbers: Kind(
         ((1.0,), (2.0, 2.5), (3.0,)),
         (1, [], [0], [-1], [1, "x"], [[1]], True, {}, ""),
         ("", " ", "0", "1, x", "1; 2"),
         "a list of at least one number, each above 0",
     ),
-    "a list of networks": Kind(
+    values.networks: Kind(
         (("192.0.2.0/24",), ("192.0.2.1", "2001:db8::/32"), ("::1",)),
         (1, ["localhost"], ["192.0.2.0/33"], [1], True),
         ("example.org", "192.0.2.0/24 x"),
         "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
     ),
+    values.choice("offered", "required"): Kind(
+        ("offered", "offered", "offered"),
+        ("", "Offered", 1, True, ["offered"], {}),
+        ("", "REQUIRED", "no"),
+        '"offered" or "required"',
+    ),
 }
-# Settings of a kind whose values are more narrow than the kind.
+# Settings of which some values need another setting.
 NARROW = {("smtp", "starttls"), ("lmtp", "starttls")}
 
 SETTINGS = {
     (table, key): setting
-    for table, content in config.tables().items()
-    for key, setting in config.settings_of(content).items()
+    for (table,), content in config.places().plain.items()
+    for key, setting in settings_of(content).items()
 }
 ALL = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS))
 WIDE = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS.keys() - NARROW))
@@ -84,7 +93,7 @@ HOME = {"HOME": "/home/robin"}
 
 
 def kind_of(table: str, key: str) -> Kind:
-    return KINDS[SETTINGS[table, key].metadata["kind"]]
+    return KINDS[SETTINGS[table, key].metadata["read"]]
 
 
 def variable(table: str, key: str) -> str:
@@ -99,8 +108,8 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def in_environment(kind: str, value: Any) -> str:
-    if kind == "an octal number":
+def in_environment(kind: values.Reader, value: Any) -> str:
+    if kind is values.octal:
         return f"{value:o}"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -143,7 +152,7 @@ def test_flags_go_before_the_environment_before_the_file_before_defaults(
     text = f"[{table}]\n{key} = {toml(low)}\n"
     environment = {
         **HOME,
-        variable(table, key): in_environment(setting.metadata["kind"], middle),
+        variable(table, key): in_environment(setting.metadata["read"], middle),
     }
     flags = {(table, key): high}
     results = [
@@ -271,8 +280,8 @@ def test_a_named_file_goes_before_that_of_the_environment(tmp_path: Path) -> Non
 
 
 def test_an_empty_file_changes_nothing(file: Path) -> None:
-    assert loaded(file).patchwork == tables.Patchwork()
-    assert loaded(file, "[patchwork]\n[requests]\n").requests == tables.Requests()
+    assert loaded(file).patchwork == tables.PatchworkSettings()
+    assert loaded(file, "[patchwork]\n[requests]\n").requests == tables.RequestsSettings()
 
 
 def test_other_variables_are_left_alone(file: Path) -> None:
@@ -369,8 +378,8 @@ program = ["/usr/bin/logger", "-t", "recheck"]
 def test_there_are_several_sinks_of_a_kind_each_by_its_name(file: Path) -> None:
     settings = loaded(file, SINK_TABLES)
     assert settings.webhook == {
-        "git-hub": tables.Webhook(url="https://git.example.org/hook"),
-        "jenkins": tables.Webhook(
+        "git-hub": sink_tables.WebhookSettings(url="https://git.example.org/hook"),
+        "jenkins": sink_tables.WebhookSettings(
             url="https://ci.example.org/hook", contexts=("iol-*",), retry=(1.0, 2.0)
         ),
     }
@@ -390,9 +399,11 @@ def test_a_sink_can_be_set_by_the_environment_alone_or_over_the_file(file: Path)
     settings = loaded(file, SINK_TABLES, {**HOME, **environment})
     assert settings.webhook["git-hub"].url == "https://other.example.org/"
     assert settings.webhook["jenkins"].url == "https://ci.example.org/hook"
-    assert settings.mail == {"answers": tables.Mail(sender="lab@lab.example.org", starttls=True)}
-    assert settings.json_file == {"b": tables.JsonFile(file="/srv/b.json")}
-    assert settings.check == {"ours": tables.Check(token_file="/etc/token")}
+    assert settings.mail == {
+        "answers": sink_tables.MailSettings(sender="lab@lab.example.org", starttls=True)
+    }
+    assert settings.json_file == {"b": sink_tables.JsonFileSettings(file="/srv/b.json")}
+    assert settings.check == {"ours": sink_tables.CheckSettings(token_file="/etc/token")}
 
 
 BAD_SINKS: dict[str, tuple[str, str]] = {
@@ -417,7 +428,7 @@ BAD_SINKS: dict[str, tuple[str, str]] = {
     ),
     "another choice": (
         "[check.a]\ntoken_file = 't'\ncover = 'first'\n",
-        '[check.a] cover must be "all" or "last"',
+        '[check.a] cover is \'first\', but must be "all" or "last"',
     ),
     "the retest JSON again": (
         "[retests]\nfile = '/r.json'\n[json_file.a]\nfile = '/x/../r.json'\n",

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from ingest.config import tables
+from ingest.config import sink_tables, tables
 from ingest.errors import NotTaken
 from ingest.ledger import open_ledger
 from ingest.sinks.mail import Answer
@@ -22,8 +22,8 @@ Answering = Callable[[str], str]
 @pytest.fixture
 def answering(postfix: Postfix) -> Answering:
     """Answers a user of this Postfix; what the sink says of it."""
-    table = tables.Mail(sender=f"lab@{DOMAIN}", server=f"127.0.0.1:{postfix.port}")
-    answer = Answer("lab", table, tables.Requests())
+    table = sink_tables.MailSettings(sender=f"lab@{DOMAIN}", server=f"127.0.0.1:{postfix.port}")
+    answer = Answer("lab", table, tables.RequestsSettings())
 
     def to(user: str) -> str:
         request = asked(1, requester=f"Robin <{user}@{DOMAIN}>", subject="Re: [PATCH] ä: b")

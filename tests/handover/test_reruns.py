@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ingest.commands import options
-from ingest.config.tables import Requests, Settings
+from ingest.config.tables import RequestsSettings, Settings
 from ingest.handover import reruns
 from ingest.ledger import Ledger, open_ledger
 from ingest.retests import document as retests
@@ -85,7 +85,7 @@ def test_what_is_no_time_is_told_with_an_example(text: str) -> None:
 
 
 def asked(ledger: Ledger, *contexts: str, **known: tuple[str, ...]) -> Any:
-    settings = Settings(requests=Requests(**known))
+    settings = Settings(requests=RequestsSettings(**known))
     return reruns.document(ledger, 0.0, contexts, settings, now=NOON + HOUR)
 
 

@@ -33,7 +33,7 @@ from tests.support.lab import Lab, MakeLab, knows
 from tests.support.mails import cover, patch, reply
 from tests.support.questions import paths
 
-PATCHWORK = tables.Requests(contexts=("patchwork",))
+PATCHWORK = tables.RequestsSettings(contexts=("patchwork",))
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_without_labels_nothing_is_asked(lab: Lab, box: Sandbox) -> None:
 
 
 def test_with_patterns_nothing_is_asked(lab_at: MakeLab, box: Sandbox) -> None:
-    lab = lab_at(box.url, requests=tables.Requests(contexts=("iol-*",)))
+    lab = lab_at(box.url, requests=tables.RequestsSettings(contexts=("iol-*",)))
     lab.arrives(asks("iol-a"))
     lab.works()
     assert lab.outcome() is Outcome.DONE

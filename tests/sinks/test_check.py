@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.config import tables
+from ingest.config import sink_tables, tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Ledger
 from ingest.sandbox import Sandbox
@@ -68,8 +68,8 @@ MakeGiving = Callable[..., Giving]
 @pytest.fixture
 def giving_to(ledger: Ledger, clock: Clock, token: Path) -> MakeGiving:
     def make(url: str, timeout: float = 10.0, **table: Any) -> Giving:
-        settings = tables.Check(**{"token_file": str(token), **table})
-        server = tables.Patchwork(url=url, timeout=timeout, max_answer=1 << 20)
+        settings = sink_tables.CheckSettings(**{"token_file": str(token), **table})
+        server = tables.PatchworkSettings(url=url, timeout=timeout, max_answer=1 << 20)
         return Giving(ledger, clock, Check("lab", settings, server), settings)
 
     return make
@@ -638,11 +638,11 @@ def test_status_and_show_tell_of_a_patchwork_that_is_down_and_of_a_refusal(
 def test_the_receiver_says_by_its_errors_what_is_tried_again(
     patchwork: Sandbox, token: Path
 ) -> None:
-    table = tables.Check(token_file=str(token))
-    down = Check("lab", table, tables.Patchwork(url=refused_url()))
+    table = sink_tables.CheckSettings(token_file=str(token))
+    down = Check("lab", table, tables.PatchworkSettings(url=refused_url()))
     with pytest.raises(SinkUnavailable):
         down.give(asked(1), again=False, stop=lambda: False)
     token.write_text("nobody's")
-    refused = Check("lab", table, tables.Patchwork(url=patchwork.url))
+    refused = Check("lab", table, tables.PatchworkSettings(url=patchwork.url))
     with pytest.raises(NotTaken):
         refused.give(asked(1), again=False, stop=lambda: False)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from ingest.config import tables
+from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks.command import Command, inherited, variables
@@ -44,7 +44,7 @@ def give(
     again: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
-    command = Command("lab", tables.Command(program=program, timeout=timeout))
+    command = Command("lab", sink_tables.CommandSettings(program=program, timeout=timeout))
     return command.give(request or asked(), again=again, stop=stop)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ingest import intake
-from ingest.config import tables
+from ingest.config import sink_tables, tables
 from ingest.ledger import Cursor, Ledger, open_ledger
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery, json_file
@@ -33,13 +33,13 @@ LONG = "3600"
 
 
 def settings_of(folder: Path, **sinks: object) -> tables.Settings:
-    state = tables.State(dir=str(folder), ledger=f"sqlite:{folder}/ledger.sqlite")
-    retests = tables.Retests(file=str(folder / "retests.json"))
+    state = tables.StateSettings(dir=str(folder), ledger=f"sqlite:{folder}/ledger.sqlite")
+    retests = tables.RetestsSettings(file=str(folder / "retests.json"))
     return replace(tables.Settings(state=state, retests=retests), **sinks)  # type: ignore[arg-type]
 
 
-def command(*program: str, **other: float) -> tables.Command:
-    return tables.Command(program=program, **other)  # type: ignore[arg-type]
+def command(*program: str, **other: float) -> sink_tables.CommandSettings:
+    return sink_tables.CommandSettings(program=program, **other)  # type: ignore[arg-type]
 
 
 # Beginning.
@@ -47,12 +47,12 @@ def command(*program: str, **other: float) -> tables.Command:
 
 def test_all_sinks_are_named_the_retest_json_first_and_what_each_is_for() -> None:
     settings = tables.Settings(
-        retests=tables.Retests(file="/r.json"),
-        json_file={"b": tables.JsonFile(file="/srv/../b.json", contexts=("b-*",))},
+        retests=tables.RetestsSettings(file="/r.json"),
+        json_file={"b": sink_tables.JsonFileSettings(file="/srv/../b.json", contexts=("b-*",))},
         command={"run": command("true")},
-        webhook={"ci": tables.Webhook(contexts=("a", "c"))},
-        check={"x": tables.Check()},
-        mail={"y": tables.Mail()},
+        webhook={"ci": sink_tables.WebhookSettings(contexts=("a", "c"))},
+        check={"x": sink_tables.CheckSettings()},
+        mail={"y": sink_tables.MailSettings()},
     )
     assert list(delivery.wanted(settings).items()) == [
         ("json_file:/r.json", ()),
@@ -73,7 +73,7 @@ def test_a_new_sink_begins_at_the_end_of_the_log_the_retest_json_at_its_beginnin
     settings = settings_of(
         quick_path,
         command={"run": command("true")},
-        json_file={"lab": tables.JsonFile(file=str(quick_path / "lab.json"))},
+        json_file={"lab": sink_tables.JsonFileSettings(file=str(quick_path / "lab.json"))},
     )
     delivery.begin(ledger, settings)
     record(ledger, "after@example.org")

@@ -57,7 +57,7 @@ class Sink:
         return file.deliver(self.ledger, clock=self.clock, until=None, stop=lambda: False)
 
     def lags(self) -> bool:
-        table = tables.Retests(file=str(self.path))
+        table = tables.RetestsSettings(file=str(self.path))
         return delivery.lag(self.ledger, tables.Settings(retests=table), self.clock())
 
     def document(self) -> retests.Document:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import addresses, policy
-from ingest.config import tables
+from ingest.config import sink_tables, tables
 from ingest.errors import ConfigError
 from ingest.ledger import Ledger, Request
 from ingest.mail import message as mails
@@ -48,8 +48,8 @@ MakeGiving = Callable[..., Giving]
 @pytest.fixture
 def giving_to(ledger: Ledger, clock: Clock) -> MakeGiving:
     def make(server: str, **table: Any) -> Giving:
-        settings = tables.Mail(**{"sender": US, "server": server, **table})
-        answer = Answer("lab", settings, tables.Requests())
+        settings = sink_tables.MailSettings(**{"sender": US, "server": server, **table})
+        answer = Answer("lab", settings, tables.RequestsSettings())
         return Giving(ledger, clock, answer, settings, once_per_mail=True)
 
     return make
@@ -118,14 +118,16 @@ def test_the_whole_answer() -> None:
         arguments={"rebase": "main"},
         leftovers=("iol-unit-tst (did you mean iol-unit-testing?)", "iol-b  iol-c"),
     )
-    table = tables.Mail(sender=US)
-    wanted = tables.Requests(contexts=("iol-*", "github-robot"))
+    table = sink_tables.MailSettings(sender=US)
+    wanted = tables.RequestsSettings(contexts=("iol-*", "github-robot"))
     assert compose(request, table, wanted, "lab", ["robin@example.org"]).decode() == WHOLE
 
 
-def body(request: Request, *, requests: tables.Requests | None = None, **table: Any) -> list[str]:
+def body(
+    request: Request, *, requests: tables.RequestsSettings | None = None, **table: Any
+) -> list[str]:
     """The lines of an answer that are not blank, without the first and the last."""
-    lines = text(request, tables.Mail(**table), requests or tables.Requests())
+    lines = text(request, sink_tables.MailSettings(**table), requests or tables.RequestsSettings())
     return [line for line in lines if line][1:-1]
 
 
@@ -154,7 +156,7 @@ ASKED_FOR = "Labels that there are: the contexts of the patch's checks on Patchw
 def test_the_labels_are_those_of_the_table_else_the_wanted_contexts(
     labels: tuple[str, ...], contexts: tuple[str, ...], lines: list[str]
 ) -> None:
-    requests = tables.Requests(contexts=contexts)
+    requests = tables.RequestsSettings(contexts=contexts)
     assert body(by(), requests=requests, labels=labels) == FOR + lines
 
 
@@ -213,7 +215,7 @@ SUBJECTS = [
 def test_the_subject_is_that_of_the_request(
     subject: str, answered: str, giving: Giving, server: MailServer
 ) -> None:
-    table, requests = tables.Mail(sender=US), tables.Requests()
+    table, requests = sink_tables.MailSettings(sender=US), tables.RequestsSettings()
     raw = compose(by(subject=subject), table, requests, "lab", ["a@example.org"])
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
     assert parsed["Subject"] == answered
@@ -230,7 +232,13 @@ def test_the_subject_is_that_of_the_request(
     ],
 )
 def test_the_sender_is_as_it_is_set(sender: str, shown: str) -> None:
-    raw = compose(by(), tables.Mail(sender=sender), tables.Requests(), "lab", ["a@example.org"])
+    raw = compose(
+        by(),
+        sink_tables.MailSettings(sender=sender),
+        tables.RequestsSettings(),
+        "lab",
+        ["a@example.org"],
+    )
     assert str(email.message_from_bytes(raw, policy=email.policy.default)["From"]) == shown
 
 
@@ -240,7 +248,13 @@ def test_the_sender_is_as_it_is_set(sender: str, shown: str) -> None:
 )
 def test_an_id_that_cannot_be_named_is_not(message_id: str) -> None:
     request = by(message_id=message_id)
-    raw = compose(request, tables.Mail(sender=US), tables.Requests(), "lab", ["a@example.org"])
+    raw = compose(
+        request,
+        sink_tables.MailSettings(sender=US),
+        tables.RequestsSettings(),
+        "lab",
+        ["a@example.org"],
+    )
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
     assert parsed["In-Reply-To"] is parsed["References"] is None
     assert parsed["Message-ID"]
@@ -261,11 +275,11 @@ def test_nothing_in_a_request_makes_a_header_or_a_request(
         arguments={value: value},
         leftovers=tuple(leftovers),
     )
-    table = tables.Mail(sender=US)
-    raw = compose(hostile, table, tables.Requests(), "lab", ["robin@example.org"])
+    table = sink_tables.MailSettings(sender=US)
+    raw = compose(hostile, table, tables.RequestsSettings(), "lab", ["robin@example.org"])
     assert raw.isascii()
     assert max(map(len, raw.split(b"\n"))) < 998
-    plain = compose(by(), table, tables.Requests(), "lab", ["robin@example.org"])
+    plain = compose(by(), table, tables.RequestsSettings(), "lab", ["robin@example.org"])
     fields = {line.partition(":")[0] for line in WHOLE.partition("\n\n")[0].splitlines()}
     assert {key for key, _ in email.message_from_bytes(plain).items()} == fields
     parsed = email.message_from_bytes(raw)
@@ -449,7 +463,7 @@ def test_a_process_killed_before_it_noted_the_answer_sends_the_same_once_more(
 
 
 def test_two_sinks_have_message_ids_of_their_own() -> None:
-    table, requests = tables.Mail(sender=US), tables.Requests()
+    table, requests = sink_tables.MailSettings(sender=US), tables.RequestsSettings()
     ids = {
         email.message_from_bytes(compose(by(n), table, requests, name, ["a@example.org"]))[
             "Message-ID"

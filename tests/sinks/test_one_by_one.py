@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.config import tables
+from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request, open_ledger
 from ingest.sinks import Stop
@@ -67,7 +67,7 @@ class Lab:
         self.ledger = ledger
         self.clock = clock
         self.receiver = Receiver()
-        self.table = tables.Sink(retry=RETRY)
+        self.table = sink_tables.ReceiverSettings(retry=RETRY)
 
     def record(self, *names: str, contexts: tuple[str, ...] = ("iol-a",)) -> None:
         for name in names:
@@ -144,7 +144,7 @@ def test_an_empty_log_is_no_work(lab: Lab) -> None:
 
 
 def test_a_sink_gets_its_contexts_only_and_the_others_as_leftovers(lab: Lab) -> None:
-    lab.table = tables.Sink(contexts=("iol-*",))
+    lab.table = sink_tables.ReceiverSettings(contexts=("iol-*",))
     lab.record("a", contexts=("iol-a", "unh-b", "iol-c"))
     lab.deliver()
     [given] = lab.receiver.given
@@ -153,7 +153,7 @@ def test_a_sink_gets_its_contexts_only_and_the_others_as_leftovers(lab: Lab) -> 
 
 
 def test_what_is_for_others_is_passed_over(lab: Lab) -> None:
-    lab.table = tables.Sink(contexts=("unh-*",))
+    lab.table = sink_tables.ReceiverSettings(contexts=("unh-*",))
     lab.record("a", "b")
     lab.record("c", contexts=("unh-c",))
     lab.record("d", "e")
@@ -164,7 +164,7 @@ def test_what_is_for_others_is_passed_over(lab: Lab) -> None:
 
 
 def test_known_arguments_are_for_every_sink_as_get_reruns_has_it(lab: Lab) -> None:
-    lab.table = tables.Sink(contexts=("unh-*",))
+    lab.table = sink_tables.ReceiverSettings(contexts=("unh-*",))
     for name, argument in (("a", "rebase"), ("b", "unknown")):
         record(lab.ledger, f"{name}@example.org", lab.clock(), arguments={argument: "x"})
     assert lab.deliver() == 1
@@ -173,7 +173,7 @@ def test_known_arguments_are_for_every_sink_as_get_reruns_has_it(lab: Lab) -> No
 
 
 def test_what_is_passed_over_is_noted_once(lab: Lab) -> None:
-    lab.table = tables.Sink(contexts=("unh-*",))
+    lab.table = sink_tables.ReceiverSettings(contexts=("unh-*",))
     with lab.ledger.batch():
         lab.record(*(f"mail-{number}" for number in range(300)))
     before = _writes(lab.ledger)
@@ -193,7 +193,7 @@ def test_trouble_with_what_it_is_no_longer_for_is_over(lab: Lab) -> None:
     lab.record("b")
     lab.fails()
     lab.clock += RETRY[0]
-    lab.table = tables.Sink(contexts=("iol-*",), retry=RETRY)
+    lab.table = sink_tables.ReceiverSettings(contexts=("iol-*",), retry=RETRY)
     assert lab.deliver() == 1
     assert lab.receiver.calls == [("a", False), ("b", False)]
     assert lab.cursor == Cursor(NAME, 2, lab.clock())
@@ -234,7 +234,7 @@ def test_a_receiver_that_names_a_pause_is_given_it(
 
 
 def test_a_schedule_may_have_pauses_of_more_than_a_day(lab: Lab) -> None:
-    lab.table = tables.Sink(retry=(3 * DAY,))
+    lab.table = sink_tables.ReceiverSettings(retry=(3 * DAY,))
     lab.record("a")
     lab.fails()
     lab.clock += 3 * DAY - 1
@@ -291,7 +291,7 @@ def test_the_same_refusal_again_and_again_is_an_error_in_the_log_once(
 
 
 def test_a_receiver_that_is_gone_is_given_up_request_by_request(lab: Lab) -> None:
-    lab.table = tables.Sink(retry=RETRY, give_up=HOUR)
+    lab.table = sink_tables.ReceiverSettings(retry=RETRY, give_up=HOUR)
     lab.record("a", "b")
     recorded = lab.clock()
     while lab.cursor.position == 0:
@@ -310,7 +310,7 @@ def test_a_receiver_that_is_gone_is_given_up_request_by_request(lab: Lab) -> Non
 
 
 def test_what_is_old_already_is_tried_as_often_as_the_schedule_is_long(lab: Lab) -> None:
-    lab.table = tables.Sink(retry=RETRY, give_up=HOUR)
+    lab.table = sink_tables.ReceiverSettings(retry=RETRY, give_up=HOUR)
     lab.record("a")
     lab.clock += 30 * DAY
     for _ in RETRY[:-1]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from ingest.config import tables
+from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks.request_json import request_id, shape
@@ -59,7 +59,9 @@ class Lab:
     def give(
         self, request: Request | None = None, *, url: str = "", again: bool = False, **other: Any
     ) -> str:
-        table = tables.Webhook(url=url or f"{self.hell.url}/hook?token=hidden", **other)
+        table = sink_tables.WebhookSettings(
+            url=url or f"{self.hell.url}/hook?token=hidden", **other
+        )
         webhook = Webhook("lab", table, self.clock)
         return webhook.give(request or asked(), again=again, stop=lambda: False)
 

@@ -250,7 +250,7 @@ def test_no_bytes_make_an_end_of_data_but_the_one(wire: bytes) -> None:
 
 def received(wire: bytes, cuts: list[int]) -> tuple[bytearray, bytes]:
     """What ``data.receive`` makes of bytes that come in pieces, and what it leaves."""
-    limits = tables.Smtp()
+    limits = tables.SmtpSettings()
     service = Service("smtp", limits, 1 << 20, "x", (), (), (), None, not_called)
 
     async def receive() -> tuple[bytearray, bytes]:

@@ -29,7 +29,8 @@ class Desk:
         self.retests = folder / "retests.json"
         self.clock = Clock(NOON)
         self.settings = tables.Settings(
-            retests=tables.Retests(file=str(self.retests)), take=tables.Take(hold=HOLD)
+            retests=tables.RetestsSettings(file=str(self.retests)),
+            take=tables.TakeSettings(hold=HOLD),
         )
         self._recorded = 0
 

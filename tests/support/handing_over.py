@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.commands import cli
-from ingest.config import tables
+from ingest.config import sink_tables
 from ingest.ledger import Arrival, Cursor, Ledger, Outcome, Request
 from ingest.sinks import Receiver, Stop, delivery
 from ingest.sinks.one_by_one import OneByOne
@@ -22,7 +22,7 @@ class Giving:
         ledger: Ledger,
         clock: Clock,
         receiver: Receiver,
-        table: tables.Sink,
+        table: sink_tables.ReceiverSettings,
         *,
         once_per_mail: bool = False,
     ) -> None:

@@ -26,15 +26,17 @@ class Lab:
         folder: Path,
         timeout: float,
         until: float | None,
-        schedule: tables.Worker,
-        requests: tables.Requests,
+        schedule: tables.WorkerSettings,
+        requests: tables.RequestsSettings,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self.chance = 0.0
         self.retests = folder / "retests.json"
         settings = tables.Settings(
-            retests=tables.Retests(file=str(self.retests)), worker=schedule, requests=requests
+            retests=tables.RetestsSettings(file=str(self.retests)),
+            worker=schedule,
+            requests=requests,
         )
         self.patchwork = Patchwork(
             url, ledger, timeout=timeout, max_answer=MOST, until=until, clock=clock
@@ -83,7 +85,7 @@ class Lab:
 
 
 # Tries seldom, for tests of what happens in the end.
-SELDOM = tables.Worker(retry=(6 * HOUR,))
+SELDOM = tables.WorkerSettings(retry=(6 * HOUR,))
 
 # The fixture ``lab_at``: a lab for a Patchwork's URL.
 MakeLab = Callable[..., Lab]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest import intake
 from ingest.commands import catch_up
-from ingest.config.tables import CatchUp, Settings
+from ingest.config.tables import CatchUpSettings, Settings
 from ingest.ledger import Cursor, Ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
@@ -19,7 +19,7 @@ from tests.support.mails import RECHECK, reply
 
 DEV = "dev.dpdk.org"
 PATCH = "patch@example.org"
-SETTINGS = Settings(catch_up=CatchUp(overlap=HOUR))
+SETTINGS = Settings(catch_up=CatchUpSettings(overlap=HOUR))
 
 
 def stamp(at: float) -> str:

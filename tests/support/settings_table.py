@@ -5,7 +5,8 @@ there: ``python -m tests.support.settings_table``."""
 from typing import Any
 
 from ingest.config import load as config
-from ingest.config.tables import SINKS
+from ingest.config import values
+from ingest.config.layout import settings_of
 from tests.support.places import ROOT
 
 PAGE = ROOT / "contrib" / "doc" / "settings.md"
@@ -15,7 +16,7 @@ BEGIN, END = "<!-- settings -->\n", "\n<!-- /settings -->"
 def shown(setting: Any) -> str:
     """A default as it is written in TOML."""
     value = setting.default
-    if setting.metadata["kind"] == "an octal number":
+    if setting.metadata["read"] is values.octal:
         return f"`0o{value:o}`"
     if isinstance(value, tuple):
         return "`[" + ", ".join(f'"{v}"' if isinstance(v, str) else f"{v:g}" for v in value) + "]`"
@@ -33,13 +34,10 @@ def shown(setting: Any) -> str:
 def settings_table() -> str:
     """The README's table of settings, as it must be."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
-    every = {
-        **config.tables(),
-        **{f"{kind}.NAME": table for kind, (table, _) in SINKS.items()},
-    }
-    for name, table in every.items():
-        for key, setting in config.settings_of(table).items():
+    for name, table in config.places().tables().items():
+        for key, setting in settings_of(table).items():
             default, meaning = shown(setting), setting.metadata["help"]
+            meaning += "; needed" * setting.metadata["needed"]
             lines.append(f"| `[{name}]` `{key}` | {default} | {meaning} |")
     return "\n".join(lines)
 

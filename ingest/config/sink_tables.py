@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can be set of sinks: one frozen dataclass for each kind of sink."""
+
+from dataclasses import dataclass
+
+from ingest.config import values
+from ingest.config.layout import setting
+from ingest.config.values import DAY, MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """What every sink has."""
+
+    contexts: tuple[str, ...] = setting(
+        values.texts, (), "fnmatch patterns of the contexts that the sink is for; empty: all"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFileSettings(SinkSettings):
+    """A further retest JSON, for the contexts of one lab."""
+
+    file: str = setting(values.text, "", "the file", needed=True)
+    mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings(SinkSettings):
+    """What every sink has that hands over requests one by one."""
+
+    retry: tuple[float, ...] = setting(
+        values.numbers,
+        (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE),
+        "seconds before each further attempt; the last one repeats",
+    )
+    give_up: float = setting(
+        values.number,
+        7 * DAY,
+        "seconds after which a request that cannot be handed over is skipped",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSettings(ReceiverSettings):
+    """A program that is run for each request."""
+
+    program: tuple[str, ...] = setting(
+        values.texts, (), "the program and its arguments; no shell", needed=True
+    )
+    timeout: float = setting(values.positive, 60.0, "seconds that it may run")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings(ReceiverSettings):
+    """A URL that each request is sent to."""
+
+    url: str = setting(values.url, "", "where it is sent by POST", needed=True)
+    timeout: float = setting(values.positive, 10.0, "seconds for each attempt")
+    secret_file: str = setting(values.text, "", "file of the secret that signs it; none: unsigned")
+    token_file: str = setting(
+        values.text, "", "file of a token sent as Authorization: Bearer; none"
+    )
+    event_type: str = setting(
+        values.text,
+        "",
+        "name of GitHub's repository_dispatch event, and its form; none: plain form",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings(ReceiverSettings):
+    """A pending check on Patchwork, by which the requester sees that the lab has heard."""
+
+    token_file: str = setting(values.text, "", "file of the API token of a maintainer", needed=True)
+    cover: str = setting(
+        values.choice("all", "last"),
+        "all",
+        'for a cover letter: "all" patches of the series, or the "last"',
+    )
+    target_url: str = setting(values.text, "", "link of the check; none")
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings(ReceiverSettings):
+    """An answer to the requester."""
+
+    sender: str = setting(values.text, "", "our address", needed=True)
+    server: str = setting(values.text, "localhost:25", "the mail server, host:port")
+    timeout: float = setting(values.positive, 30.0, "seconds for an attempt as a whole")
+    starttls: bool = setting(
+        values.truth,
+        False,
+        "send by STARTTLS only, to a server whose certificate is valid; a password goes no other "
+        "way, but to this machine",
+    )
+    user: str = setting(values.text, "", "name to log in with; none")
+    password_file: str = setting(values.text, "", "file of its password")
+    labels: tuple[str, ...] = setting(
+        values.texts, (), "labels that the answer names; default: the wanted contexts"
+    )
+    lists: tuple[str, ...] = setting(
+        values.texts, (), "addresses of lists that get the answer, too; default: none"
+    )
