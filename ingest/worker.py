@@ -60,16 +60,8 @@ def connect(settings: Settings, memory: Memory, budget: float | None = None) -> 
 
     ``budget``: seconds from now after which it is not asked any more.
     """
-    server = settings.patchwork
-    return Patchwork(
-        server.url,
-        memory,
-        timeout=server.timeout,
-        max_answer=server.max_answer,
-        remember_found=server.remember_found,
-        remember_missing=server.remember_missing,
-        until=None if budget is None else time.monotonic() + budget,
-    )
+    until = None if budget is None else time.monotonic() + budget
+    return Patchwork(settings.patchwork, memory, until=until)
 
 
 class Worker:

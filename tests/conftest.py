@@ -71,7 +71,8 @@ def connect(ledger: Ledger, clock: Clock) -> Iterator[Connect]:
     made: list[Patchwork] = []
 
     def new(url: str, memory: Ledger = ledger, timeout: float = 10.0) -> Patchwork:
-        made.append(Patchwork(url, memory, timeout=timeout, max_answer=MOST, clock=clock))
+        table = tables.PatchworkSettings(url, timeout=timeout, max_answer=MOST)
+        made.append(Patchwork(table, memory, clock=clock))
         return made[-1]
 
     yield new

@@ -16,7 +16,7 @@ import pytest
 
 from ingest import intake
 from ingest.commands import catch_up
-from ingest.config.tables import CatchUpSettings, RetestsSettings, Settings
+from ingest.config.tables import CatchUpSettings, PatchworkSettings, RetestsSettings, Settings
 from ingest.ledger import open_ledger
 from ingest.mail.prefilter import may_hold_request
 from ingest.patchwork.lookup import Patchwork
@@ -299,7 +299,7 @@ def by_us(folder: Path, *, mail: bool, looks: list[float]) -> tuple[int, set[int
             retests=RetestsSettings(file=str(folder / "retests.json")),
             catch_up=CatchUpSettings(overlap=3600),
         )
-        patchwork = Patchwork(box.url, ledger, clock=clock)
+        patchwork = Patchwork(PatchworkSettings(box.url), ledger, clock=clock)
         worker = Worker(ledger, patchwork, settings, clock=clock)
 
         def arrive(sent: Sent) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ingest.config.tables import PatchworkSettings
 from ingest.errors import OutOfTime, Unavailable
 from ingest.patchwork.lookup import Patchwork
 from ingest.transport import Client, Reply, retry_after
@@ -158,7 +159,7 @@ def test_a_name_server_that_hangs_costs_one_time_out_and_leaves_nothing_behind(
 
 
 def test_a_client_whose_time_is_over_asks_nothing(hell: Hell) -> None:
-    patchwork = Patchwork(hell.url, Forgetful(), until=time.monotonic())
+    patchwork = Patchwork(PatchworkSettings(hell.url), Forgetful(), until=time.monotonic())
     with pytest.raises(OutOfTime):
         resolve(patchwork, reply(OURS))
     assert hell.seen == []
@@ -168,7 +169,9 @@ def test_silence_in_the_little_time_that_was_left_is_not_held_against_the_server
     hell: Hell,
 ) -> None:
     hell.will(stalls())
-    patchwork = Patchwork(hell.url, Forgetful(), timeout=60.0, until=time.monotonic() + TIMEOUT)
+    patchwork = Patchwork(
+        PatchworkSettings(hell.url, timeout=60.0), Forgetful(), until=time.monotonic() + TIMEOUT
+    )
     with pytest.raises(OutOfTime):
         resolve(patchwork, reply(OURS))
     assert hell.was_left(1)
@@ -176,7 +179,9 @@ def test_silence_in_the_little_time_that_was_left_is_not_held_against_the_server
 
 def test_a_server_that_refuses_in_the_little_time_that_was_left_is_down(hell: Hell) -> None:
     hell.stop()
-    patchwork = Patchwork(hell.url, Forgetful(), timeout=60.0, until=time.monotonic() + 10)
+    patchwork = Patchwork(
+        PatchworkSettings(hell.url, timeout=60.0), Forgetful(), until=time.monotonic() + 10
+    )
     with pytest.raises(Unavailable):
         resolve(patchwork, reply(OURS))
 

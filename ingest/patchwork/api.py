@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from requests.utils import parse_header_links
 
 from ingest import __version__
+from ingest.config.tables import PatchworkSettings
 from ingest.errors import OutOfTime, Refused, Unavailable
 from ingest.transport import Client, Reply, printable, retry_after
 
@@ -56,29 +57,26 @@ class _Way:
 class Api:
     """The API of one server.
 
-    ``url``: its address, to which ``/api`` is added unless it holds an API path; ``timeout``:
-    seconds for each question, from the first byte sent to the last received, redirects
-    included; ``max_answer``: bytes; ``until``: the moment of ``time.monotonic`` after which
-    nothing is asked any more.
+    ``table``: its settings. ``/api`` is added to the URL unless that holds an API path; the timeout
+    is for each question, from the first byte sent to the last received, redirects included.
+    ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
     """
 
     def __init__(
         self,
-        url: str,
+        table: PatchworkSettings,
         *,
-        timeout: float = 10.0,
-        max_answer: int = 8 << 20,
         until: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        base = url.rstrip("/")
+        base = table.url.rstrip("/")
         self.base = base if re.search(r"/api(/\d+\.\d+)?$", base) else f"{base}/api"
-        self._timeout = timeout
+        self._timeout = table.timeout
         self._until = until
         self._clock = clock
         self._client = Client(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
-            max_answer=max_answer,
+            max_answer=table.max_answer,
         )
 
     def probe(self) -> Server:

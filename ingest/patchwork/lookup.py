@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
+from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound, Unavailable
 from ingest.mail.message import Mail, cover_number
 from ingest.patchwork import checks
@@ -70,25 +71,21 @@ class _Project:
 
 
 class Patchwork(Api):
-    """A Patchwork server of which answers are remembered, found ones for ``remember_found``
-    seconds, that there is nothing for ``remember_missing``; the rest as ``Api``."""
+    """A Patchwork server whose answers are remembered for as long as its settings say; the rest as
+    ``Api``."""
 
     def __init__(
         self,
-        url: str,
+        table: PatchworkSettings,
         memory: Memory,
         *,
-        timeout: float = 10.0,
-        max_answer: int = 8 << 20,
-        remember_found: float = 86400.0,
-        remember_missing: float = 30.0,
         until: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(url, timeout=timeout, max_answer=max_answer, until=until, clock=clock)
+        super().__init__(table, until=until, clock=clock)
         self._memory = memory
-        self._found = remember_found
-        self._missing = remember_missing
+        self._found = table.remember_found
+        self._missing = table.remember_missing
 
     def resolve(self, mail: Mail, received: float, trail: list[Lookup]) -> Target:
         """The series of the patch or cover letter that a mail replies to.

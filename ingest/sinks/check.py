@@ -43,9 +43,7 @@ class Check:
         if not request.contexts:
             return "no context was named, so no check was posted"
         token = secret.token(self._table.token_file)
-        server = self._patchwork
-        api = Api(server.url, timeout=server.timeout, max_answer=server.max_answer)
-        with closing(api):
+        with closing(Api(self._patchwork)) as api:
             try:
                 return self._post_all(api, request, token, again, stop)
             except Unavailable as error:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound, Refused, Temporary
 from ingest.patchwork.lookup import Lookup, Patchwork
 from ingest.sandbox import Sandbox
@@ -59,7 +60,7 @@ def test_an_odd_id_finds_its_own_patch(message_id: str, box: Sandbox, connect: C
 def test_any_id_reaches_patchwork_as_it_is(message_id: str) -> None:
     with Hell() as hell:
         hell.will(rows(patch_row(message_id)))
-        patchwork = Patchwork(hell.url, Forgetful())
+        patchwork = Patchwork(PatchworkSettings(hell.url), Forgetful())
         found = resolve(patchwork, reply(message_id))
         patchwork.close()
     assert found.series == 29430
@@ -224,7 +225,7 @@ def test_any_answer_gives_a_target_that_it_holds_or_a_temporary_error(
     projects: Any, found: Any, list_id: str, hell: Hell
 ) -> None:
     hell.route(lambda seen: text(json.dumps(projects if seen.path == "/api/projects/" else found)))
-    patchwork = Patchwork(hell.url, Forgetful(), timeout=10.0, max_answer=MOST)
+    patchwork = Patchwork(PatchworkSettings(hell.url, max_answer=MOST), Forgetful())
     try:
         target = resolve(patchwork, reply(OURS, list_id=list_id))
     except Temporary:

@@ -38,9 +38,8 @@ class Lab:
             worker=schedule,
             requests=requests,
         )
-        self.patchwork = Patchwork(
-            url, ledger, timeout=timeout, max_answer=MOST, until=until, clock=clock
-        )
+        server = tables.PatchworkSettings(url, timeout=timeout, max_answer=MOST)
+        self.patchwork = Patchwork(server, ledger, until=until, clock=clock)
         self.worker = Worker(
             ledger, self.patchwork, settings, clock=clock, chance=lambda: self.chance
         )

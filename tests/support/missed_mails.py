@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest import intake
 from ingest.commands import catch_up
-from ingest.config.tables import CatchUpSettings, Settings
+from ingest.config.tables import CatchUpSettings, PatchworkSettings, Settings
 from ingest.ledger import Cursor, Ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
@@ -40,9 +40,8 @@ class Catching:
     def catch_up(
         self, since: float | None = None, stop: Callable[[], bool] = lambda: False
     ) -> catch_up.Summary:
-        patchwork = Patchwork(
-            self.url, self.ledger, timeout=self.timeout, max_answer=MOST, clock=self.clock
-        )
+        server = PatchworkSettings(self.url, timeout=self.timeout, max_answer=MOST)
+        patchwork = Patchwork(server, self.ledger, clock=self.clock)
         try:
             return catch_up.catch_up(
                 self.settings, self.ledger, patchwork, since=since, clock=self.clock, stop=stop
