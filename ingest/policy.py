@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 from ingest.ledger import Request
 from ingest.mail.recheck import Recheck
+from ingest.words import listed
 
 if TYPE_CHECKING:
     from ingest.mail.message import Mail
-
-# Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
-_LONGEST_LIST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +93,3 @@ def choose(
     if unknown:
         reasons.append(f"unknown argument {listed(unknown)}")
     return None, " and ".join(reasons)
-
-
-def counted(number: int, noun: str) -> str:
-    """So many of something: "1 mail", "2 mails"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a reason, not without end."""
-    text = ", ".join(names)
-    return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]}…"

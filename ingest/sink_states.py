@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far the sinks have come, and what became of a request in each, in words for a person.
 
-Pure: values in, text out. Called by ``report`` and, for ``moment``, by ``catch_up``.
+Pure: values in, text out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
 from ingest import policy
 from ingest.config.tables import sink_kinds
 from ingest.ledger import Cursor, Event, Request
+from ingest.words import ago, listed, times
 
 # The cursor of catching up, see ``catch_up``.
 CATCH_UP = "catch-up"
@@ -21,19 +21,6 @@ Sinks = Mapping[str, Sequence[str]]
 def is_sink(cursor: Cursor) -> bool:
     """Whether it is a sink's cursor, and no consumer's or other."""
     return cursor.name.partition(":")[0] in sink_kinds()
-
-
-def ago(seconds: float) -> str:
-    """An age in one unit: "3 min"."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
-
-
-def moment(at: float) -> str:
-    """A Unix time, in this machine's zone."""
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
 def of_cursor(cursor: Cursor, last: int, sinks: Sinks, now: float) -> tuple[str, str]:
@@ -65,7 +52,7 @@ def of_request(
         if name not in sinks:
             continue
         if policy.narrowed(request, sinks[name], known_arguments) is None:
-            yield f"not for {name}: it is for {policy.listed(sinks[name])}", ""
+            yield f"not for {name}: it is for {listed(sinks[name])}", ""
         elif cursor.position >= request.number:
             yield f"{_came_of_it(name, story)} {name}", ""
         elif cursor.begun == request.number and not cursor.tries:
@@ -78,9 +65,8 @@ def of_request(
 
 
 def _tried(cursor: Cursor, now: float) -> str:
-    times = {1: "once", 2: "twice"}.get(cursor.tries, f"{cursor.tries} times")
     due = "now" if cursor.due <= now else f"in {ago(cursor.due - now)}"
-    return f"tried {times}, next {due}"
+    return f"tried {times(cursor.tries)}, next {due}"
 
 
 def _came_of_it(name: str, story: Sequence[Event]) -> str:

@@ -24,9 +24,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest.errors import Unavailable
+from ingest.words import printable
 
 _PIECE = 1 << 16
-_LONGEST_CAUSE = 200
 # Seconds. However long a server asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
 
@@ -282,9 +282,3 @@ def _cause(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "timed out"
     return printable(getattr(inner, "strerror", None) or inner) or type(inner).__name__
-
-
-def printable(value: object) -> str:
-    """What a server says, fit for a terminal, a log and a database: one line, not a long one."""
-    text = "".join(each if each.isprintable() else " " for each in str(value)[:_LONGEST_CAUSE])
-    return " ".join(text.split())

@@ -21,9 +21,9 @@ from ingest.ledger import Cursor, Ledger, open_configured
 from ingest.mail import headers
 from ingest.patchwork import comments, outage
 from ingest.patchwork.lookup import Patchwork
-from ingest.policy import counted
-from ingest.sink_states import CATCH_UP, moment
+from ingest.sink_states import CATCH_UP
 from ingest.sources import events
+from ingest.words import counted, moment
 from ingest.worker import connect, judge
 
 # The cursor, and the lease of who catches up. The cursor has "moved" when the last complete run

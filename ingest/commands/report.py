@@ -16,9 +16,9 @@ from ingest import sink_states
 from ingest.config.tables import Settings
 from ingest.handover import batches
 from ingest.ledger import Cursor, Event, Record, Request, Totals
-from ingest.policy import counted
-from ingest.sink_states import ago, is_sink
+from ingest.sink_states import is_sink
 from ingest.sinks import delivery
+from ingest.words import ago, asked_for, counted, moment
 
 if TYPE_CHECKING:
     from ingest.commands import catch_up
@@ -55,12 +55,7 @@ def _json(value: Any) -> None:
 
 
 def _moment(at: float) -> str:
-    return sink_states.moment(at) if at else "never"
-
-
-def asked_for(contexts: Sequence[str], arguments: Any) -> str:
-    """Contexts and arguments as they are written on a Recheck-request line."""
-    return ", ".join([*contexts, *(f"{name}={value}" for name, value in arguments.items())])
+    return moment(at) if at else "never"
 
 
 def replayed(

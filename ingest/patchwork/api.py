@@ -20,7 +20,8 @@ from requests.utils import parse_header_links
 from ingest import __version__
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import OutOfTime, Refused, Unavailable
-from ingest.transport import Client, Reply, printable, retry_after
+from ingest.transport import Client, Reply, retry_after
+from ingest.words import printable
 
 USER_AGENT = f"recheck-ingest/{__version__}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.errors import Unavailable
 from ingest.patchwork.api import PER_PAGE, Api, is_id, stamp
-from ingest.transport import printable
+from ingest.words import printable
 
 # Patchwork keeps no longer context.
 _LONGEST_CONTEXT = 255

@@ -14,7 +14,7 @@ from typing import Any
 from ingest.errors import ConfigError, Refused, Unavailable
 from ingest.patchwork.api import PER_PAGE, Api, is_id, stamp
 from ingest.patchwork.lookup import PATHS
-from ingest.transport import printable
+from ingest.words import printable
 
 # The first version of the API that has comment events, and an address of each comment.
 _FIRST = "1.3"

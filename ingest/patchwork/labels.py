@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from ingest import policy
 from ingest.config.tables import BY_PATCHWORK, RequestsSettings
 from ingest.patchwork.lookup import Lookup, Patchwork, Target
+from ingest.words import listed
 
 # Looking for what was meant takes time by labels and contexts, and a mail may hold 100,000.
 _MOST_SUGGESTED, _MOST_COMPARED, _LONGEST_COMPARED = 20, 500, 100
@@ -40,7 +41,7 @@ def known(
     trail.append(
         Lookup(
             f"contexts of the checks of {target.kind} {target.id}",
-            policy.listed(sorted(contexts)) or "none",
+            listed(sorted(contexts)) or "none",
         )
     )
 

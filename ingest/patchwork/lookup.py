@@ -22,7 +22,7 @@ from ingest.patchwork.api import PER_PAGE as PER_PAGE
 from ingest.patchwork.api import Api
 from ingest.patchwork.api import is_id as is_id
 from ingest.patchwork.api import stamp as stamp
-from ingest.transport import printable
+from ingest.words import printable
 
 # How far around a mail's date its comment event is looked for (DESIGN.md, Resolution).
 _EVENTS_FROM, _EVENTS_TO = timedelta(hours=-1), timedelta(days=3)

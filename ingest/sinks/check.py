@@ -15,8 +15,8 @@ from ingest.mail import requester
 from ingest.patchwork import checks
 from ingest.patchwork.api import Api
 from ingest.patchwork.checks import Refusal
-from ingest.policy import counted, listed
 from ingest.sinks import Stop, secret
+from ingest.words import counted, listed
 
 _PENDING = "pending"
 # By how much Patchwork's clock may be behind ours before a check of ours is not found again.

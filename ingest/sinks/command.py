@@ -13,7 +13,7 @@ from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks import Stop, program
 from ingest.sinks.request_json import shape
-from ingest.transport import printable
+from ingest.words import printable
 
 # Bytes of a variable. A hostile mail names a hundred thousand labels, and a kernel starts no
 # program with more than it likes in its environment.

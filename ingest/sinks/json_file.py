@@ -17,6 +17,7 @@ from ingest.errors import SinkUnavailable
 from ingest.ledger import Cursor, Ledger, Request
 from ingest.retests import file as retest_file
 from ingest.sinks import Clock, Stop, is_paused, lease_name
+from ingest.words import counted
 
 # Seconds to wait for a consumer that holds the file's lock.
 PATIENCE = 5.0
@@ -64,7 +65,7 @@ class JsonFile:
             left = math.inf if until is None else max(0.0, until - clock())
             count = self.publish(ledger, clock, min(self._patience, left), stop)
         if count:
-            log.info("published %s to %s", policy.counted(count, "request"), self._path)
+            log.info("published %s to %s", counted(count, "request"), self._path)
         return count
 
     def publish(

@@ -20,7 +20,7 @@ from ingest.mail import requester
 from ingest.patchwork import labels
 from ingest.sinks import Stop, secret, smtp
 from ingest.sinks.request_json import request_id
-from ingest.transport import printable
+from ingest.words import printable
 
 # Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is
 # (RFC 2606, section 2; some lists append .invalid to addresses, for DMARC's sake).

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.sinks import Stop
-from ingest.transport import printable
+from ingest.words import printable
 
 PORT = 25
 # Seconds between two looks whether to end it.

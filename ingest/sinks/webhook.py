@@ -20,7 +20,8 @@ from ingest.errors import NotTaken, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.sinks import Clock, Stop, secret
 from ingest.sinks.request_json import request_id, shape
-from ingest.transport import Client, Reply, printable, retry_after
+from ingest.transport import Client, Reply, retry_after
+from ingest.words import printable
 
 _PREFIX = "whsec_"
 # Bytes of an answer, of which a status and a sentence are all that matters.

@@ -19,7 +19,7 @@ from ingest.mail import headers
 from ingest.patchwork import comments
 from ingest.patchwork.comments import BadEvent, Comment, CommentEvent
 from ingest.patchwork.lookup import Patchwork
-from ingest.transport import printable
+from ingest.words import printable
 
 log = logging.getLogger(__name__)
 

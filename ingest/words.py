@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How numbers, times, names and other people's text are written for a person to read.
+
+Pure. ``harmless`` and ``as_json`` are what every text goes through that is printed or logged.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+# Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
+_LONGEST_LIST = 500
+# Characters of what a server says.
+_LONGEST_SAYING = 200
+
+# Python calls these printable, but they show as nothing, so that two different names look the
+# same: Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties.txt) less category C.
+_INVISIBLE = frozenset(
+    map(
+        chr,
+        (
+            0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164,
+            0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
+        ),
+    )
+)  # fmt: skip
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 mail", "2 mails"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas between, cut where the text gets too long."""
+    text = ", ".join(names)
+    return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]}…"
+
+
+def asked_for(contexts: Sequence[str], arguments: Mapping[str, str]) -> str:
+    """Labels and arguments as they are written on a Recheck-request line."""
+    return ", ".join([*contexts, *(f"{name}={value}" for name, value in arguments.items())])
+
+
+def times(number: int) -> str:
+    """How often: "once", "twice", "3 times"."""
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def ago(seconds: float) -> str:
+    """A length of time in one unit: "3 min"."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def moment(at: float) -> str:
+    """A Unix time in this machine's zone, for a person."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+
+
+def instant(at: float) -> str:
+    """A Unix time for a program: ISO 8601 in UTC with a Z, with decimals if it has any."""
+    text = datetime.fromtimestamp(at, UTC).isoformat()
+    return f"{text.removesuffix('+00:00')}Z"
+
+
+def named(message_id: str, mail_id: int) -> str:
+    """What a mail is called: its Message-ID in brackets, or ``mail-N`` if it has none."""
+    return f"<{message_id}>" if message_id else f"mail-{mail_id}"
+
+
+def printable(value: object) -> str:
+    """What a server says, fit for a terminal, a log and a database: one line, not a long one."""
+    text = "".join(each if each.isprintable() else " " for each in str(value)[:_LONGEST_SAYING])
+    return " ".join(text.split())
+
+
+def harmless(text: str, keep: str = "") -> str:
+    """A text that can do nothing to a terminal or a log: control characters (ESC, C0, C1), those
+    that turn the direction of writing, invisible ones and halves of surrogate pairs are written
+    as escapes, such as ``\\x1b``. So is a line end, unless it is in ``keep``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each if each in keep or _shows(each) else _escape(each) for each in text)
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON for a terminal or a program: readable, with the characters that
+    ``harmless`` does not let through written as JSON's own escapes."""
+    text = json.dumps(value, indent=4, ensure_ascii=False)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(each if each == "\n" or _shows(each) else _json_escape(each) for each in text)
+
+
+def _shows(character: str) -> bool:
+    return character.isprintable() and character not in _INVISIBLE
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1] if not character.isascii() else f"\\u{ord(character):04x}"
