@@ -20,7 +20,7 @@ from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import Error, StateUnavailable, Unavailable
 from ingest.ledger import open_ledger
-from ingest.sinks import check_sinks
+from ingest.sinks import Configured, delivery
 from ingest.worker import connect
 
 # What a finding is about if Patchwork gives no usable answer.
@@ -54,8 +54,8 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
         yield from _paths(settings, user, me)
     yield from _ledger(settings)
     for user in dict.fromkeys([me, *users]):
-        for sink in check_sinks.sinks(settings):
-            yield from _sink(sink, user, me)
+        for receiver, _ in delivery.configured(settings):
+            yield from _sink(receiver, user, me)
     yield from _patchwork(settings)
 
 
@@ -144,7 +144,7 @@ def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
     return seen.splitlines()
 
 
-def _sink(sink: check_sinks.Sink, user: str, me: str) -> Iterator[Finding]:
+def _sink(sink: Configured, user: str, me: str) -> Iterator[Finding]:
     """Whether a sink has what it needs, as a user."""
     what = sink.name if user == me else f"{sink.name} as {user}"
     try:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What writes requests outside the ledger, each by a cursor of its own.
+"""What writes requests outside the ledger: what a sink is, and what one needs to work.
 
-``Sink`` is what ``delivery`` works with; a ``Receiver`` becomes one by ``one_by_one``.
+Each kind of sink is a module here that is named as its table in the configuration.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from typing import Protocol
 
+from ingest.errors import SinkUnavailable
 from ingest.ledger import Ledger, Request
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 Stop = Callable[[], bool]
@@ -32,7 +36,7 @@ class Sink(Protocol):
 
 
 class Receiver(Protocol):
-    """Acts on one request at a time."""
+    """Takes one request at a time."""
 
     @property
     def name(self) -> str:
@@ -47,6 +51,24 @@ class Receiver(Protocol):
         """
 
 
+class Configured(Receiver, Protocol):
+    """A receiver that was made of a table of settings. ``once_per_mail``: of the requests of one
+    mail, which are for several series if it went to several lists, it gets the first only."""
+
+    once_per_mail: bool
+
+    @property
+    def purpose(self) -> str:
+        """What it does, in a few words for ``check``: "posts to https://ci.example.org"."""
+
+    def problems(self) -> list[str]:
+        """What keeps it from its work, as far as that can be told without sending anything. The
+        answer may depend on who asks: another user may not read the same files."""
+
+    def dangers(self) -> list[str]:
+        """What works, but should not be so: a secret that everybody can read."""
+
+
 def lease_name(name: str) -> str:
     """The lease under which a sink is at work, fit for a file's name."""
     if re.fullmatch(r"[a-z_]+:[a-z0-9-]+", name):
@@ -59,3 +81,14 @@ def is_paused(due: float, now: float, longest: float) -> bool:
     """Whether the next attempt is not due yet. Longer than ``longest`` seconds from now is no
     pause of ours: the clock was set back."""
     return now < due <= now + longest
+
+
+def trouble_of(error: Exception, what: str) -> SinkUnavailable:
+    """Whatever a sink met, as the trouble of this sink, which tries again: it ends no thread, and
+    ``status`` tells of it. ``what``: the file or the request that it was at."""
+    if isinstance(error, SinkUnavailable):
+        return error
+    if isinstance(error, OSError):
+        return SinkUnavailable(f"{what} met {error.strerror or error}")
+    log.error("a bug met %s", what, exc_info=error)
+    return SinkUnavailable(f"a bug of ours met {what}: {type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sink that puts a pending check on the patch a request is for, once for each context, so that
-the requester sees on Patchwork that the lab has heard. Called by ``one_by_one``.
+"""The sink [check.NAME]: puts a pending check on the patch that a request is for, once for each
+context, so that the requester sees on Patchwork that the lab has heard.
 """
 
 import unicodedata
@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from ingest.config.sink_tables import CheckSettings
-from ingest.config.tables import PatchworkSettings
+from ingest.config.tables import PatchworkSettings, Settings
 from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.mail import requester
@@ -29,13 +29,34 @@ _LONGEST_NAME, _LONGEST_TOLD = 60, 2000
 _OF_THE_PATCH = (401, 403, 404)
 
 
+def receiver(name: str, settings: Settings) -> "Check":
+    """The configured sink of this name."""
+    return Check(name, settings.check[name], settings.patchwork)
+
+
 class Check:
     """A ``Receiver`` that is the checks of a Patchwork."""
+
+    once_per_mail = False
 
     def __init__(self, name: str, table: CheckSettings, patchwork: PatchworkSettings) -> None:
         self.name = f"check:{name}"
         self._table = table
         self._patchwork = patchwork
+
+    @property
+    def purpose(self) -> str:
+        """See ``Configured``."""
+        return f"posts to {self._patchwork.url}"
+
+    def problems(self) -> list[str]:
+        """See ``Configured``."""
+        return secret.problems({"token_file": self._table.token_file})
+
+    def dangers(self) -> list[str]:
+        """See ``Configured``."""
+        readable = secret.dangers({"token_file": self._table.token_file})
+        return [*readable, *secret.in_clear(self._patchwork.url)]
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. What Patchwork refuses for one patch or context keeps it from no

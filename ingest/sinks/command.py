@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sink that runs a program for each request: the request as JSON on its standard input and in
-RECHECK_* variables; its exit code says what came of it. Called by ``one_by_one``.
+"""The sink [command.NAME]: runs a program for each request, which gets the request as JSON on its
+standard input and in RECHECK_* variables, and says with its exit code what came of it.
 """
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 
 from ingest.config.sink_tables import CommandSettings
+from ingest.config.tables import Settings
 from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.sinks import Stop, program
@@ -23,12 +25,36 @@ _NOT_PASSED_ON = (b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID", b"LISTEN_
 _OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
 
 
+def receiver(name: str, settings: Settings) -> "Command":
+    """The configured sink of this name."""
+    return Command(name, settings.command[name])
+
+
 class Command:
     """A ``Receiver`` that is a program."""
+
+    once_per_mail = False
 
     def __init__(self, name: str, table: CommandSettings) -> None:
         self.name = f"command:{name}"
         self._table = table
+
+    @property
+    def purpose(self) -> str:
+        """See ``Configured``."""
+        return f"runs {self._table.program[0]}"
+
+    def problems(self) -> list[str]:
+        """See ``Configured``."""
+        first = self._table.program[0]
+        if shutil.which(first):
+            return []
+        there = os.sep in first and os.path.exists(first)
+        return [f"{first} cannot be executed" if there else f"there is no program {first}"]
+
+    def dangers(self) -> list[str]:
+        """See ``Configured``."""
+        return []
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. Exit code 0 confirms, 75 is tried again, any other is not taken, nor

@@ -10,11 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 
+from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, sink_kinds
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger, open_configured
-from ingest.sinks import Clock, Sink, Stop, json_file
+from ingest.sinks import Clock, Configured, Sink, Stop, json_file
 
 # Seconds between two looks at the request log, which other processes write, too.
 POLL = 1.0
@@ -59,34 +61,26 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
 
 
 def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
-    """The other sinks. What one needs and lacks is told when it is at work. ``ending``: see
-    ``OneByOne``."""
-    if not any(getattr(settings, kind) for kind in sink_kinds() if kind != "json_file"):
-        return
-    from ingest.sinks.one_by_one import OneByOne
+    """The other sinks. ``ending``: see ``OneByOne``."""
+    for receiver, table in configured(settings):
+        from ingest.sinks.one_by_one import OneByOne
 
-    known = settings.requests.arguments
-    if settings.command:
-        from ingest.sinks.command import Command
+        yield OneByOne(
+            receiver,
+            table,
+            settings.requests.arguments,
+            ending,
+            once_per_mail=receiver.once_per_mail,
+        )
 
-        for name, program in settings.command.items():
-            yield OneByOne(Command(name, program), program, known, ending)
-    if settings.webhook:
-        from ingest.sinks.webhook import Webhook
 
-        for name, hook in settings.webhook.items():
-            yield OneByOne(Webhook(name, hook), hook, known, ending)
-    if settings.check:
-        from ingest.sinks.check import Check
-
-        for name, check in settings.check.items():
-            yield OneByOne(Check(name, check, settings.patchwork), check, known, ending)
-    if settings.mail:
-        from ingest.sinks.mail import Answer
-
-        for name, answer in settings.mail.items():
-            receiver = Answer(name, answer, settings.requests)
-            yield OneByOne(receiver, answer, known, ending, once_per_mail=True)
+def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSettings]]:
+    """The receivers and their settings. Each kind's module is imported only if there is one."""
+    for kind in sink_kinds():
+        tables = getattr(settings, kind)
+        if tables and kind != "json_file":
+            module = import_module(f"ingest.sinks.{kind}")
+            yield from ((module.receiver(name, settings), tables[name]) for name in tables)
 
 
 def begin(ledger: Ledger, settings: Settings) -> None:

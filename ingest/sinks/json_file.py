@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest import policy
-from ingest.errors import SinkUnavailable
+from ingest.errors import StateUnavailable
 from ingest.ledger import Cursor, Ledger, Request
 from ingest.retests import file as retest_file
-from ingest.sinks import Clock, Stop, is_paused, lease_name
+from ingest.sinks import Clock, Stop, is_paused, lease_name, trouble_of
 from ingest.words import counted
 
 # Seconds to wait for a consumer that holds the file's lock.
@@ -88,12 +88,14 @@ class JsonFile:
                 ledger.set_cursor(cursor)
                 if stop():
                     break
-        except SinkUnavailable as error:
-            tried = ledger.cursor(cursor.name)
-            ledger.set_cursor(
-                replace(tried, tries=tried.tries + 1, due=clock() + self._pause, reason=str(error))
-            )
+        except StateUnavailable:
             raise
+        except Exception as error:
+            trouble = trouble_of(error, self._path)
+            tried = ledger.cursor(cursor.name)
+            due = clock() + self._pause
+            ledger.set_cursor(replace(tried, tries=tried.tries + 1, due=due, reason=str(trouble)))
+            raise trouble from error
         return count
 
     def _narrowed(self, request: Request) -> Request | None:

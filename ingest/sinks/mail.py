@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sink that answers the requester by mail: what will run, what was not understood, and which
-labels there are. An automatic response as RFC 3834 has it. Called by ``one_by_one``.
+"""The sink [mail.NAME]: answers the requester by mail, with what will run, what was not understood,
+and which labels there are. The answer is an automatic response as RFC 3834 has it.
 """
 
 import quopri
@@ -12,7 +12,7 @@ from textwrap import wrap
 
 from ingest import addresses
 from ingest.config.sink_tables import MailSettings
-from ingest.config.tables import RequestsSettings
+from ingest.config.tables import RequestsSettings, Settings
 from ingest.config.values import DAY
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
 from ingest.ledger import Request
@@ -40,14 +40,47 @@ _MOST_CONTEXTS, _MOST_LEFTOVERS = 100, 10
 _INDENT, _WIDTH = "    ", 72
 
 
+def receiver(name: str, settings: Settings) -> "Answer":
+    """The configured sink of this name."""
+    return Answer(name, settings.mail[name], settings.requests)
+
+
 class Answer:
     """A ``Receiver`` that is whoever asked."""
+
+    once_per_mail = True
 
     def __init__(self, name: str, table: MailSettings, requests: RequestsSettings) -> None:
         self.name = f"mail:{name}"
         self._name = name
         self._table = table
         self._requests = requests
+
+    @property
+    def purpose(self) -> str:
+        """See ``Configured``."""
+        return f"answers by {self._table.server}"
+
+    def problems(self) -> list[str]:
+        """See ``Configured``."""
+        table = self._table
+        found = secret.problems({"password_file": table.password_file})
+        if bool(table.user) != bool(table.password_file):
+            found.append("user and password_file go together")
+        if not requester.read(table.sender).address:
+            found.append(f"sender {table.sender!r} is no address")
+        for each in table.lists:
+            if not requester.address(each):
+                found.append(f"{each!r} in lists is no address")
+        try:
+            addresses.server(table.server, smtp.PORT)
+        except ConfigError as error:
+            found.append(str(error))
+        return found
+
+    def dangers(self) -> list[str]:
+        """See ``Configured``."""
+        return secret.dangers({"password_file": self._table.password_file})
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. Whether it is given again changes nothing: the answer is the same to

@@ -14,7 +14,7 @@ from ingest import policy
 from ingest.config.sink_tables import ReceiverSettings
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request, requests_after
-from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name
+from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
@@ -128,10 +128,7 @@ class OneByOne:
     def _give(self, request: Request, again: bool, stop: Stop) -> str:
         try:
             return self._receiver.give(request, again=again, stop=self._ending or stop)
-        except (SinkUnavailable, NotTaken):
+        except NotTaken:
             raise
         except Exception as error:
-            # A bug that one request meets must not end the sink, or make the service start anew
-            # for ever: it is told, and the request is tried again and given up like any other.
-            log.exception("a bug met <%s> in %s", request.message_id, self.name)
-            raise SinkUnavailable(f"a bug of ours: {type(error).__name__}: {error}") from error
+            raise trouble_of(error, f"request {request.number}") from error

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Secrets out of files, read anew for each attempt: what is wrong with one heals by itself.
+"""Secrets in files. Each is read anew for each attempt, so that a mended file counts at once."""
 
-Called by the sinks that have a token, a password or a key.
-"""
-
+import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ingest import addresses
 from ingest.errors import SinkUnavailable
 
 
@@ -28,3 +30,38 @@ def token(path: str, setting: str = "token_file") -> str:
     if not (text.isascii() and text.isprintable()):
         raise SinkUnavailable(f"{setting} {path} is not one line of ASCII")
     return text
+
+
+def problems(files: Mapping[str, str]) -> list[str]:
+    """What keeps the secrets from being read. ``files``: their paths by setting, "" for none."""
+    found = []
+    for setting, path in files.items():
+        try:
+            if path and setting == "token_file":
+                token(path, setting)
+            elif path:
+                read(path, setting)
+        except SinkUnavailable as error:
+            found.append(str(error))
+    return found
+
+
+def dangers(files: Mapping[str, str]) -> list[str]:
+    """Which of the secrets everybody on this machine can read."""
+    found = []
+    for setting, path in files.items():
+        try:
+            mode = os.stat(path).st_mode if path else 0
+        except OSError:
+            continue  # a problem already
+        if mode & stat.S_IROTH:
+            found.append(f"{setting} {path} can be read by everyone: chmod o= {path}")
+    return found
+
+
+def in_clear(url: str) -> list[str]:
+    """Whether a token that is sent to this URL can be read on its way."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or addresses.is_loopback(parts.hostname or ""):
+        return []
+    return [f"the token goes to {parts.hostname} in the clear: use https"]

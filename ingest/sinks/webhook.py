@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sink that sends each request to a URL by POST, signed as the Standard Webhooks
-specification has it, or in the form of GitHub's repository_dispatch. Called by ``one_by_one``.
+"""The sink [webhook.NAME]: sends each request to a URL by POST, signed as the Standard Webhooks
+specification has it, or in the form of GitHub's repository_dispatch.
 """
 
 import base64
@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ingest import __version__
 from ingest.config.sink_tables import WebhookSettings
+from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, Unavailable
 from ingest.ledger import Request
 from ingest.sinks import Clock, Stop, secret
@@ -29,13 +30,37 @@ _MOST = 1 << 20
 _ALWAYS = {"User-Agent": f"recheck-ingest/{__version__}", "Accept-Encoding": "identity"}
 
 
+def receiver(name: str, settings: Settings) -> "Webhook":
+    """The configured sink of this name."""
+    return Webhook(name, settings.webhook[name])
+
+
 class Webhook:
     """A ``Receiver`` that is a URL."""
+
+    once_per_mail = False
 
     def __init__(self, name: str, table: WebhookSettings, clock: Clock = time.time) -> None:
         self.name = f"webhook:{name}"
         self._table = table
         self._clock = clock
+
+    @property
+    def purpose(self) -> str:
+        """See ``Configured``."""
+        return f"posts to {origin(self._table.url)}"
+
+    def problems(self) -> list[str]:
+        """See ``Configured``."""
+        return secret.problems(self._secrets())
+
+    def dangers(self) -> list[str]:
+        """See ``Configured``."""
+        clear = secret.in_clear(self._table.url) if self._table.token_file else []
+        return [*secret.dangers(self._secrets()), *clear]
+
+    def _secrets(self) -> dict[str, str]:
+        return {"secret_file": self._table.secret_file, "token_file": self._table.token_file}
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. A 2xx confirms; 5xx, 408, 429, a 403 that says when to come again, as

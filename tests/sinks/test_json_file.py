@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sink of the retest JSON: from the request log, by its cursor, into the file."""
 
+import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,49 @@ def test_a_clock_that_was_set_back_does_not_prolong_a_pause(sink: Sink) -> None:
     sink.path.rmdir()
     sink.clock += -86400.0
     assert sink.publish() == 1
+
+
+def at_the_folder(folder: Path, error: Exception) -> Callable[[int], None]:
+    """``os.fsync``, which fails for one folder."""
+    sync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            raise error
+        sync(descriptor)
+
+    return fail
+
+
+TROUBLES: dict[str, tuple[Exception, str]] = {
+    "the disk": (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+    "no memory": (MemoryError("none left"), "a bug of ours met {path}: MemoryError: none left"),
+    "a bug": (KeyError("x"), "a bug of ours met {path}: KeyError: 'x'"),
+}
+
+
+@pytest.mark.parametrize(("error", "told"), TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize("after", ["nothing", "a crash"])
+def test_whatever_the_file_meets_is_its_trouble_and_is_tried_again(
+    sink: Sink, error: Exception, told: str, after: str
+) -> None:
+    sink.record(asked(1))
+    if after == "a crash":
+        publish_and_die(sink, in_place=True)
+    else:
+        sink.path.parent.mkdir()
+    with (
+        patch.object(os, "fsync", at_the_folder(sink.path.parent, error)),
+        pytest.raises(SinkUnavailable),
+    ):
+        sink.publish()
+    cursor = sink.ledger.cursor(sink.name)
+    assert (cursor.position, cursor.tries) == (0, 1)
+    assert told.format(path=sink.path) in cursor.reason
+    sink.clock += PAUSE
+    assert sink.publish() == 1
+    assert contexts(sink.document()) == {"c-1"}
+    assert sink.ledger.cursor(sink.name).reason == ""
 
 
 class Death(BaseException):

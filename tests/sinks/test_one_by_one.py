@@ -328,7 +328,7 @@ def test_a_bug_of_a_receiver_is_told_and_its_request_tried_again(
     lab.answers(ZeroDivisionError("division by zero"))
     with pytest.raises(SinkUnavailable):
         lab.deliver()
-    assert lab.cursor.reason == "a bug of ours: ZeroDivisionError: division by zero"
+    assert lab.cursor.reason == "a bug of ours met request 1: ZeroDivisionError: division by zero"
     assert caplog.records[0].exc_info is not None, "with where it was"
     lab.clock += RETRY[0]
     assert lab.deliver() == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ``check`` says of the configured sinks."""
+"""What each sink says of itself: what it is for, what it lacks, and what should not be so."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from ingest.commands import cli
 from ingest.config import load as config
 from ingest.sandbox import Sandbox
-from ingest.sinks import check_sinks
+from ingest.sinks import delivery
 
 US = "lab@ci.example.org"
 
@@ -40,8 +40,8 @@ def look(kind: str, patchwork: str = "https://patches.example.org", **table: Any
         f"RECHECK_INGEST_{kind}_LAB_{key}".upper(): str(value) for key, value in table.items()
     }
     environment |= {"HOME": "/nowhere", "RECHECK_INGEST_PATCHWORK_URL": patchwork}
-    (sink,) = check_sinks.sinks(config.load(environment=environment))
-    return sink
+    ((receiver, _),) = delivery.configured(config.load(environment=environment))
+    return receiver
 
 
 def test_a_sound_sink_says_what_it_is_for(secret: str, script: str) -> None:
