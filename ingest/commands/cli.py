@@ -209,6 +209,13 @@ def _ack(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _help(arguments: argparse.Namespace) -> int:
+    from ingest.commands import guides
+
+    sys.stdout.write(guides.text(arguments.topic))
+    return EX_OK
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest.commands import demo
 
@@ -234,4 +241,5 @@ _COMMANDS = {
     "take": _take,
     "ack": _ack,
     "demo": _demo,
+    "help": _help,
 }

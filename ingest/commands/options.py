@@ -171,6 +171,10 @@ def parser() -> argparse.ArgumentParser:
     ack = command("ack", "confirm a batch that take --hold gave", common)
     ack.add_argument("batch", metavar="ID", help="what stands under batch in what was given")
     command("demo", "show the whole program at work on this machine, without a network")
+    help_ = command("help", "print a guide, or where the ready files are")
+    help_.add_argument(
+        "topic", metavar="TOPIC", nargs="?", help="default: list the topics; files: the ready files"
+    )
     return top
 
 
