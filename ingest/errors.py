@@ -50,6 +50,20 @@ class Unavailable(Temporary):
         self.retry_after = retry_after
 
 
+class Unanswered(Unavailable):
+    """Patchwork is well, but gives this one question no usable answer."""
+
+
+class NotYet(Temporary):
+    """Patchwork is asked again soon, about the same as before: nothing is decided yet."""
+
+    def __init__(self, message: str, pause: float) -> None:
+        """``pause``: seconds until it makes sense to ask again. It is no further attempt of the
+        retry schedule."""
+        super().__init__(message)
+        self.pause = pause
+
+
 class NotFound(Temporary):
     """Patchwork knows no patch or cover letter that this mail replies to, yet."""
 

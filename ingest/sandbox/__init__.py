@@ -7,12 +7,14 @@ answered is ``api``'s. ``python -m ingest.sandbox MBOX… --port N`` runs it alo
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from types import TracebackType
 from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ingest.errors import Permanent
+from ingest.errors import Permanent, UsageError
 from ingest.sandbox.models import CI, DPDK, FirstIds, Project
+from ingest.sandbox.serializers import VERSIONS
 from ingest.sandbox.server import HOST, Request, Server
 from ingest.sandbox.store import Store, users_by_token
 from ingest.sources import mbox
@@ -47,6 +49,8 @@ class Sandbox:
         public_url: str = PUBLIC_URL,
         projects: Collection[Project] | None = None,
         tokens: Mapping[str, Account] | None = None,
+        time_zone: str = "UTC",
+        api: str = "1.4",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         verbose: bool = False,
     ) -> None:
@@ -56,8 +60,11 @@ class Sandbox:
         default those of Patchwork's recorded answers. ``public_url``: what links begin with.
         ``projects``: the only ones there are; by default DPDK's ``dpdk`` and ``ci``, and one for
         each List-Id that a mail brings. ``tokens``: accounts that may write checks, by token.
+        ``time_zone``: the server's, in which events and checks are dated. ``api``: the newest
+        version of the API that it has.
         ``clock``: the time at which mails are filed and checks written, naive times being UTC.
-        ``verbose``: log each request on standard error. Raises what ``load`` raises.
+        ``verbose``: log each request on standard error. Raises ``UsageError`` for a time zone or
+        a version that is not known, and what ``load`` raises.
         """
         self.requests: list[Request] = []
         self.store = Store(
@@ -74,7 +81,11 @@ class Sandbox:
             clock=clock,
             known=None if projects is None else tuple(projects),
             users=users_by_token(tokens or {}),
+            zone=_zone(time_zone),
         )
+        if api not in VERSIONS:
+            raise UsageError(f"{api} is not a version of the API: {', '.join(VERSIONS)}")
+        self._newest = VERSIONS[api]
         self._port = port
         self._public_url = public_url.rstrip("/")
         self._verbose = verbose
@@ -102,7 +113,9 @@ class Sandbox:
 
     def start(self) -> None:
         """Listen and answer in a thread of its own. Raises ``OSError`` if the port is taken."""
-        server = Server(self._port, self.store, self._public_url, self.requests, self._verbose)
+        server = Server(
+            self._port, self.store, self._public_url, self._newest, self.requests, self._verbose
+        )
         self._port = server.server_port
         self._server = server
         self._thread = threading.Thread(
@@ -129,3 +142,10 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"{name} is not a known time zone, such as America/Los_Angeles") from error

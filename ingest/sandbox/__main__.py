@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             port=options.port,
             public_url=options.public_url,
             tokens=dict(options.token),
+            time_zone=options.time_zone,
+            api=options.api,
             verbose=options.verbose,
             **first,
         )
@@ -79,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
         type=_account,
         metavar="TOKEN:USER:PROJECT[,PROJECT]",
         help="an account that may write checks; repeatable",
+    )
+    parser.add_argument(
+        "--time-zone",
+        default="UTC",
+        metavar="ZONE",
+        help="in which events and checks are dated (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--api",
+        default="1.4",
+        metavar="VERSION",
+        help="the newest version of the API that there is (default: %(default)s)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log requests")
     return parser

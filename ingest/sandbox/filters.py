@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 from ingest.sandbox.models import Project, User
-from ingest.sandbox.serializers import Json, Shapes
+from ingest.sandbox.serializers import Json, Shapes, Version
 from ingest.sandbox.store import Store
 
 PER_PAGE = 30
@@ -75,6 +75,7 @@ class Call:
     url: str  # public, with the query
     query: dict[str, list[str]]
     ids: tuple[str, ...]  # out of the path
+    newest: Version  # of the API, whatever the URL says
     user: User | None
     content_type: str
     body: bytes

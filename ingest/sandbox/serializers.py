@@ -19,7 +19,13 @@ from ingest.sandbox.store import Store
 Json = dict[str, Any]
 Version = tuple[int, int]
 
-LATEST: Version = (1, 4)
+VERSIONS: dict[str, Version] = {
+    "1.0": (1, 0),
+    "1.1": (1, 1),
+    "1.2": (1, 2),
+    "1.3": (1, 3),
+    "1.4": (1, 4),
+}
 
 _NOUNS = ("projects", "users", "people", "patches", "covers", "series", "events", "bundles")
 

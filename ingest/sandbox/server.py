@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ingest.sandbox import views
+from ingest.sandbox.serializers import Version
 from ingest.sandbox.store import Store
 
 HOST = "127.0.0.1"
@@ -37,11 +38,18 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, port: int, store: Store, public_url: str, requests: list[Request], verbose: bool
+        self,
+        port: int,
+        store: Store,
+        public_url: str,
+        newest: Version,
+        requests: list[Request],
+        verbose: bool,
     ) -> None:
         """Listen on loopback. Raises ``OSError`` when the port is taken."""
         self.store = store
         self.public_url = public_url
+        self.newest = newest
         self.requests = requests
         self.verbose = verbose
         self._open: set[socket.socket] = set()
@@ -94,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = views.answer(
             self.server.store,
             self.server.public_url,
+            self.server.newest,
             self.command,
             self.path,
             {name.lower(): value for name, value in self.headers.items()},

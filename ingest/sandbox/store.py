@@ -8,7 +8,7 @@ The rules by which a mail is filed are facts of Patchwork's ``parser.py``, ``mod
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from ingest.sandbox import parser
 from ingest.sandbox.models import (
@@ -39,6 +39,7 @@ class Store:
     clock: Callable[[], datetime]
     known: tuple[Project, ...] | None = None  # None: DPDK's two, and one for each List-Id seen
     users: Mapping[str, User] = field(default_factory=dict)  # by token
+    zone: tzinfo = UTC  # of the dates of events and checks; those of mails are UTC
     lock: threading.RLock = field(default_factory=threading.RLock)
     projects: dict[int, Project] = field(default_factory=dict)
     people: dict[int, Person] = field(default_factory=dict)
@@ -63,6 +64,11 @@ class Store:
         """The clock's time as Patchwork keeps it: UTC without a zone."""
         moment = self.clock()
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+    def local_now(self) -> datetime:
+        """The clock's time in the server's zone, without saying which: the date of an event or a
+        check, from Patchwork 3.2 on."""
+        return self.now().replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None, fold=0)
 
     def counts(self) -> str:
         """What it holds, in words."""
@@ -106,7 +112,7 @@ class Store:
         with self.lock:
             number = self.first.check + len(self.checks)
             check = Check(
-                number, patch.id, user, self.now(), state, target_url, context, description
+                number, patch.id, user, self.local_now(), state, target_url, context, description
             )
             self.checks[number] = check
             self._event("check-created", patch.project, patch=patch.id, check=number, actor=user)
@@ -328,7 +334,7 @@ class Store:
     ) -> None:
         number = self.first.event + len(self.events)
         self.events[number] = Event(
-            number, category, project, self.now(), patch, cover, series, comment, check, actor
+            number, category, project, self.local_now(), patch, cover, series, comment, check, actor
         )
 
 

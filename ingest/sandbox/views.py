@@ -16,16 +16,9 @@ from urllib.parse import parse_qs, unquote
 from ingest.sandbox.checks import STATE_NUMBERS, new_check
 from ingest.sandbox.filters import Broken, Call, Refused, Reply, Unmatched, missing
 from ingest.sandbox.models import Comment, Event, Submission, User
-from ingest.sandbox.serializers import LATEST, Shapes, Version
+from ingest.sandbox.serializers import VERSIONS, Shapes, Version
 from ingest.sandbox.store import Store
 
-VERSIONS: dict[str, Version] = {
-    "1.0": (1, 0),
-    "1.1": (1, 1),
-    "1.2": (1, 2),
-    "1.3": (1, 3),
-    "1.4": (1, 4),
-}
 _HTML = "text/html; charset=utf-8"
 _COMMENT_EVENTS = ("patch-comment-created", "cover-comment-created")
 _CATEGORIES = (
@@ -63,6 +56,7 @@ class _Route:
 def answer(
     store: Store,
     public_url: str,
+    newest: Version,
     method: str,
     target: str,
     headers: dict[str, str],
@@ -70,11 +64,14 @@ def answer(
 ) -> Answer:
     """Answer one request.
 
-    ``target``: path and query as the client sent them. ``headers``: names in lower case.
+    ``newest``: the newest version of the API that there is. ``target``: path and query as the
+    client sent them. ``headers``: names in lower case.
     """
     path, _, query = target.partition("?")
     named, rest = _split_version(unquote(path))
-    version = VERSIONS.get(named, LATEST)
+    version = VERSIONS[named] if named else newest
+    if version > newest:
+        rest = None
     route, ids = _find(rest, version) if rest is not None else (None, ())
     if route is None:
         if rest and _find(rest + "/", version)[0]:
@@ -91,6 +88,7 @@ def answer(
                 url=f"{public_url}{path}{'?' + query if query else ''}",
                 query=parse_qs(query, keep_blank_values=True),
                 ids=ids,
+                newest=newest,
                 user=_user(store, headers.get("authorization", "")),
                 content_type=headers.get("content-type", ""),
                 body=body,
@@ -210,10 +208,11 @@ def _patch(call: Call) -> Reply:
 
 
 def _covers(call: Call) -> Reply:
-    # Two slips of Patchwork's: the covers' msgid filter works in every version, and their
+    # Two slips of Patchwork's: where there is a msgid filter it works in every version, and their
     # series filter looks the number up among the projects: no such project, no covers.
     try:
-        rows = _submissions(call, call.store.covers.values(), by_id=True)
+        by_id = call.newest >= (1, 2)
+        rows = _submissions(call, call.store.covers.values(), by_id)
         if call.ids_of("series", call.store.projects) is not None:
             raise Broken
     except Unmatched:
