@@ -8,16 +8,16 @@ and ``serve``.
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from ingest.background import Background, Trouble
 from ingest.commands import replay
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
-from ingest.ledger import Cursor, Ledger, open_configured
+from ingest.ledger import Cursor, Ledger
 from ingest.mail import headers
 from ingest.patchwork import comments, outage
 from ingest.patchwork.lookup import Patchwork
@@ -160,11 +160,10 @@ class Periodic:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._interval = min(settings.catch_up.interval, threading.TIMEOUT_MAX)
-        self._stopping = threading.Event()
+        self._interval = settings.catch_up.interval
         self._patchwork: Patchwork | None = None
         self._told = ""
-        self._thread = threading.Thread(target=self._run, name="catch-up", daemon=True)
+        self._thread = Background(CURSOR, settings.state, self._work)
 
     def start(self) -> None:
         """Begin."""
@@ -172,44 +171,40 @@ class Periodic:
             self._thread.start()
 
     def stop(self) -> None:
-        """Have it end, and cut off the question that it waits for; see ``join``."""
-        self._stopping.set()
+        """Have it end, and cut off the question that it waits for; see ``wait``."""
+        self._thread.stop()
         if self._patchwork:
             self._patchwork.cut()
 
-    def join(self, timeout: float) -> None:
+    def wait(self, timeout: float) -> None:
         """Wait until it has ended. What it is at after ``timeout`` seconds is left as after a
         crash."""
-        if self._interval:
-            self._thread.join(timeout)
+        self._thread.wait(timeout)
 
     def is_well(self) -> bool:
         """Whether it is alive, if it is to be."""
-        return not self._interval or self._thread.is_alive()
+        return not self._interval or self._thread.is_well()
 
-    def _run(self) -> None:
-        pause = self._first_pause()
-        while not self._stopping.wait(pause):
-            pause = self._interval
-            try:
-                with contextlib.closing(open_configured(self._settings.state)) as ledger:
-                    self._catch_up(ledger)
-            except (StateUnavailable, ConfigError) as error:
-                self._tell(logging.ERROR, str(error))
+    def troubles(self) -> list[Trouble]:
+        """What keeps it from its work, other than Patchwork."""
+        return [self._thread.trouble] if self._thread.trouble else []
 
-    def _first_pause(self) -> float:
-        """A restart is no reason to ask before it is time."""
-        try:
-            with contextlib.closing(open_configured(self._settings.state)) as ledger:
-                moved = ledger.cursor(CURSOR).moved
-        except StateUnavailable:
-            return 0.0
-        return min(max(0.0, moved + self._interval - time.time()), self._interval)
+    def _work(self, ledger: Ledger, thread: Background) -> None:
+        while not thread.is_stopping():
+            # A restart is no reason to ask before it is time. A time that is farther away than
+            # that is one that a clock had which was set back since.
+            left = ledger.cursor(CURSOR).moved + self._interval - time.time()
+            if not 0 < left <= self._interval:
+                try:
+                    self._catch_up(ledger, thread.is_stopping)
+                except (StateUnavailable, ConfigError) as error:
+                    self._tell(logging.ERROR, str(error))
+                left = self._interval
+            thread.rest(left)
 
-    def _catch_up(self, ledger: Ledger) -> None:
+    def _catch_up(self, ledger: Ledger, stop: Callable[[], bool]) -> None:
         with contextlib.closing(connect(self._settings, ledger)) as patchwork:
             self._patchwork = patchwork
-            stop = self._stopping.is_set
             if stop():
                 return
             summary = catch_up(self._settings, ledger, patchwork, stop=stop)

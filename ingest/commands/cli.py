@@ -105,14 +105,24 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from ingest import background
     from ingest.commands import report
     from ingest.patchwork import outage
+    from ingest.sink_states import CATCH_UP
+    from ingest.sinks import delivery
 
     settings = settings_of(arguments)
     ledger = open_configured(settings.state)
     now = time.time()
-    answered = outage.answered(ledger, now)
-    report.status(ledger.totals(), settings, answered, now=now, as_json=arguments.json)
+    threads = [background.WORKER, CATCH_UP, *delivery.wanted(settings)]
+    report.status(
+        ledger.totals(),
+        settings,
+        outage.answered(ledger, now),
+        background.troubles(ledger, threads, now),
+        now=now,
+        as_json=arguments.json,
+    )
     return EX_OK
 
 

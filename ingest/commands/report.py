@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ingest import sink_states
+from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.handover import batches
 from ingest.ledger import Cursor, Event, Record, Request, Totals
@@ -134,9 +135,16 @@ def rehearsed(rehearsal: "Rehearsal") -> None:
 
 
 def status(
-    totals: Totals, settings: Settings, answered: float, *, now: float, as_json: bool = False
+    totals: Totals,
+    settings: Settings,
+    answered: float,
+    troubles: Sequence[Trouble] = (),
+    *,
+    now: float,
+    as_json: bool = False,
 ) -> None:
-    """The ledger at a glance. ``answered``: the Unix time of Patchwork's last usable answer."""
+    """The ledger at a glance. ``answered``: the Unix time of Patchwork's last usable answer;
+    ``troubles``: what keeps parts of the service from their work."""
     sinks = delivery.wanted(settings)
     if as_json:
         _json(
@@ -154,6 +162,7 @@ def status(
                     {"id": batch.id, **asdict(batch)} for batch in batches.every(totals.cursors)
                 ],
                 "catch_up": next((asdict(each) for each in _of_catching_up(totals)), None),
+                "troubles": [asdict(each) for each in troubles],
                 "ledger": settings.state.ledger,
                 "patchwork": settings.patchwork.url,
                 "patchwork_answered": answered,
@@ -176,6 +185,9 @@ def status(
     console.print(f"last mail  {_moment(totals.last_received)}")
     if answered:
         console.print(f"answered   by Patchwork {_moment(answered)}")
+    for each in troubles:
+        told = escape(f"{each.name} since {moment(each.since)}: {each.reason}")
+        console.print(f"trouble    [red]{told}[/]")
     console.print(f"requests   {totals.requests}")
     for cursor in _of_catching_up(totals):
         trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest serve``: worker, sinks and sources in one process, until SIGTERM.
 
-SIGHUP reads the configuration again, and refuses a bad one while the old goes on.
-Start-up, main loop and shutdown, top to bottom. The worker blocks on Patchwork and lives in a
-thread of its own; the ledger makes it safe to end it at any moment. Called by ``cli``.
+Start-up, main loop and shutdown, top to bottom. SIGHUP reads the configuration again; a bad one is
+refused, and the old one stays. The worker blocks on Patchwork and lives in a thread of its own; the
+ledger makes it safe to end it at any moment.
 """
 
 import asyncio
@@ -12,20 +12,22 @@ import logging
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from ingest.background import WORKER, Background, Guard, Trouble
 from ingest.commands.catch_up import Periodic
 from ingest.config.tables import Settings
-from ingest.errors import ConfigError, StateUnavailable
+from ingest.errors import ConfigError
 from ingest.intake import Receipt
 from ingest.ledger import Envelope, Ledger, open_configured
+from ingest.patchwork.lookup import Patchwork
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
 from ingest.sources.listeners import Listeners
 from ingest.sources.writer import Writer
+from ingest.words import harmless
 from ingest.worker import POLL, Worker, connect
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,12 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     working.start()
     notify("READY=1")
     log.info("serving the ledger %s", settings.state.ledger)
-    watching = asyncio.create_task(_watchdog(lambda: working.is_well() and spool.is_well()))
+    watching = asyncio.create_task(
+        _watchdog(
+            lambda: all(each.is_well() for each in (working, spool, writer)),
+            lambda: [*working.troubles(), *spool.troubles()],
+        )
+    )
     while await _which(stop, reload) is reload:
         reload.clear()
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -92,22 +99,38 @@ class _Spool:
 
     def __init__(self, accept: Callable[[bytes, str, Envelope], Awaitable[object]]) -> None:
         self._accept = accept
+        self._guard = Guard("maildir")
         self._watching: asyncio.Task[None] | None = None
 
     async def configure(self, settings: Settings) -> None:
         """Watch what these settings name, and nothing else."""
         await self.stop()
         if settings.maildir.path:
-            from ingest.sources import maildir
+            self._watching = asyncio.create_task(self._watch(settings))
 
-            self._watching = asyncio.create_task(
-                maildir.watch(
+    async def _watch(self, settings: Settings) -> None:
+        from ingest.sources import maildir
+
+        while True:
+            try:
+                await maildir.watch(
                     settings.maildir.path,
-                    self._accept,
+                    self._take_in,
                     max_size=settings.intake.max_size,
                     scan_interval=settings.maildir.scan_interval,
                 )
-            )
+            # Nothing may end this while the service goes on: it is told, and begun again.
+            except Exception as error:  # noqa: BLE001
+                await asyncio.sleep(self._guard.met(error))
+
+    async def _take_in(self, raw: bytes, source: str, envelope: Envelope) -> object:
+        receipt = await self._accept(raw, source, envelope)
+        self._guard.over()
+        return receipt
+
+    def troubles(self) -> list[Trouble]:
+        """What it met."""
+        return [self._guard.trouble] if self._guard.trouble else []
 
     def is_well(self) -> bool:
         """Whether it is still watched."""
@@ -145,93 +168,73 @@ class _Working:
         self._settings = settings
         self._delivery = Delivery(settings)
         self._catching_up = Periodic(settings)
-        self._stopping = threading.Event()
-        self._wanted = threading.Event()
-        self._last_sign = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        # An attempt asks several questions, each of which may take a timeout.
+        patience = 100 * settings.patchwork.timeout + settings.state.busy_timeout
+        self._worker = Background(WORKER, settings.state, self._work, patience=patience)
 
     def start(self) -> None:
         self._delivery.start()
-        self._thread.start()
+        self._worker.start()
         self._catching_up.start()
 
     def stop(self, timeout: float) -> None:
         """End them between two mails or requests; one that is waited on for longer is left as
         after a crash, to be taken up at the next start."""
         end = time.monotonic() + timeout
-        self._stopping.set()
-        self._wanted.set()
+        self._worker.stop()
         self._catching_up.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
-        self._thread.join(max(0.0, end - time.monotonic()))
-        self._catching_up.join(max(0.0, end - time.monotonic()))
+        self._worker.wait(max(0.0, end - time.monotonic()))
+        self._catching_up.wait(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
-        """Have it look at the queue now."""
-        self._wanted.set()
+        """Have the worker look at the queue now."""
+        self._worker.wake()
 
     def is_well(self) -> bool:
-        """Whether it lives and was not stuck for longer than an attempt at a mail may take."""
-        # An attempt asks several questions, each of which may take a timeout.
-        patience = 100 * self._settings.patchwork.timeout + self._settings.state.busy_timeout
-        return (
-            self._thread.is_alive()
-            and self._delivery.is_well()
-            and self._catching_up.is_well()
-            and time.monotonic() - self._last_sign < patience
-        )
+        """Whether all of them live, and none is stuck."""
+        return all(each.is_well() for each in (self._worker, self._delivery, self._catching_up))
 
-    def _rest(self) -> None:
-        """Until there is work, or it is time for another look: other processes bring mail, too."""
-        self._wanted.wait(POLL)
-        self._wanted.clear()
+    def troubles(self) -> list[Trouble]:
+        """What keeps any of them from its work."""
+        mine = [self._worker.trouble] if self._worker.trouble else []
+        return [*mine, *self._delivery.troubles(), *self._catching_up.troubles()]
 
-    def _sign(self, *_: object) -> None:
-        self._last_sign = time.monotonic()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                ledger = open_configured(self._settings.state)
-            except StateUnavailable as error:
-                log.error("%s", error)
-                self._rest()
-                continue
-            with contextlib.closing(ledger):
-                self._work(ledger)
-
-    def _work(self, ledger: Ledger) -> None:
-        patchwork = connect(self._settings, ledger)
-        try:
-            while not self._stopping.is_set():
-                self._sign()
+    def _work(self, ledger: Ledger, thread: Background) -> None:
+        with contextlib.closing(connect(self._settings, ledger)) as patchwork:
+            while not thread.is_stopping():
                 with ledger.lease() as held:
-                    worker = Worker(
-                        ledger,
-                        patchwork,
-                        self._settings,
-                        told=self._sign,
-                        publish=self._delivery.wake,
-                    )
-                    while held and not self._stopping.is_set():
-                        self._sign()
-                        worker.work_off(stop=self._stopping.is_set)
-                        self._rest()
-                self._rest()
-        except StateUnavailable as error:
-            log.error("%s", error)
-            self._rest()
-        finally:
-            patchwork.close()
+                    if held:
+                        self._work_off(ledger, patchwork, thread)
+                thread.rest(POLL)
+
+    def _work_off(self, ledger: Ledger, patchwork: Patchwork, thread: Background) -> None:
+        """Work off the queue until the thread is stopped; only the holder of the lease may."""
+        worker = Worker(
+            ledger,
+            patchwork,
+            self._settings,
+            told=lambda *_: thread.sign(),
+            publish=self._delivery.wake,
+        )
+        while not thread.is_stopping():
+            worker.work_off(stop=thread.is_stopping)
+            thread.rest(POLL)
 
 
-async def _watchdog(is_well: Callable[[], bool]) -> None:
-    """Tell systemd that all is well, as often as it asks (sd_watchdog_enabled(3))."""
+async def _watchdog(is_well: Callable[[], bool], troubles: Callable[[], list[Trouble]]) -> None:
+    """Tell systemd that all is well, as often as it asks (sd_watchdog_enabled(3)), and what is
+    not, for ``systemctl status``."""
     interval = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6 / 3
+    told = ""
     while interval:
         if is_well():
             notify("WATCHDOG=1")
+        status = "; ".join(f"{each.name}: {each.reason}" for each in troubles())
+        if status != told:
+            notify(f"STATUS={harmless(status)}")
+            told = status
         await asyncio.sleep(interval)
 
 

@@ -5,17 +5,18 @@ Once for ``pipe``, ``replay`` and ``work --once``, by way of the worker; in thre
 and ``work``, so that one that hangs holds up nothing else.
 """
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 
+from ingest.background import Background, Thread, Trouble, wait_all
 from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, sink_kinds
 from ingest.errors import SinkUnavailable, StateUnavailable
-from ingest.ledger import Cursor, Ledger, open_configured
+from ingest.ledger import Cursor, Ledger
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
 
 # Seconds between two looks at the request log, which other processes write, too.
@@ -130,66 +131,28 @@ def once(
 
     for each in files(settings):
         deliver(each, ledger, clock=clock, until=until, stop=over.is_set)
-    threads = [_Thread(each, work) for each in receivers(settings, is_ending)]
+    threads = [Thread(each.name, partial(work, each)) for each in receivers(settings, is_ending)]
     try:
         for thread in threads:
             thread.start()
-        _wait(threads, None if until is None else until - clock())
+        wait_all(threads, None if until is None else until - clock())
     except BaseException:
         over.set()
         raise
     finally:
-        _wait(threads, _LAST_WORDS)
+        wait_all(threads, _LAST_WORDS)
         over.set()
-
-
-class _Thread:
-    """A sink at work. It is waited for by an event, because a signal that interrupts
-    ``Thread.join`` makes Python take the thread for ended (bpo-45274, until 3.13)."""
-
-    def __init__(self, sink: Sink, work: Callable[[Sink], None]) -> None:
-        self._sink = sink
-        self._work = work
-        self._thread = threading.Thread(target=self._run, name=sink.name, daemon=True)
-        self._ended = threading.Event()
-        self._ended.set()
-
-    def start(self) -> None:
-        self._ended.clear()
-        self._thread.start()
-
-    def wait(self, seconds: float | None) -> None:
-        """Until it has ended, or for so long."""
-        self._ended.wait(seconds)
-
-    def is_alive(self) -> bool:
-        return not self._ended.is_set()
-
-    def _run(self) -> None:
-        try:
-            self._work(self._sink)
-        finally:
-            self._ended.set()
-
-
-def _wait(threads: Sequence[_Thread], seconds: float | None) -> None:
-    end = None if seconds is None else time.monotonic() + seconds
-    for thread in threads:
-        thread.wait(None if end is None else max(0.0, end - time.monotonic()))
 
 
 class Delivery:
     """Every sink in a thread of its own, each with its own connection to the ledger."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stopping = threading.Event()
         self._ending = threading.Event()
-        self._wanted: dict[str, threading.Event] = {}
-        self._threads: list[_Thread] = []
-        for sink in (*files(settings), *receivers(settings, self._ending.is_set)):
-            self._wanted[sink.name] = threading.Event()
-            self._threads.append(_Thread(sink, self._run))
+        self._threads = [
+            Background(each.name, settings.state, partial(_deliver_on, each, settings))
+            for each in (*files(settings), *receivers(settings, self._ending.is_set))
+        ]
 
     def start(self) -> None:
         """Begin."""
@@ -198,38 +161,32 @@ class Delivery:
 
     def wake(self, until: float | None = None) -> None:
         """Have each look at the request log now."""
-        for wanted in self._wanted.values():
-            wanted.set()
+        for thread in self._threads:
+            thread.wake()
 
     def stop(self, timeout: float) -> None:
         """End them between two requests. What is still at one shortly before ``timeout`` seconds
         are over is told to end; what does not is left as after a crash."""
-        self._stopping.set()
-        self.wake()
+        for thread in self._threads:
+            thread.stop()
         end = time.monotonic() + timeout
-        _wait(self._threads, timeout - min(_LAST_WORDS, timeout / 2))
+        wait_all(self._threads, timeout - min(_LAST_WORDS, timeout / 2))
         self._ending.set()
-        _wait(self._threads, end - time.monotonic())
+        wait_all(self._threads, end - time.monotonic())
 
     def is_well(self) -> bool:
-        """Whether all of them are alive."""
-        return all(thread.is_alive() for thread in self._threads)
+        """Whether all of them are."""
+        return all(thread.is_well() for thread in self._threads)
 
-    def _run(self, sink: Sink) -> None:
-        wanted = self._wanted[sink.name]
-        while not self._stopping.is_set():
-            try:
-                with contextlib.closing(open_configured(self._settings.state)) as ledger:
-                    begin(ledger, self._settings)
-                    self._look(sink, ledger, wanted)
-            except StateUnavailable as error:
-                log.error("%s: %s", sink.name, error)
-                wanted.wait(POLL)
-                wanted.clear()
+    def troubles(self) -> list[Trouble]:
+        """What keeps any of them from its work, other than what its receiver does."""
+        return [thread.trouble for thread in self._threads if thread.trouble]
 
-    def _look(self, sink: Sink, ledger: Ledger, wanted: threading.Event) -> None:
-        while not self._stopping.is_set():
-            wanted.clear()
-            if ledger.cursor(sink.name).position < ledger.last_request():
-                deliver(sink, ledger, until=None, stop=self._stopping.is_set)
-            wanted.wait(POLL)
+
+def _deliver_on(sink: Sink, settings: Settings, ledger: Ledger, thread: Background) -> None:
+    """Have one sink hand over what comes, until its thread is stopped."""
+    begin(ledger, settings)
+    while not thread.is_stopping():
+        if ledger.cursor(sink.name).position < ledger.last_request():
+            deliver(sink, ledger, until=None, stop=thread.is_stopping)
+        thread.rest(POLL)

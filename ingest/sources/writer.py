@@ -57,6 +57,10 @@ class Writer:
         self._mails.put(_Mail(raw, source, envelope, answer))
         return await answer
 
+    def is_well(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
     async def close(self) -> None:
         """Write what was given, and end the thread."""
         self._mails.put(None)
