@@ -219,6 +219,18 @@ def _ack(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _quickstart(arguments: argparse.Namespace) -> int:
+    from ingest.commands import quickstart
+
+    return quickstart.main(
+        root=arguments.root,
+        way=arguments.way,
+        address=arguments.address,
+        really=arguments.apply,
+        yes=arguments.yes,
+    )
+
+
 def _help(arguments: argparse.Namespace) -> int:
     from ingest.commands import guides
 
@@ -252,4 +264,5 @@ _COMMANDS = {
     "ack": _ack,
     "demo": _demo,
     "help": _help,
+    "quickstart": _quickstart,
 }

@@ -171,6 +171,23 @@ def parser() -> argparse.ArgumentParser:
     ack = command("ack", "confirm a batch that take --hold gave", common)
     ack.add_argument("batch", metavar="ID", help="what stands under batch in what was given")
     command("demo", "show the whole program at work on this machine, without a network")
+    quickstart = command("quickstart", "print the commands that set up this machine, or run them")
+    quickstart.add_argument(
+        "--apply", action="store_true", help="take the steps, asking before each"
+    )
+    quickstart.add_argument("--yes", action="store_true", help="with --apply: do not ask")
+    quickstart.add_argument(
+        "--way", choices=("alias", "events"), help="how mail comes in; default: what fits"
+    )
+    quickstart.add_argument(
+        "--address",
+        default="recheck",
+        metavar="NAME",
+        help="the local part that is subscribed to the lists; default: recheck",
+    )
+    quickstart.add_argument(
+        "--root", default="/", metavar="DIR", help="set up what is below this folder; for trials"
+    )
     help_ = command("help", "print a guide, or where the ready files are")
     help_.add_argument(
         "topic", metavar="TOPIC", nargs="?", help="default: list the topics; files: the ready files"
