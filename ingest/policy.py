@@ -1,30 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which mails are no requests by their nature, and which requests are wanted here.
 
-Pure. Called by the worker and by ``replay --dry-run``. A reason is a clause that a person reads
-after the word "ignored:".
+Pure. A reason is a clause that a person reads after the word "ignored:".
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ingest.ledger import Request
 from ingest.mail.recheck import Recheck
-from ingest.words import listed
+from ingest.words import asked_for, listed
 
 if TYPE_CHECKING:
     from ingest.mail.message import Mail
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The part of a request that counts here."""
-
-    contexts: tuple[str, ...]
-    arguments: Mapping[str, str]
-    leftovers: tuple[str, ...]
 
 
 def no_request(mail: "Mail", null_sender: bool = False) -> str:
@@ -47,6 +37,12 @@ def no_request(mail: "Mail", null_sender: bool = False) -> str:
     return ""
 
 
+def summary(wanted: Recheck, series: int | None) -> str:
+    """A request in one line: "series 29430: iol-a, rebase=main (not read: iol-b)"."""
+    for_whom = "series unknown" if series is None else f"series {series}"
+    return f"{for_whom}: {asked_for(wanted.contexts, wanted.arguments)}{_left(wanted)}"
+
+
 def narrowed(request: Request, contexts: Sequence[str], arguments: Sequence[str]) -> Request | None:
     """A recorded request as a sink or consumer that is for ``contexts`` has it: what is not for
     it becomes leftovers. None if nothing is for it; see ``select``."""
@@ -60,11 +56,11 @@ def narrowed(request: Request, contexts: Sequence[str], arguments: Sequence[str]
 
 def select(
     recheck: Recheck | Request, contexts: Sequence[str], arguments: Sequence[str]
-) -> tuple[Wanted | None, str]:
+) -> tuple[Recheck | None, str]:
     """The wanted part of a request, or None and the reason.
 
-    ``contexts``: fnmatch patterns, none for every context; ``arguments``: the known ones. A
-    mail counts if a wanted context remains, or if it has arguments and knows them all.
+    ``contexts``: fnmatch patterns, none for every label; ``arguments``: the known ones. A
+    request counts if a wanted label remains, or if it has arguments and all of them are known.
     """
 
     def is_wanted(label: str) -> bool:
@@ -74,22 +70,26 @@ def select(
 
 
 def choose(
-    recheck: Recheck | Request | Wanted,
+    recheck: Recheck | Request,
     is_wanted: Callable[[str], bool],
     arguments: Sequence[str],
-    told: Callable[[Sequence[str]], Sequence[str]] = tuple,
-) -> tuple[Wanted | None, str]:
-    """As ``select``, by a question about each context. ``told``: how those that are not wanted
-    are told of, in the same order."""
+    describe: Callable[[Sequence[str]], Sequence[str]] = tuple,
+) -> tuple[Recheck | None, str]:
+    """As ``select``, by a question about each label. ``describe``: the labels that are not
+    wanted as they are kept and named to a person, in the same order."""
     wanted = tuple(label for label in recheck.contexts if is_wanted(label))
     kept = frozenset(wanted)
-    unwanted = tuple(told([label for label in recheck.contexts if label not in kept]))
+    unwanted = tuple(describe([label for label in recheck.contexts if label not in kept]))
     unknown = [name for name in recheck.arguments if name not in arguments]
     if wanted or (recheck.arguments and not unknown):
-        return Wanted(wanted, recheck.arguments, unwanted + tuple(recheck.leftovers)), ""
+        return Recheck(wanted, recheck.arguments, unwanted + tuple(recheck.leftovers)), ""
     reasons = []
     if unwanted:
         reasons.append(f"no wanted context among {listed(unwanted)}")
     if unknown:
         reasons.append(f"unknown argument {listed(unknown)}")
-    return None, " and ".join(reasons)
+    return None, " and ".join(reasons) + _left(recheck)
+
+
+def _left(recheck: Recheck | Request) -> str:
+    return f" (not read: {listed(recheck.leftovers)})" if recheck.leftovers else ""

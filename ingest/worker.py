@@ -1,58 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One queued mail to one outcome, by way of mail → recheck → policy → Patchwork, and the retry
-schedule. Called by ``work``, ``serve``, ``replay`` and, for a few seconds, by ``pipe``.
+"""The worker: claims a queued mail, has it decided, and records the decision.
+
+It owns what follows from a decision in the ledger: the outcome, the request, the next attempt.
 """
 
 import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ingest import policy
+from ingest import decision, schedule
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
-from ingest.errors import NotFound, OutOfTime, Permanent, Refused, Unavailable
-from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Waiting
-from ingest.mail import message as mails
-from ingest.mail import recheck, requester
-from ingest.patchwork import labels, outage
-from ingest.patchwork.lookup import Lookup, Memory, Patchwork, Target
+from ingest.decision import Decision
+from ingest.errors import OutOfTime, StateUnavailable, Unavailable
+from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Wait, Waiting
+from ingest.mail import requester
+from ingest.patchwork import outage
+from ingest.patchwork.lookup import Memory, Patchwork
 from ingest.sinks import delivery
+from ingest.words import counted, named
 
 log = logging.getLogger(__name__)
 
 # Seconds between two looks at the queue.
 POLL = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a mail came to without Patchwork: a request to be resolved, or an end."""
-
-    mail: mails.Mail | None
-    wanted: policy.Wanted | None
-    outcome: Outcome
-    reason: str
-
-
-def judge(raw: bytes, null_sender: bool, settings: Settings) -> Verdict:
-    """What a mail's own bytes say of it. Pure; ``wanted`` is set if Patchwork is to be asked."""
-    try:
-        mail = mails.parse(raw)
-    except Permanent as error:
-        return Verdict(None, None, Outcome.FAILED, str(error))
-    reason = policy.no_request(mail, null_sender)
-    if reason:
-        return Verdict(mail, None, Outcome.IGNORED, reason)
-    found = recheck.parse(mail.text)
-    if not found:
-        near = recheck.near_miss(mail.text)
-        nearly = f"; this is none by the grammar: {near!r}" if near else ""
-        return Verdict(mail, None, Outcome.IGNORED, f"it has no Recheck-request line{nearly}")
-    patterns = labels.patterns(settings.requests)
-    wanted, reason = policy.select(found, patterns, settings.requests.arguments)
-    return Verdict(mail, wanted, Outcome.DONE if wanted else Outcome.IGNORED, reason)
 
 
 def connect(settings: Settings, memory: Memory, budget: float | None = None) -> Patchwork:
@@ -62,6 +34,10 @@ def connect(settings: Settings, memory: Memory, budget: float | None = None) -> 
     """
     until = None if budget is None else time.monotonic() + budget
     return Patchwork(settings.patchwork, memory, until=until)
+
+
+def _ignore(queued: Queued, outcome: Outcome, reason: str) -> None:
+    """Nobody wants to know what an attempt came to."""
 
 
 class Worker:
@@ -75,19 +51,18 @@ class Worker:
         *,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
-        told: Callable[[Queued, Outcome, str], None] = lambda queued, outcome, reason: None,
+        report: Callable[[Queued, Outcome, str], None] = _ignore,
         publish: Callable[[float | None], None] | None = None,
     ) -> None:
-        """``told`` is called with what each attempt came to. ``chance`` gives the jitter, from 0
-        to 1. ``publish`` is called when there may be requests for the sinks, with a Unix time
-        after which they are not to be waited for, if there is one; by default it has them at work
-        once."""
+        """``report`` is called with what each attempt came to. ``chance`` gives the jitter, from
+        0 to 1. ``publish`` is called when there may be requests for the sinks, with a Unix time
+        after which nobody waits for them, if there is one; by default each sink delivers once."""
         self._ledger = ledger
         self._patchwork = patchwork
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        self._told = told
+        self._report = report
         self._publish = publish or self._deliver
         self._recovered = False
         delivery.begin(ledger, settings)
@@ -96,11 +71,13 @@ class Worker:
         """Work on every due mail, and publish; how many mails were worked on.
 
         ``until``: a Unix time after which no further mail is begun; ``stop``: asked before each
-        mail whether to end.
+        mail whether to end. Raises ``StateUnavailable``.
         """
         if not self._recovered:
             self._ledger.recover(self._clock())
             self._recovered = True
+        if early := self._ledger.hasten(self._clock()):
+            log.warning("the clock was set back: %s tried now", counted(early, "waiting mail"))
         worked, published = 0, self._clock()
         while not stop() and (until is None or self._clock() < until):
             queued = self._ledger.claim(self._clock())
@@ -111,8 +88,9 @@ class Worker:
             except OutOfTime:
                 break
             worked += 1
-            # A long queue does not hold up what is known already.
-            if self._clock() >= published + POLL:
+            # A long queue does not hold up what is known already. A clock that is set back does
+            # not hold it up for long either.
+            if not published <= self._clock() < published + POLL:
                 self._publish(until)
                 published = self._clock()
         self._publish(until)
@@ -127,64 +105,53 @@ class Worker:
     def work_on(self, queued: Queued) -> Outcome:
         """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again.
 
-        Raises ``OutOfTime`` if there was not enough time for one; the mail is due as before.
+        Raises ``OutOfTime`` if there was not enough time for one (the mail is due as before), and
+        ``StateUnavailable``. Nothing else gets out: one mail must not end the worker.
         """
-        null_sender = queued.envelope.sender == ""
-        verdict = judge(queued.raw, null_sender, self._settings)
-        if verdict.mail is None or verdict.wanted is None:
-            return self._end(queued, verdict.outcome, verdict.reason, [])
-        trail: list[Lookup] = []
-        down = outage.broken(self._ledger, self._clock())
-        if down is not None:
-            return self._spare(queued, *down)
         try:
-            target = self._patchwork.resolve(verdict.mail, queued.received, trail)
-            wanted, reason = labels.known(
-                verdict.wanted, target, self._patchwork, self._settings.requests, trail
-            )
-        except OutOfTime as error:
-            self._put_back(queued, queued.waiting, self._clock(), str(error))
+            outcome, reason = self._attempt(queued)
+        except (OutOfTime, StateUnavailable):
             raise
-        except NotFound as error:
-            outage.note_answer(self._ledger, self._clock())
-            return self._later(queued, Waiting.MISSING, str(error), trail)
-        except Unavailable as error:
-            pause = self._settings.worker.retry[0]
-            outage.trip(self._ledger, error, self._clock(), pause)
-            return self._later(queued, Waiting.DOWN, str(error), trail, error.retry_after)
-        except Refused as error:
-            return self._end(queued, Outcome.FAILED, str(error), trail)
-        outage.note_answer(self._ledger, self._clock())
-        if wanted is None:
-            return self._end(queued, Outcome.IGNORED, reason, trail)
-        return self._record(queued, verdict.mail, wanted, target, trail)
+        except Exception as error:  # a mail that we cannot cope with waits, and others go on
+            name = named(queued.message_id, queued.id)
+            log.exception("an error of ours while working on %s; it is tried again", name)
+            what = f"an error of ours: {type(error).__name__}: {error}"
+            made = Decision(Outcome.QUEUED, what, waiting=Waiting.FAILING)
+            outcome, reason = self._later(queued, made)
+        self._report(queued, outcome, reason)
+        return outcome
 
-    def _spare(self, queued: Queued, until: float, reason: str) -> Outcome:
-        """Put a mail back without asking a Patchwork that was down a moment ago. That is no
-        attempt: the first mail that is due when the pause is over makes one for all."""
-        return self._put_back(queued, Waiting.DOWN, until, reason)
+    def _attempt(self, queued: Queued) -> tuple[Outcome, str]:
+        made = decision.judge(queued.raw, queued.envelope.sender == "", self._settings)
+        if made.is_open:
+            down = outage.broken(self._ledger, self._clock())
+            if down is not None:
+                # The first mail that is due when the pause is over makes an attempt for all.
+                return self._put_back(queued, Waiting.DOWN, *down)
+            try:
+                made = decision.resolve(made, queued.received, self._settings, self._patchwork)
+            except OutOfTime as error:
+                self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
+                raise
+            self._note(made)
+        if made.is_open:
+            return self._later(queued, made)
+        if made.outcome is Outcome.DONE:
+            return self._record(queued, made)
+        return self._end(queued, made.outcome, made.reason, made)
 
-    def _put_back(self, queued: Queued, waiting: Waiting, due: float, reason: str) -> Outcome:
-        """Put a mail back as if it had not been tried."""
-        same, now = queued.waiting is waiting, self._clock()
-        since = queued.since if same else now
-        tries = queued.tries if same else 0
-        # The story has to know when an outage began: it does not count as missing (_missed).
-        events = [] if same else [_waits(now, waiting, reason, due)]
-        self._ledger.wait(queued, waiting, due, since, tries, reason, events)
-        self._told(queued, Outcome.QUEUED, reason)
-        log.debug("waits <%s>: %s", queued.message_id, reason)
-        return Outcome.QUEUED
-
-    def _record(
-        self,
-        queued: Queued,
-        mail: mails.Mail,
-        wanted: policy.Wanted,
-        target: Target,
-        trail: list[Lookup],
-    ) -> Outcome:
+    def _note(self, made: Decision) -> None:
+        """Remember for every process how Patchwork is."""
         now = self._clock()
+        if made.waiting is Waiting.DOWN:
+            error = Unavailable(made.reason, made.retry_after)
+            outage.trip(self._ledger, error, now, self._settings.worker.retry[0])
+        elif made.target or made.waiting is Waiting.MISSING:
+            outage.note_answer(self._ledger, now)
+
+    def _record(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
+        assert made.mail and made.wanted and made.target
+        mail, wanted, target, now = made.mail, made.wanted, made.target, self._clock()
         request = Request(
             number=0,
             mail_id=queued.id,
@@ -200,75 +167,64 @@ class Worker:
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,
         )
-        asked = ", ".join([*wanted.contexts, *(f"{k}={v}" for k, v in wanted.arguments.items())])
-        reason = f"series {target.series}: {asked}"
-        events = [*_events(now, trail), Event(now, "recorded", {"series": target.series})]
-        new = self._ledger.finish(queued, Outcome.DONE, reason, events, [request])
-        self._told(queued, Outcome.DONE, reason)
-        log.info("recorded <%s>: %s%s", queued.message_id, reason, "" if new else " (known)")
-        return Outcome.DONE
+        events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
+        new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
+        self._tell(logging.INFO, "recorded" if new else "recorded before", queued, made.reason)
+        return Outcome.DONE, made.reason
 
-    def _end(self, queued: Queued, outcome: Outcome, reason: str, trail: list[Lookup]) -> Outcome:
+    def _end(
+        self, queued: Queued, outcome: Outcome, reason: str, made: Decision
+    ) -> tuple[Outcome, str]:
         now = self._clock()
-        events = [*_events(now, trail), Event(now, outcome.value, {"reason": reason})]
+        events = [*_asked(now, made), Event(now, outcome.value, {"reason": reason})]
         self._ledger.finish(queued, outcome, reason, events)
-        self._told(queued, outcome, reason)
         level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
-        log.log(level, "%s <%s>: %s", outcome, queued.message_id, reason)
-        return outcome
+        self._tell(level, outcome.value, queued, reason)
+        return outcome, reason
 
-    def _later(
-        self,
-        queued: Queued,
-        waiting: Waiting,
-        reason: str,
-        trail: list[Lookup],
-        retry_after: float | None = None,
-    ) -> Outcome:
-        """Put a mail back, or give it up when it has waited long enough for the same thing."""
+    def _later(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
+        """Put a mail back after an attempt, or give it up when it has waited long enough."""
         now = self._clock()
-        schedule = self._settings.worker
-        same = queued.waiting is waiting
-        since = queued.since if same else now
-        tries = queued.tries + 1 if same else 1
-        if waiting is Waiting.MISSING and queued.waiting is Waiting.DOWN:
-            # A Patchwork that goes up and down must not keep a mail waiting for ever.
-            since -= self._missed(queued)
-        limit, outcome = (
-            (schedule.give_up_missing, Outcome.UNRESOLVED)
-            if waiting is Waiting.MISSING
-            else (schedule.give_up_down, Outcome.FAILED)
+        wait = schedule.after_attempt(
+            queued.wait,
+            made.waiting,
+            now,
+            self._settings.worker,
+            chance=self._chance(),
+            retry_after=made.retry_after,
         )
-        if now - since >= limit:
-            return self._end(queued, outcome, f"gave up: {reason}", trail)
-        pause = schedule.retry[min(tries, len(schedule.retry)) - 1]
-        pause *= 1 + schedule.jitter * self._chance()
-        due = min(now + max(pause, retry_after or 0.0), since + limit)
-        events = [*_events(now, trail), _waits(now, waiting, reason, due)]
-        self._ledger.wait(queued, waiting, max(due, now + 1), since, tries, reason, events)
-        self._told(queued, Outcome.QUEUED, reason)
-        log.info("waits <%s>: %s", queued.message_id, reason)
-        return Outcome.QUEUED
+        if wait is None:
+            missing = made.waiting is Waiting.MISSING
+            outcome = Outcome.UNRESOLVED if missing else Outcome.FAILED
+            return self._end(queued, outcome, f"gave up: {made.reason}", made)
+        self._ledger.wait(
+            queued, wait, made.reason, [*_asked(now, made), _waits(made.reason, wait)]
+        )
+        self._tell(logging.INFO, "waits", queued, made.reason)
+        return Outcome.QUEUED, made.reason
 
-    def _missed(self, queued: Queued) -> float:
-        """Seconds for which Patchwork, while it was up, has not known what a mail replies to:
-        from each such answer to the next attempt."""
-        missed = 0.0
-        before: Event | None = None
-        for record in self._ledger.find(queued.message_id):
-            for event in record.story if record.id == queued.id else ():
-                if event.what == "queued again":
-                    missed, before = 0.0, None
-                if event.what == "waits":
-                    if before and before.details.get("waiting") == Waiting.MISSING:
-                        missed += event.at - before.at
-                    before = event
-        return missed
+    def _put_back(
+        self, queued: Queued, waiting: Waiting, until: float, reason: str
+    ) -> tuple[Outcome, str]:
+        """Put a mail back until a Unix time as if it had not been tried."""
+        wait = schedule.unattempted(
+            queued.wait, waiting, self._clock(), until, self._settings.worker
+        )
+        events = [] if queued.wait.waiting is waiting else [_waits(reason, wait)]
+        self._ledger.wait(queued, wait, reason, events)
+        self._tell(logging.DEBUG, "waits", queued, reason)
+        return Outcome.QUEUED, reason
 
-
-def _waits(now: float, waiting: Waiting, reason: str, until: float) -> Event:
-    return Event(now, "waits", {"reason": reason, "until": until, "waiting": waiting.value})
+    def _tell(self, level: int, what: str, queued: Queued, reason: str) -> None:
+        log.log(level, "%s %s: %s", what, named(queued.message_id, queued.id), reason)
 
 
-def _events(now: float, trail: list[Lookup]) -> list[Event]:
-    return [Event(now, "asked", {"question": each.asked, "answer": each.answer}) for each in trail]
+def _waits(reason: str, wait: Wait) -> Event:
+    details = {"reason": reason, "until": wait.due, "waiting": wait.waiting.value}
+    return Event(wait.begun, "waits", details)
+
+
+def _asked(now: float, made: Decision) -> list[Event]:
+    return [
+        Event(now, "asked", {"question": each.asked, "answer": each.answer}) for each in made.trail
+    ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.mail.message import parse
 from ingest.mail.recheck import Recheck
-from ingest.policy import Wanted, no_request, select
+from ingest.policy import no_request, select
 
 REPLY = parse(b"From: a@x\nSubject: Re: b\nIn-Reply-To: <1@x>\n\nRecheck-request: a\n")
 
@@ -51,43 +51,43 @@ def test_an_empty_envelope_sender_makes_a_bounce() -> None:
 IOL = ("iol-*", "github-robot")
 
 # Labels, arguments, leftovers; patterns of wanted contexts; what is wanted.
-WANTED: dict[str, tuple[Recheck, tuple[str, ...], Wanted]] = {
+WANTED: dict[str, tuple[Recheck, tuple[str, ...], Recheck]] = {
     "every context by default": (
-        Recheck(("b", "a"), {}, ()), (), Wanted(("b", "a"), {}, ()),
+        Recheck(("b", "a"), {}, ()), (), Recheck(("b", "a"), {}, ()),
     ),
     "a pattern": (
         Recheck(("iol-b", "intel-a", "iol-a"), {}, ()), IOL,
-        Wanted(("iol-b", "iol-a"), {}, ("intel-a",)),
+        Recheck(("iol-b", "iol-a"), {}, ("intel-a",)),
     ),
-    "a name": (Recheck(("github-robot",), {}, ()), IOL, Wanted(("github-robot",), {}, ())),
+    "a name": (Recheck(("github-robot",), {}, ()), IOL, Recheck(("github-robot",), {}, ())),
     "case counts": (
-        Recheck(("IOL-a", "iol-a"), {}, ()), IOL, Wanted(("iol-a",), {}, ("IOL-a",)),
+        Recheck(("IOL-a", "iol-a"), {}, ()), IOL, Recheck(("iol-a",), {}, ("IOL-a",)),
     ),
     "a pattern is for the whole label": (
-        Recheck(("x-iol-a", "iol-"), {}, ()), IOL, Wanted(("iol-",), {}, ("x-iol-a",)),
+        Recheck(("x-iol-a", "iol-"), {}, ()), IOL, Recheck(("iol-",), {}, ("x-iol-a",)),
     ),
     "a set and a question mark": (
         Recheck(("a1", "a2", "a3", "b1"), {}, ()), ("[ab]1", "a?"),
-        Wanted(("a1", "a2", "a3", "b1"), {}, ()),
+        Recheck(("a1", "a2", "a3", "b1"), {}, ()),
     ),
     "two patterns for one label": (
-        Recheck(("iol-a",), {}, ()), ("iol-*", "*-a"), Wanted(("iol-a",), {}, ()),
+        Recheck(("iol-a",), {}, ()), ("iol-*", "*-a"), Recheck(("iol-a",), {}, ()),
     ),
     "leftovers of the line come behind unwanted labels": (
-        Recheck(("iol-a", "b"), {}, (".11",)), IOL, Wanted(("iol-a",), {}, ("b", ".11")),
+        Recheck(("iol-a", "b"), {}, (".11",)), IOL, Recheck(("iol-a",), {}, ("b", ".11")),
     ),
     "a known argument alone": (
-        Recheck((), {"rebase": "main"}, ()), IOL, Wanted((), {"rebase": "main"}, ()),
+        Recheck((), {"rebase": "main"}, ()), IOL, Recheck((), {"rebase": "main"}, ()),
     ),
     "a known argument and unwanted labels": (
-        Recheck(("b",), {"rebase": "main"}, ()), IOL, Wanted((), {"rebase": "main"}, ("b",)),
+        Recheck(("b",), {"rebase": "main"}, ()), IOL, Recheck((), {"rebase": "main"}, ("b",)),
     ),
     "a wanted label and an unknown argument": (
-        Recheck(("iol-a",), {"x": "y"}, ()), IOL, Wanted(("iol-a",), {"x": "y"}, ()),
+        Recheck(("iol-a",), {"x": "y"}, ()), IOL, Recheck(("iol-a",), {"x": "y"}, ()),
     ),
     "a wanted label, a known and an unknown argument": (
         Recheck(("iol-a",), {"rebase": "m", "x": "y"}, ()), IOL,
-        Wanted(("iol-a",), {"rebase": "m", "x": "y"}, ()),
+        Recheck(("iol-a",), {"rebase": "m", "x": "y"}, ()),
     ),
 }  # fmt: skip
 
@@ -111,7 +111,7 @@ UNWANTED: dict[str, tuple[Recheck, str]] = {
 
 
 @pytest.mark.parametrize(("request_", "patterns", "wanted"), WANTED.values(), ids=WANTED)
-def test_what_is_wanted(request_: Recheck, patterns: tuple[str, ...], wanted: Wanted) -> None:
+def test_what_is_wanted(request_: Recheck, patterns: tuple[str, ...], wanted: Recheck) -> None:
     assert select(request_, patterns, ("rebase",)) == (wanted, "")
 
 
@@ -123,7 +123,7 @@ def test_what_is_not_wanted(request_: Recheck, reason: str) -> None:
 def test_arguments_count_only_where_they_are_known() -> None:
     request = Recheck((), {"colour": "red"}, ())
     assert select(request, (), ())[0] is None
-    assert select(request, (), ("rebase", "colour"))[0] == Wanted((), {"colour": "red"}, ())
+    assert select(request, (), ("rebase", "colour"))[0] == Recheck((), {"colour": "red"}, ())
 
 
 names = st.lists(st.sampled_from(["iol-a", "iol-b", "github-robot", "a", "b"]), unique=True)

@@ -18,6 +18,7 @@ FLOORS = (
     ("web",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),
+    ("decision",),
     ("patchwork",),
     ("retests", "intake", "story", "sink_states", "background"),
     ("policy", "schedule"),

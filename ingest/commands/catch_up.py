@@ -16,6 +16,7 @@ from ingest.background import Background, Trouble
 from ingest.commands import replay
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
+from ingest.decision import judge
 from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
 from ingest.ledger import Cursor, Ledger
 from ingest.mail import headers
@@ -24,7 +25,7 @@ from ingest.patchwork.lookup import Patchwork
 from ingest.sink_states import CATCH_UP
 from ingest.sources import events
 from ingest.words import counted, moment
-from ingest.worker import connect, judge
+from ingest.worker import connect
 
 # The cursor, and the lease of who catches up. The cursor has "moved" when the last complete run
 # began. While there was none, it has "begun" at the second that its first run had to begin with:

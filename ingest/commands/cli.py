@@ -60,10 +60,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError("--offline goes with --dry-run: without Patchwork nothing is recorded")
     settings = settings_of(arguments)
     if arguments.dry_run:
-        told: list[replay.Rehearsal] = []
-        each = told.append if arguments.json else report.rehearsed
-        summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, each=each)
-        report.replayed(summary, told, as_json=arguments.json)
+        found: list[replay.Rehearsal] = []
+        show = found.append if arguments.json else report.rehearsed
+        summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, show=show)
+        report.replayed(summary, found, as_json=arguments.json)
         return EX_UNAVAILABLE if summary.down else EX_OK
     summary = replay.replay(arguments.paths, settings, open_configured(settings.state))
     report.replayed(summary, as_json=arguments.json)

@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The replay of archives: every mail through ``accept``, then one attempt at each.
+"""The replay of archives: every mail is accepted, then one attempt is made at each.
 
-``rehearse`` is its dry run, which writes nothing. Called by ``cli``; ``work_off`` by ``catch_up``,
-too.
+``rehearse`` is its dry run, which makes the same decisions and writes nothing.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ingest import intake
+from ingest import decision, intake
 from ingest.config.tables import Settings
-from ingest.errors import NotFound, Refused, Unavailable
-from ingest.ledger import Ledger, Outcome, Queued
+from ingest.decision import Decision
+from ingest.ledger import Ledger, Outcome, Queued, Waiting
 from ingest.mail import headers
 from ingest.patchwork import labels
-from ingest.patchwork.lookup import Lookup, Patchwork, Target
-from ingest.policy import Wanted
+from ingest.patchwork.lookup import Patchwork
 from ingest.sources.mbox import Item, Reader
-from ingest.worker import Worker, connect, judge
+from ingest.worker import Worker, connect
 
-_NOT_ASKED = "labels were not looked at: only Patchwork could tell which of them are wanted"
+_NOT_ASKED = "every label counts as wanted here: only Patchwork could say which of them are"
 
 # Mails made durable by one commit: so many, or so many bytes.
 _BATCH_MAILS, _BATCH_BYTES = 200, 4 << 20
@@ -50,13 +48,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What would become of one mail with a request."""
+    """What would become of one mail with a request. ``where``: its place in the archive."""
 
     where: str
     message_id: str
-    wanted: Wanted
-    target: Target | None
-    reason: str  # why there is no target
+    decision: Decision
 
 
 def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
@@ -90,7 +86,7 @@ def work_off(settings: Settings, ledger: Ledger, patchwork: Patchwork, summary: 
             def count(queued: Queued, outcome: Outcome, reason: str) -> None:
                 summary.count(outcome.value, reason)
 
-            Worker(ledger, patchwork, settings, told=count).work_off()
+            Worker(ledger, patchwork, settings, report=count).work_off()
             summary.recorded = ledger.last_request() - before
 
 
@@ -111,51 +107,41 @@ def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Sum
 
 
 def rehearse(
-    paths: Sequence[str], settings: Settings, *, offline: bool, each: Callable[[Rehearsal], None]
+    paths: Sequence[str],
+    settings: Settings,
+    *,
+    offline: bool,
+    show: Callable[[Rehearsal], None],
 ) -> Summary:
-    """What a replay would record, told to ``each`` mail by mail. Nothing is written; with
-    ``offline`` nothing is asked of Patchwork either."""
+    """What a replay would decide, each mail with a request shown as soon as it is decided.
+
+    Nothing is written; with ``offline`` Patchwork is asked nothing either. Raises ``BadInput``.
+    """
     summary = Summary(dry=True)
-    patchwork = connect(settings, _Recollection())
+    patchwork = None if offline else connect(settings, _Recollection())
     known: set[str] = set()
     down = ""
     with _reading(paths, summary) as items:
         for item in items:
-            raw = item.raw
-            head = headers.read(raw)
-            identity = headers.identity(raw, head)
+            head = headers.read(item.raw)
+            identity = headers.identity(item.raw, head)
             if identity in known:
                 summary.duplicates += 1
                 continue
             known.add(identity)
-            verdict = judge(raw, False, settings)
-            if verdict.mail is None or verdict.wanted is None:
-                summary.count(verdict.outcome.value, verdict.reason)
-                continue
-            target: Target | None = None
-            reason = down
-            wanted: Wanted | None = verdict.wanted
-            if not offline and not down:
-                trail: list[Lookup] = []
-                try:
-                    found = patchwork.resolve(verdict.mail, time.time(), trail)
-                    wanted, reason = labels.known(
-                        verdict.wanted, found, patchwork, settings.requests, trail
-                    )
-                    target = found
-                except (NotFound, Refused) as error:
-                    reason = str(error)
-                except Unavailable as error:
-                    reason = down = str(error)
-                    summary.down = True
-            if wanted is None:
-                summary.count(Outcome.IGNORED.value, reason)
-                continue
-            if target or offline:
+            made = decision.judge(item.raw, False, settings)
+            if made.is_open and summary.down:
+                made = replace(made, waiting=Waiting.DOWN, reason=down)
+            elif patchwork:
+                made = decision.resolve(made, time.time(), settings, patchwork)
+                if made.waiting is Waiting.DOWN:
+                    summary.down, down = True, made.reason
+            if made.outcome is Outcome.DONE or (offline and made.is_open):
                 summary.recorded += 1
             else:
-                summary.count(Outcome.QUEUED.value, reason)
-            each(Rehearsal(item.where, verdict.mail.message_id, wanted, target, reason))
+                summary.count(made.outcome.value, made.reason)
+            if made.wanted:
+                show(Rehearsal(item.where, headers.message_id(head), made))
     if offline and labels.are_asked_for(settings.requests):
         summary.warnings.append(_NOT_ASKED)
     return summary
@@ -178,12 +164,12 @@ class _Recollection:
 def _reading(paths: Sequence[str], summary: Summary) -> Iterator[Iterator[Item]]:
     """The mails that may hold a request, with a progress bar if a terminal is watching."""
     reader = Reader(*paths)
-    with _progress(reader) as told:
-        yield _wanted(reader, summary, told)
+    with _progress(reader) as advance:
+        yield _wanted(reader, summary, advance)
     summary.warnings += reader.warnings
 
 
-def _wanted(reader: Reader, summary: Summary, told: Callable[[], None]) -> Iterator[Item]:
+def _wanted(reader: Reader, summary: Summary, advance: Callable[[], None]) -> Iterator[Item]:
     for number, items in reader.sifted():
         summary.mails += number
         for item in items:
@@ -193,12 +179,12 @@ def _wanted(reader: Reader, summary: Summary, told: Callable[[], None]) -> Itera
             else:
                 summary.possible += 1
                 yield item
-        told()
+        advance()
 
 
 @contextmanager
 def _progress(reader: Reader) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal; what is given is to be called now and then."""
+    """A progress bar on a terminal, and the function that moves it on."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

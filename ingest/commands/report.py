@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from ingest import sink_states
+from ingest import policy, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.handover import batches
@@ -64,7 +64,7 @@ def replayed(
 ) -> None:
     """A replay's summary, in JSON with the requests that a dry run found."""
     if as_json:
-        found = {"found": [asdict(each) for each in rehearsals]} if summary.dry else {}
+        found = {"found": [_rehearsal(each) for each in rehearsals]} if summary.dry else {}
         _json({**asdict(summary), **found})
         return
     console = _console()
@@ -75,6 +75,18 @@ def replayed(
         f"{summary.duplicates} known already"
     )
     _worked_off(console, summary)
+
+
+def _rehearsal(rehearsal: "Rehearsal") -> dict[str, Any]:
+    made = rehearsal.decision
+    return {
+        "where": rehearsal.where,
+        "message_id": rehearsal.message_id or None,
+        "outcome": made.outcome,
+        "reason": made.reason or None,
+        "wanted": asdict(made.wanted) if made.wanted else None,
+        "target": asdict(made.target) if made.target else None,
+    }
 
 
 def _worked_off(console: Console, summary: "Summary") -> None:
@@ -124,14 +136,13 @@ def caught_up(summary: "catch_up.Summary", *, as_json: bool = False) -> None:
 
 def rehearsed(rehearsal: "Rehearsal") -> None:
     """One line of a dry run."""
-    wanted = rehearsal.wanted
-    series = f"series {rehearsal.target.series}" if rehearsal.target else "series unknown"
-    line = f"<{rehearsal.message_id}> {series}: {asked_for(wanted.contexts, wanted.arguments)}"
-    if wanted.leftovers:
-        line += f" (not read: {', '.join(wanted.leftovers)})"
-    if rehearsal.reason:
-        line += f" ({rehearsal.reason})"
-    _console().print(escape(line))
+    made = rehearsal.decision
+    if made.wanted is None:
+        return
+    series = made.target.series if made.target else None
+    name = f"<{rehearsal.message_id}>" if rehearsal.message_id else rehearsal.where
+    reason = f" ({made.outcome}: {made.reason})" if made.reason and not made.target else ""
+    _console().print(escape(f"{name} {policy.summary(made.wanted, series)}{reason}"))
 
 
 def status(

@@ -215,7 +215,7 @@ class _Working:
             ledger,
             patchwork,
             self._settings,
-            told=lambda *_: thread.sign(),
+            report=lambda *_: thread.sign(),
             publish=self._delivery.wake,
         )
         while not thread.is_stopping():

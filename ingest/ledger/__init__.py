@@ -35,6 +35,23 @@ class Waiting(StrEnum):
     NOTHING = ""
     MISSING = "missing"  # Patchwork does not know what it replies to, yet
     DOWN = "down"  # Patchwork gives no usable answer
+    FAILING = "failing"  # Patchwork is well, but a question about this mail fails, or we do
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued mail waits for. ``since``: when it began to wait for that, a Unix time, as
+    are ``begun`` and ``due``, between which it is left alone; ``tries``: the attempts that ended
+    in it; ``waited``: the seconds that count of the time since, ``missing``: those for which
+    Patchwork, while it was up, has not known what the mail replies to."""
+
+    waiting: Waiting = Waiting.NOTHING
+    since: float = 0.0
+    tries: int = 0
+    begun: float = 0.0
+    due: float = 0.0
+    waited: float = 0.0
+    missing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +90,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A mail that the worker has taken up. ``since`` is when the present waiting began, and
-    ``tries`` counts the attempts that ended in it."""
+    """A mail that the worker has taken up. ``wait`` is the wait that has just ended."""
 
     id: int
     raw: bytes
@@ -82,9 +98,7 @@ class Queued:
     source: str
     envelope: Envelope
     received: float
-    waiting: Waiting
-    since: float
-    tries: int
+    wait: Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +200,12 @@ class Ledger(Protocol):
         one of the same Message-ID and series is not appended again. Each is recorded at the time
         that it names, or at what ``reruns`` has promised, if that is later."""
 
-    def wait(
-        self,
-        mail: Queued,
-        waiting: Waiting,
-        due: float,
-        since: float,
-        tries: int,
-        reason: str,
-        events: Iterable[Event],
-    ) -> None:
-        """Put a mail back until ``due``."""
+    def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
+        """Put a mail back until ``wait.due``."""
+
+    def hasten(self, now: float) -> int:
+        """Make due each queued mail whose wait begins later than ``now``: the clock was set back
+        since, and nobody knows by how much. How many mails that were."""
 
     def next_due(self) -> float | None:
         """When the next queued mail is due, None if none is queued."""

@@ -14,6 +14,7 @@ from ingest.ledger import (
     Queued,
     Record,
     Request,
+    Wait,
     Waiting,
 )
 
@@ -74,9 +75,15 @@ def queued(row: sqlite3.Row) -> Queued:
         source=row["source"],
         envelope=_envelope(row["envelope"]),
         received=row["received"],
-        waiting=Waiting(row["waiting"]),
-        since=row["since"],
-        tries=row["tries"],
+        wait=Wait(
+            waiting=Waiting(row["waiting"]),
+            since=row["since"],
+            tries=row["tries"],
+            begun=row["begun"],
+            due=row["due"],
+            waited=row["waited"],
+            missing=row["missing"],
+        ),
     )
 
 

@@ -100,4 +100,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UPDATE tally SET number = number + 1 WHERE kind = 'request';
         END""",
     ),
+    (
+        # When the present wait began, and for how many seconds a mail has waited: see ``Wait``.
+        "ALTER TABLE mail ADD COLUMN begun REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE mail ADD COLUMN waited REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE mail ADD COLUMN missing REAL NOT NULL DEFAULT 0",
+        "CREATE INDEX mail_begun ON mail (begun) WHERE outcome = 'queued'",
+        # Until now the present wait counted from when it began by the clock.
+        "UPDATE mail SET begun = since WHERE outcome = 'queued'",
+    ),
 )

@@ -15,7 +15,18 @@ from dataclasses import asdict, replace
 
 from ingest import locks
 from ingest.errors import StateUnavailable
-from ingest.ledger import Arrival, Cursor, Event, Outcome, Queued, Record, Request, Totals, Waiting
+from ingest.ledger import (
+    Arrival,
+    Cursor,
+    Event,
+    Outcome,
+    Queued,
+    Record,
+    Request,
+    Totals,
+    Wait,
+    Waiting,
+)
 from ingest.ledger import rows as made
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
@@ -68,6 +79,7 @@ class SqliteLedger:
                     "reason": arrival.reason,
                     "due": arrival.received if ended is None else None,
                     "since": arrival.received,
+                    "begun": arrival.received,
                     "ended": ended,
                     "story": made.story_text(
                         [Event(arrival.received, "accepted", {"source": arrival.source})]
@@ -162,28 +174,26 @@ class SqliteLedger:
             id,
         )
 
-    def wait(
-        self,
-        mail: Queued,
-        waiting: Waiting,
-        due: float,
-        since: float,
-        tries: int,
-        reason: str,
-        events: Iterable[Event],
-    ) -> None:
+    def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
+        columns = asdict(wait)
         with self._db.writing(durable=False):
             self._db.run(
-                "UPDATE mail SET waiting = ?, due = ?, since = ?, tries = ?, reason = ?,"
+                f"UPDATE mail SET {', '.join(f'{each} = ?' for each in columns)}, reason = ?,"
                 " claimed = 0, starts = 0, story = story || ? WHERE id = ?",
-                waiting,
-                due,
-                since,
-                tries,
+                *columns.values(),
                 reason,
                 made.story_text(events),
                 mail.id,
             )
+
+    def hasten(self, now: float) -> int:
+        later = "outcome = 'queued' AND begun > ?"
+        if not self._db.rows(f"SELECT 1 FROM mail WHERE {later} LIMIT 1", now):
+            return 0
+        with self._db.writing(durable=False):
+            return self._db.run(
+                f"UPDATE mail SET begun = ?, due = ? WHERE {later}", now, now, now
+            ).rowcount
 
     def next_due(self) -> float | None:
         return self._number(
@@ -288,11 +298,11 @@ class SqliteLedger:
 
     def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
         again = (
-            "UPDATE mail SET outcome = 'queued', waiting = '', due = ?, since = ?, tries = 0,"
-            " starts = 0, ended = NULL, story = story || ?"
+            "UPDATE mail SET outcome = 'queued', waiting = '', due = ?, since = ?, begun = ?,"
+            " waited = 0, missing = 0, tries = 0, starts = 0, ended = NULL, story = story || ?"
             " WHERE outcome IN ('queued', 'unresolved', 'failed') AND raw IS NOT NULL"
         )
-        values = (now, now, made.story_text([Event(now, "queued again", {})]))
+        values = (now, now, now, made.story_text([Event(now, "queued again", {})]))
         with self._db.writing():
             if message_ids is None:
                 return self._db.run(again, *values).rowcount

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from ingest import policy
 from ingest.config.tables import BY_PATCHWORK, RequestsSettings
+from ingest.mail.recheck import Recheck
 from ingest.patchwork.lookup import Lookup, Patchwork, Target
 from ingest.words import listed
 
@@ -26,12 +27,12 @@ def patterns(requests: RequestsSettings) -> Sequence[str]:
 
 
 def known(
-    wanted: policy.Wanted,
+    wanted: Recheck,
     target: Target,
     patchwork: Patchwork,
     requests: RequestsSettings,
     trail: list[Lookup],
-) -> tuple[policy.Wanted | None, str]:
+) -> tuple[Recheck | None, str]:
     """What remains of a request whose labels Patchwork decides on, or None and the reason; other
     requests remain as they are. A label that is not known becomes a leftover, with the nearest
     known one. ``trail`` is given the question; raises as ``Patchwork.resolve``."""
@@ -45,10 +46,10 @@ def known(
         )
     )
 
-    def told(labels: Sequence[str]) -> list[str]:
+    def describe(labels: Sequence[str]) -> list[str]:
         return with_suggestions(labels, contexts)
 
-    return policy.choose(wanted, contexts.__contains__, requests.arguments, told)
+    return policy.choose(wanted, contexts.__contains__, requests.arguments, describe)
 
 
 def with_suggestions(labels: Sequence[str], contexts: Collection[str]) -> list[str]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What all processes remember of how Patchwork is: when it last answered and, while it is down,
-until when nobody asks it (a circuit breaker). Called by ``worker``, ``catch_up`` and ``cli``.
+until when nobody asks it (a circuit breaker).
 """
 
 import json
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ingest.patchwork.lookup import Memory
 
 # The keys, and how many seconds the time of the last answer may be out of date.
-_ANSWERED, _BROKEN = "patchwork answered", "circuit"
+_ANSWERED, _BROKEN = "patchwork answered", "outage"
 _STEP = 60.0
 
 
@@ -28,18 +28,19 @@ def note_answer(memory: "Memory", now: float) -> None:
 
 
 def broken(memory: "Memory", now: float) -> tuple[float, str] | None:
-    """The Unix time until which Patchwork is not asked, and why; None if it may be asked."""
+    """The Unix time until which Patchwork is not asked, and why; None if it may be asked: also
+    if the pause begins later than now, for then the clock was set back."""
     down = memory.recall(_BROKEN, now)
     if down is None:
         return None
-    until, reason = json.loads(down)
-    return float(until), str(reason)
+    since, until, reason = json.loads(down)
+    return (float(until), str(reason)) if since <= now else None
 
 
 def trip(memory: "Memory", error: "Unavailable", now: float, pause: float) -> None:
     """Have nobody ask Patchwork for ``pause`` seconds, or for as long as it said."""
     until = now + (error.retry_after or pause)
-    memory.remember(_BROKEN, json.dumps([until, str(error)]), until)
+    memory.remember(_BROKEN, json.dumps([now, until, str(error)]), until)
 
 
 def close(memory: "Memory") -> None:

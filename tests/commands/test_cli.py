@@ -199,7 +199,7 @@ def test_a_mail_waits_in_the_ledger_while_patchwork_is_down(
     soon = {"RECHECK_INGEST_WORKER_RETRY": "0.01", "RECHECK_INGEST_WORKER_JITTER": "0"}
     done = command("pipe", mail=reply(), environment=soon)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    assert command.status()["waiting"] == {"missing": 0, "down": 1}
+    assert command.status()["waiting"] == {"missing": 0, "down": 1, "failing": 0}
     # Patchwork is back. An attempt is due at least a second after the one before.
     for _ in range(20):
         assert command("work", "--once", url=patchwork.url, environment=soon).returncode == 0

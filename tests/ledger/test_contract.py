@@ -12,6 +12,7 @@ from ingest.ledger import (
     Ledger,
     Outcome,
     Queued,
+    Wait,
     Waiting,
     open_ledger,
 )
@@ -49,9 +50,7 @@ def test_a_mail_comes_back_as_it_was_given_in(ledger: Ledger) -> None:
         source="replay x:1",
         envelope=envelope,
         received=NOON,
-        waiting=Waiting.NOTHING,
-        since=NOON,
-        tries=0,
+        wait=Wait(Waiting.NOTHING, since=NOON, begun=NOON, due=NOON),
     )
 
 
@@ -145,7 +144,7 @@ def test_a_mail_is_not_claimed_before_it_is_due(ledger: Ledger) -> None:
     ledger.accept(arrival())
     put_back(ledger, claimed(ledger), NOON + 60, Waiting.DOWN)
     assert ledger.claim(NOON + 59.9) is None
-    assert claimed(ledger, NOON + 60).waiting is Waiting.DOWN
+    assert claimed(ledger, NOON + 60).wait.waiting is Waiting.DOWN
 
 
 def test_a_claimed_mail_is_not_claimed_again(ledger: Ledger) -> None:

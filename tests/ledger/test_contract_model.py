@@ -20,7 +20,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ingest.ledger import Cursor, Event, Ledger, Outcome, Queued, Request, Waiting, open_ledger
+from ingest.ledger import (
+    Cursor,
+    Event,
+    Ledger,
+    Outcome,
+    Queued,
+    Request,
+    Wait,
+    Waiting,
+    open_ledger,
+)
 from tests.ledger.conftest import LEDGERS
 from tests.support.ledger_values import NOON, arrival, ended, request
 
@@ -116,7 +126,7 @@ class Machine(RuleBasedStateMachine):
         assert (taken and taken.id) == (expected[0].id if expected else None)
         if taken:
             mail = expected[0]
-            assert (taken.waiting, taken.tries) == (mail.waiting, mail.tries)
+            assert (taken.wait.waiting, taken.wait.tries) == (mail.waiting, mail.tries)
             assert taken.raw.startswith(mail.name.encode())
             mail.claimed = True
             mail.starts += 1
@@ -155,9 +165,11 @@ class Machine(RuleBasedStateMachine):
     def wait(self, data: Any, waiting: Waiting, pause: float) -> None:
         taken = self.in_hand.pop(data.draw(st.sampled_from(sorted(self.in_hand))))
         events = [Event(self.now, "waits", {})]
-        self.ledger.wait(taken, waiting, self.now + pause, self.now, taken.tries + 1, "", events)
+        tries = taken.wait.tries + 1
+        wait = Wait(waiting, self.now, tries, self.now, self.now + pause)
+        self.ledger.wait(taken, wait, "", events)
         mail = self.by_id(taken.id)
-        mail.waiting, mail.due, mail.tries = waiting, self.now + pause, taken.tries + 1
+        mail.waiting, mail.due, mail.tries = waiting, self.now + pause, tries
         mail.claimed, mail.starts = False, 0
         mail.story.append("waits")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.ledger import Cursor, Event, Ledger, Outcome, Waiting, open_ledger
+from ingest.ledger import Cursor, Event, Ledger, Outcome, Wait, Waiting, open_ledger
 from tests.support.ledger_values import (
     ENDS,
     NOON,
@@ -25,9 +25,9 @@ def test_a_mail_that_waits_says_what_for_since_when_and_how_often(ledger: Ledger
     ledger.accept(arrival())
     events = [Event(NOON + 5, "waits", {"until": NOON + 65})]
     mail = claimed(ledger)
-    ledger.wait(mail, Waiting.MISSING, NOON + 65, NOON + 5, 3, "not there", events)
-    again = claimed(ledger, NOON + 65)
-    assert (again.waiting, again.since, again.tries) == (Waiting.MISSING, NOON + 5, 3)
+    wait = Wait(Waiting.MISSING, NOON + 5, 3, NOON + 35, NOON + 65, waited=30.0, missing=10.0)
+    ledger.wait(mail, wait, "not there", events)
+    assert claimed(ledger, NOON + 65).wait == wait
     [record] = ledger.find("a@example.org")
     assert (record.outcome, record.reason, record.due) == (Outcome.QUEUED, "not there", NOON + 65)
     assert record.story[1:] == tuple(events)
@@ -39,7 +39,7 @@ def test_the_retry_schedule_survives_a_restart(url: str, ledger: Ledger) -> None
     ledger.close()
     again = open_ledger(url)
     assert again.next_due() == NOON + 60
-    assert claimed(again, NOON + 60).tries == 1
+    assert claimed(again, NOON + 60).wait.tries == 1
     again.close()
 
 
@@ -49,8 +49,8 @@ def test_a_mail_that_was_given_up_can_be_queued_again(ledger: Ledger, outcome: O
     put_back(ledger, claimed(ledger), NOON, Waiting.MISSING)
     finish(ledger, claimed(ledger), outcome)
     assert ledger.retry(["a@example.org"], NOON + 100) == 1
-    mail = claimed(ledger, NOON + 100)
-    assert (mail.waiting, mail.since, mail.tries) == (Waiting.NOTHING, NOON + 100, 0)
+    began = NOON + 100
+    assert claimed(ledger, began).wait == Wait(since=began, begun=began, due=began)
     [record] = ledger.find("a@example.org")
     assert record.story[-1] == Event(NOON + 100, "queued again", {})
 
@@ -68,6 +68,21 @@ def test_a_mail_that_waits_can_be_made_due_now(ledger: Ledger) -> None:
     put_back(ledger, claimed(ledger), NOON + 3600, Waiting.DOWN)
     assert ledger.retry(["a@example.org"], NOON + 1) == 1
     assert claimed(ledger, NOON + 1).message_id == "a@example.org"
+
+
+def test_a_wait_that_begins_in_the_future_is_over(ledger: Ledger) -> None:
+    for name in ("a", "b"):
+        ledger.accept(arrival(name))
+    put_back(ledger, claimed(ledger), NOON + 3600, Waiting.DOWN)
+    assert ledger.hasten(NOON) == 0
+    assert ledger.next_due() == NOON  # of the other one
+    claimed(ledger)
+    # The clock was set back by a day since; what came and what waits is due.
+    ledger.accept(arrival("c", at=NOON + 10))
+    assert ledger.hasten(NOON - 86400) == 3
+    assert ledger.next_due() == NOON - 86400
+    assert claimed(ledger, NOON - 86400).wait.tries == 1
+    assert ledger.hasten(NOON - 86400) == 0
 
 
 def test_only_the_named_mails_are_tried_again(ledger: Ledger) -> None:
@@ -222,7 +237,7 @@ def test_an_answer_may_never_expire(ledger: Ledger) -> None:
 def test_totals_of_a_new_ledger(ledger: Ledger) -> None:
     totals = ledger.totals()
     assert totals.mails == dict.fromkeys(map(str, Outcome), 0)
-    assert totals.waiting == {"missing": 0, "down": 0}
+    assert totals.waiting == {"missing": 0, "down": 0, "failing": 0}
     assert (totals.oldest, totals.last_received, totals.due) == (0, 0, 0)
     assert (totals.requests, totals.last_request, totals.cursors) == (0, 0, ())
 
@@ -239,7 +254,7 @@ def test_totals_count_mails_by_outcome_and_what_they_wait_for(ledger: Ledger) ->
     totals = ledger.totals()
     counts = {outcome.value: 1 for outcome in ENDS} | {"done": 2, "queued": 4}
     assert totals.mails == counts
-    assert totals.waiting == {"down": 2, "missing": 1}
+    assert totals.waiting == {"down": 2, "missing": 1, "failing": 0}
     assert (totals.oldest, totals.last_received, totals.due) == (NOON - 50, NOON, NOON)
     assert totals.cursors == (Cursor("sink", 4),)
 

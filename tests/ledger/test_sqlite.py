@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import Outcome, Waiting, open_ledger
+from ingest.ledger import Outcome, Wait, Waiting, open_ledger
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from tests.support.ledger_values import NOON, arrival, claimed, ended, request
@@ -231,15 +231,18 @@ def test_what_is_counted_is_what_is_there(path: Path, outcome: Outcome) -> None:
     mail = claimed(ledger)
     ledger.finish(mail, outcome, "", ended(outcome), [request(mail), request(mail)])
     missing, down = claimed(ledger), claimed(ledger)
-    ledger.wait(missing, Waiting.MISSING, NOON, NOON, 1, "", [])
-    ledger.wait(down, Waiting.MISSING, NOON, NOON, 1, "", [])
-    ledger.wait(down, Waiting.DOWN, NOON, NOON, 1, "", [])
+    for mail, waiting in (
+        (missing, Waiting.MISSING),
+        (down, Waiting.MISSING),
+        (down, Waiting.DOWN),
+    ):
+        ledger.wait(mail, Wait(waiting, due=NOON), "", [])
     with pytest.raises(ZeroDivisionError), ledger.batch():
         ledger.accept(arrival("undone"))
         raise ZeroDivisionError
     totals = ledger.totals()
     assert {name: n for name, n in totals.mails.items() if n} == {"queued": 3, outcome: 1}
-    assert totals.waiting == {"missing": 1, "down": 1}
+    assert totals.waiting == {"missing": 1, "down": 1, "failing": 0}
     assert totals.requests == 1
     ledger.close()
 

@@ -40,5 +40,6 @@ def test_nobody_asks_until_the_pause_is_over_or_it_is_closed(
     outage.trip(ledger, Unavailable("it sleeps", asked), NOON, 60)
     assert outage.broken(ledger, NOON + pause - 1) == (NOON + pause, "it sleeps")
     assert outage.broken(ledger, NOON + pause) is None
+    assert outage.broken(ledger, NOON - 1) is None  # the clock was set back
     outage.close(ledger)
     assert outage.broken(ledger, NOON) is None

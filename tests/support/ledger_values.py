@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from ingest.ledger import Arrival, Event, Ledger, Outcome, Queued, Request, Waiting
+from ingest.ledger import Arrival, Event, Ledger, Outcome, Queued, Request, Wait, Waiting
 
 NOON = 1_700_000_000.0
 ENDS = [outcome for outcome in Outcome if outcome is not Outcome.QUEUED]
@@ -71,7 +71,8 @@ def finish(ledger: Ledger, mail: Queued, outcome: Outcome, at: float = NOON) -> 
 def put_back(ledger: Ledger, mail: Queued, until: float, waiting: Waiting) -> None:
     """Have a mail wait."""
     events = [Event(NOON, "waits", {"until": until})]
-    ledger.wait(mail, waiting, until, NOON, mail.tries + 1, "it has to wait", events)
+    wait = Wait(waiting, since=NOON, tries=mail.wait.tries + 1, begun=NOON, due=until)
+    ledger.wait(mail, wait, "it has to wait", events)
 
 
 def the_outcome(ledger: Ledger, message_id: str) -> Outcome:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What becomes of one mail: the decision that the worker records and a dry run prints.
+
+It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
+"""
+
+from dataclasses import dataclass, replace
+
+from ingest import policy
+from ingest.config.tables import Settings
+from ingest.errors import NotFound, OutOfTime, Permanent, Temporary, Unavailable
+from ingest.ledger import Outcome, Waiting
+from ingest.mail import message, recheck
+from ingest.mail.message import Mail
+from ingest.mail.recheck import Recheck
+from ingest.patchwork import labels
+from ingest.patchwork.lookup import Lookup, Patchwork, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a mail, and why.
+
+    ``outcome`` is ``QUEUED`` while only Patchwork can tell: ``waiting`` says what for, and
+    ``retry_after`` how many seconds a server asked us to wait. ``mail`` is None if it cannot be
+    read; ``wanted`` is the part of its request that counts here; ``target`` what it is for.
+    ``trail``: every question that Patchwork was asked.
+    """
+
+    outcome: Outcome
+    reason: str
+    mail: Mail | None = None
+    wanted: Recheck | None = None
+    target: Target | None = None
+    trail: tuple[Lookup, ...] = ()
+    waiting: Waiting = Waiting.NOTHING
+    retry_after: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Patchwork is to be asked: the mail itself holds a request that is wanted."""
+        return self.outcome is Outcome.QUEUED
+
+
+def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
+    """What a mail's own bytes say. Pure; the decision is open if Patchwork is to be asked.
+
+    ``null_sender``: the envelope sender was empty, as a bounce's is.
+    """
+    try:
+        mail = message.parse(raw)
+    except Permanent as error:
+        return Decision(Outcome.FAILED, str(error))
+    reason = policy.no_request(mail, null_sender)
+    if reason:
+        return Decision(Outcome.IGNORED, reason, mail)
+    found = recheck.parse(mail.text)
+    if not found:
+        near = recheck.near_miss(mail.text)
+        close = f"; this line is close, but not a request: {near!r}" if near else ""
+        return Decision(Outcome.IGNORED, f"it has no Recheck-request line{close}", mail)
+    patterns = labels.patterns(settings.requests)
+    wanted, reason = policy.select(found, patterns, settings.requests.arguments)
+    if wanted is None:
+        return Decision(Outcome.IGNORED, reason, mail)
+    return Decision(Outcome.QUEUED, "", mail, wanted)
+
+
+def resolve(
+    decision: Decision, received: float, settings: Settings, patchwork: Patchwork
+) -> Decision:
+    """An open decision, made with Patchwork's help; any other stays as it is.
+
+    ``received``: Unix time of reception, used where the mail has no date. Only what Patchwork
+    says of itself (``Unavailable``) has the mail wait for the server; any other failed question
+    concerns this mail alone. Raises ``OutOfTime``.
+    """
+    if not decision.is_open or decision.mail is None or decision.wanted is None:
+        return decision
+    trail: list[Lookup] = []
+    try:
+        target = patchwork.resolve(decision.mail, received, trail)
+        wanted, reason = labels.known(decision.wanted, target, patchwork, settings.requests, trail)
+    except OutOfTime:
+        raise
+    except NotFound as error:
+        return _waits(decision, Waiting.MISSING, error, trail)
+    except Unavailable as error:
+        return _waits(decision, Waiting.DOWN, error, trail)
+    except Temporary as error:
+        return _waits(decision, Waiting.FAILING, error, trail)
+    except Permanent as error:
+        return replace(decision, outcome=Outcome.FAILED, reason=str(error), trail=tuple(trail))
+    made = replace(decision, wanted=wanted, target=target, trail=tuple(trail))
+    if wanted is None:
+        return replace(made, outcome=Outcome.IGNORED, reason=reason)
+    return replace(made, outcome=Outcome.DONE, reason=policy.summary(wanted, target.series))
+
+
+def decide(
+    raw: bytes, null_sender: bool, received: float, settings: Settings, patchwork: Patchwork
+) -> Decision:
+    """``judge``, and where that leaves the decision open, ``resolve``."""
+    return resolve(judge(raw, null_sender, settings), received, settings, patchwork)
+
+
+def _waits(decision: Decision, waiting: Waiting, error: Temporary, trail: list[Lookup]) -> Decision:
+    return replace(
+        decision,
+        reason=str(error),
+        waiting=waiting,
+        trail=tuple(trail),
+        retry_after=getattr(error, "retry_after", None),
+    )
