@@ -418,6 +418,6 @@ def test_offline_it_says_that_it_cannot_be_told(
 ) -> None:
     code, output = rehearsed(capsys, tmp_path, archive, "--offline")
     assert code == 0
-    warning = "labels were not looked at: only Patchwork could tell which of them are wanted"
+    warning = "every label counts as wanted here: only Patchwork could say which of them are"
     assert output.startswith("<r-0@example.org> series unknown: iol-a, iol-tst")
     assert f"warning: {warning}" in output
