@@ -39,7 +39,7 @@ def test_files_names_folders_of_ready_files_and_what_is_in_them() -> None:
         assert all((Path(place) / name).is_file() for name in names.split(", "))
 
 
-def test_a_wheel_holds_guides_files_license_and_manual_page(tmp_path: Path) -> None:
+def test_a_wheel_holds_guides_files_license_manual_page_and_completion(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
         check=True,
@@ -50,6 +50,8 @@ def test_a_wheel_holds_guides_files_license_and_manual_page(tmp_path: Path) -> N
         names = packed.namelist()
         (manual,) = (each for each in names if each.endswith("share/man/man1/recheck-ingest.1"))
         page = packed.read(manual).decode()
+        (script,) = (each for each in names if each.endswith("completions/recheck-ingest"))
+        completion = packed.read(script).decode()
         packed.extractall(tmp_path / "site")
     for end in (
         "share/recheck-ingest/aliases.example",
@@ -59,6 +61,12 @@ def test_a_wheel_holds_guides_files_license_and_manual_page(tmp_path: Path) -> N
     ):
         assert any(name.endswith(end) for name in names), end
     assert "/tmp" not in page
+    done = "COMP_WORDS=(recheck-ingest qui); COMP_CWORD=1; $(complete -p recheck-ingest | "
+    done += "sed 's/.*-F //; s/ .*//'); echo ${COMPREPLY[@]}"
+    ran = subprocess.run(
+        ["bash", "-c", f"{completion}\n{done}"], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.strip() == "quickstart", ran.stderr
     assert all(f"recheck\\-ingest {each}" in page for each in ("pipe", "serve", "take"))
 
     # As an installation has them: the package in one place, the files below its prefix.
