@@ -19,6 +19,7 @@ import pytest
 from ingest.errors import Unreadable
 from ingest.ledger import open_ledger
 from ingest.mail import message, recheck
+from ingest.mail.prefilter import may_hold_request
 from ingest.sandbox import Sandbox
 from tests.support.places import DATA
 
@@ -149,4 +150,4 @@ def test_what_fuzzing_found_is_read(file: Path) -> None:
         return
     read.text.encode()
     if recheck.parse(read.text):
-        assert message.may_hold_request(raw)
+        assert may_hold_request(raw)

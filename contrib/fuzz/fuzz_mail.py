@@ -17,6 +17,7 @@ with atheris.instrument_imports(include=["ingest", "email", "mailparser"]):
     from ingest import policy
     from ingest.errors import Unreadable
     from ingest.mail import headers, message, recheck
+    from ingest.mail.prefilter import may_hold_request
 
 
 def one_mail(raw: bytes) -> None:
@@ -35,7 +36,7 @@ def one_mail(raw: bytes) -> None:
     recheck.near_miss(read.text)
     request = recheck.parse(read.text)
     if request:
-        assert message.may_hold_request(raw)
+        assert may_hold_request(raw)
         policy.select(request, ["iol-*"], ["rebase"])
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The header fields of a mail as raw bytes: ids and identity, without a mail parser.
+"""The header fields of a mail: ids and identity, read from raw bytes without a mail parser.
 
-Ids are taken from the bytes because a parser that drops undecodable bytes can make two
-Message-IDs one. Called by ``intake`` for every mail it keeps, and by ``mail``.
+A parser that drops undecodable bytes can make two Message-IDs one.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,6 +14,8 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)+")
 _BRACKETED = re.compile(r"<([^<>]+)>")
 _BLANKS = re.compile(r"\s+")
+# No honest list of references is longer, and a decoder of encoded words may take its time.
+_LONGEST_ENCODED = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Head:
         """The first non-empty value of this name, else an empty string."""
         return next((value for value in self.all(name) if value), "")
 
+    def ids(self, name: str) -> list[str]:
+        """The values of this name with their encoded words decoded (RFC 2047), as Patchwork
+        does for ids: Python's own EmailMessage encodes long ones."""
+        return [_decoded(value) for value in self.all(name) if value]
+
 
 def read(raw: bytes) -> Head:
     """The header of a mail. Any bytes at all give a ``Head``; it ends at the first line that is
@@ -47,9 +54,31 @@ def read(raw: bytes) -> Head:
     return Head(tuple(fields), start, at)
 
 
+def of(fields: Iterable[tuple[str, str]]) -> Head:
+    """The header of a mail in a mail, from the names and raw values that the standard parser
+    gives: undecodable bytes stand in them as surrogates."""
+    raws = [(name.lower(), value.encode("utf-8", "surrogateescape")) for name, value in fields]
+    return Head(tuple((name, _text(raw)) for name, raw in raws), 0, 0)
+
+
 def _text(value: bytes) -> str:
     """One line of text. Undecodable bytes stay visible and distinct, never dropped."""
     return _BLANKS.sub(" ", value.decode("utf-8", "backslashreplace")).strip().replace("\0", "")
+
+
+def _decoded(value: str) -> str:
+    """A value with its encoded words decoded; as it stands if a word makes no sense."""
+    if "=?" not in value or len(value) > _LONGEST_ENCODED:
+        return value
+    from email.errors import HeaderParseError
+    from email.header import decode_header, make_header
+
+    try:
+        decoded = str(make_header(decode_header(value)))
+        decoded.encode()
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+    return _BLANKS.sub(" ", decoded).strip().replace("\0", "")
 
 
 def message_id(head: Head) -> str:
@@ -57,26 +86,29 @@ def message_id(head: Head) -> str:
 
     An id that is not bracketed is taken as it stands, as Patchwork does.
     """
-    value = head.first("message-id")
+    value = next(iter(head.ids("message-id")), "")
     bracketed = _BRACKETED.search(value)
     return bracketed[1].strip() if bracketed else value
 
 
 def in_reply_to(head: Head) -> tuple[str, ...]:
-    """The ids in In-Reply-To, bracketed or, where none is, the value as it stands."""
-    ids: list[str] = []
-    for value in head.all("in-reply-to"):
-        ids += _BRACKETED.findall(value) or [value]
-    return _unique(ids)
+    """The ids in In-Reply-To: see ``_ids_in``."""
+    return _unique([each for value in head.ids("in-reply-to") for each in _ids_in(value)])
 
 
 def candidates(head: Head) -> tuple[str, ...]:
     """What this mail may reply to, nearest first: In-Reply-To, then References from last to
     first, without repeats."""
-    ids = list(in_reply_to(head))
-    for value in reversed(head.all("references")):
-        ids += reversed(_BRACKETED.findall(value))
-    return _unique(ids)
+    references = [each for value in head.ids("references") for each in _ids_in(value)]
+    return _unique([*in_reply_to(head), *reversed(references)])
+
+
+def _ids_in(value: str) -> list[str]:
+    """The bracketed ids among other words; without brackets the words with an @; else all."""
+    ids = _BRACKETED.findall(value) or [
+        each for each in value.replace(",", " ").split() if "@" in each
+    ]
+    return ids or [value]
 
 
 def _unique(ids: list[str]) -> tuple[str, ...]:
@@ -90,7 +122,7 @@ def list_id(head: Head) -> str:
     Both as Patchwork does (parser.py, find_project).
     """
     for name in ("list-id", "x-mailing-list", "x-list"):
-        value = head.first(name)
+        value = next(iter(head.ids(name)), "")
         bracketed = _BRACKETED.findall(value)
         if bracketed or (value and " " not in value):
             return (bracketed[-1].strip() if bracketed else value).lower()

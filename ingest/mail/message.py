@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Raw bytes to a ``Mail``: what it replies to, whose it is, and the text Patchwork would store.
 
-Pure: no I/O, and nothing but ``Unreadable`` is raised whatever the bytes. Called by the worker
-and by ``replay --dry-run``.
+Pure: no I/O, and nothing but ``Unreadable`` is raised whatever the bytes.
 """
 
 import codecs
@@ -19,17 +18,12 @@ from email.utils import mktime_tz, parsedate_tz
 import mailparser
 
 from ingest.errors import Unreadable
-from ingest.mail import headers
-from ingest.mail.prefilter import may_hold_request as may_hold_request
+from ingest.mail import headers, requester
 
 # mail-parser takes seconds for a header field of a megabyte; no honest one is this long.
 _LONGEST_FIELD = 8192
 # A Content-Type longer than this is hostile: the standard parser is quadratic in its quotes.
 _LONGEST_CONTENT_TYPE = 2048
-_CONTENT_FIELD = re.compile(
-    rb"(?<![^\r\n])content-(?:type|disposition):[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*",
-    re.IGNORECASE,
-)
 # The standard parser's work grows with lines times depth, and with parts. No honest mail has so
 # many parts, or nests so deeply; one of a million lines may nest less.
 _MOST_PARTS = 1000
@@ -81,30 +75,63 @@ def parse(raw: bytes) -> Mail:
     Unknown charsets, broken MIME, NULs, missing headers all give a ``Mail``.
     """
     raw = _with_bare_ends(raw)
-    head = headers.read(raw)
+    outer = headers.read(raw)
+    message = _message(raw[outer.start :])
+    report = message.get_content_type() == "multipart/report"
+    head = outer
+    inner = _wrapped(message, outer)
+    if inner is not None:
+        head, message = headers.of(inner.raw_items()), inner
     sender, address, subject = _people(head)
-    message = _message(_tamed(raw[head.start :]))
     parts = list(_parts(message, own=True))
     texts = [part for part in parts if part.plain and part.own]
-    inline = [part for part in texts if not part.attached]
-    text = _comment([part.text for part in inline or texts])
+
+    def either(name: str) -> str:
+        return (head.first(name) or outer.first(name)).lower()
+
     return Mail(
-        message_id=headers.message_id(head),
-        in_reply_to=headers.in_reply_to(head),
-        candidates=headers.candidates(head),
-        list_id=headers.list_id(head),
+        message_id=headers.message_id(outer),
+        in_reply_to=headers.in_reply_to(head) or headers.in_reply_to(outer),
+        candidates=headers.candidates(head) or headers.candidates(outer),
+        list_id=headers.list_id(outer),
         sender=sender,
         address=address,
         subject=subject,
         date=_date(head.first("date")),
         submission=_submission(subject, parts),
-        hint=head.first("x-patchwork-hint").lower(),
-        auto_submitted=head.first("auto-submitted").partition(";")[0].strip().lower(),
-        null_sender=head.first("return-path") == "<>",
-        report=message.get_content_type() == "multipart/report",
+        hint=either("x-patchwork-hint"),
+        auto_submitted=either("auto-submitted").partition(";")[0].strip(),
+        null_sender=outer.first("return-path") == "<>",
+        report=report,
         has_text=bool(texts),
-        text=text,
+        text=_own_text(texts),
     )
+
+
+def _wrapped(message: Message, head: headers.Head) -> Message | None:
+    """The mail inside one that its list wrapped whole for DMARC's sake (RFC 7960, section 4.1;
+    Mailman's "wrap message"), perhaps with a footer beside it. The outer From is the list's."""
+    carriers = [message]
+    if message.get_content_type() == "multipart/mixed":
+        parts = [part for part in message.get_payload() if isinstance(part, Message)]
+        footers = [part for part in parts if part.get_content_type() == "text/plain"]
+        if _comment([_decoded(part) for part in footers]):
+            return None
+        carriers = [part for part in parts if part not in footers]
+    if len(carriers) != 1 or carriers[0].get_content_type() != "message/rfc822":
+        return None
+    inner = carriers[0].get_payload()
+    if not isinstance(inner, list) or len(inner) != 1 or not isinstance(inner[0], Message):
+        return None
+    _, address, _ = _people(head)
+    return inner[0] if requester.is_list(address, headers.list_id(head)) else None
+
+
+def _own_text(texts: "list[_Part]") -> str:
+    """The comment made of the sender's text parts. What is attached is none of it, unless all
+    that is inline is a footer of the list, or nothing: then a mail program attached the body."""
+    inline = _comment([part.text for part in texts if not part.attached])
+    return inline or _comment([part.text for part in texts if part.attached])
 
 
 class _Node(Message):
@@ -119,6 +146,12 @@ class _Node(Message):
             if payload.room < 0:
                 raise Unreadable("its parts are nested too deeply")
         super().attach(payload)
+
+    def set_raw(self, name: str, value: str) -> None:
+        """Called by the parser with each header field: cut to an honest length."""
+        if name.lower() in ("content-type", "content-disposition"):
+            value = value[:_LONGEST_CONTENT_TYPE]
+        super().set_raw(name, value)
 
 
 def _message(raw: bytes) -> Message:
@@ -147,13 +180,6 @@ def _with_bare_ends(raw: bytes) -> bytes:
     SMTP has CRLF throughout; CRLF inside a transfer encoding is the sender's and stays."""
     first = raw.find(b"\n")
     return raw.replace(b"\r\n", b"\n") if first > 0 and raw[first - 1] == 0x0D else raw
-
-
-def _tamed(raw: bytes) -> bytes:
-    """The mail with Content-Type and Content-Disposition fields cut to an honest length."""
-    if len(raw) <= _LONGEST_CONTENT_TYPE:
-        return raw
-    return _CONTENT_FIELD.sub(lambda field: field[0][:_LONGEST_CONTENT_TYPE], raw)
 
 
 def _people(head: headers.Head) -> tuple[str, str, str]:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who asks: how the request log names the sender of a mail, and what can be told from that name.
-
-Pure. Written by the worker, read by the sinks ``check`` and ``mail``.
-"""
+"""Who asks: how the request log names the sender of a mail, and what that name says. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -34,15 +31,19 @@ class Requester:
 
 
 def told(mail: "Mail") -> str:
-    """The sender of a mail for the request log: the From header. A list that writes its own
-    address there for DMARC's sake (RFC 7960) is told as such. By custom the address of a list and
-    its List-Id differ in the @ only."""
-    local, _, domain = mail.address.rpartition("@")
-    if not mail.list_id or f"{local}.{domain}".lower() != mail.list_id:
+    """The sender of a mail for the request log: the From header, where a list that writes its
+    own address there for DMARC's sake (RFC 7960) is named as such."""
+    if not is_list(mail.address, mail.list_id):
         return mail.sender
     name = mail.sender.removesuffix(f"<{mail.address}>").strip()
     name = "somebody" if name == mail.address else name
     return f"{name} (by way of {mail.address})"
+
+
+def is_list(address: str, list_id: str) -> bool:
+    """Whether an address is that of a list. By custom it differs from the List-Id in the @ only."""
+    local, at, domain = address.rpartition("@")
+    return bool(at) and f"{local}.{domain}".lower() == list_id
 
 
 def read(text: str) -> Requester:

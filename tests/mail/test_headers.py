@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Header fields as raw bytes: ids, their order, and what makes two copies one mail."""
 
+from email import message_from_bytes
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +74,12 @@ MESSAGE_IDS: dict[str, tuple[bytes, str]] = {
     "signs that an address of a page must escape": (b"Message-ID: <a+/%&#?=b@c>", "a+/%&#?=b@c"),
     "undecodable": (b"Message-ID: <\xe4@c>", "\\xe4@c"),
     "empty brackets": (b"Message-ID: <>", "<>"),
+    "an encoded word": (b"Message-ID: =?utf-8?q?=3C1=40example=2Eorg=3E?=", "1@example.org"),
+    "encoded words over lines": (
+        b"Message-ID:\n =?utf-8?q?=3C1=40exam?=\n =?utf-8?q?ple=2Eorg=3E?=",
+        "1@example.org",
+    ),
+    "a control character in an encoded word": (b"Message-ID: =?utf-8?q?<1=0A=00@x>?=", "1 @x"),
 }
 
 
@@ -99,7 +107,30 @@ REPLIES: dict[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]] = {
     "references from last to first": (b"References: <1@x> <2@x> <3@x>", (), ("3@x", "2@x", "1@x")),
     "references over lines": (b"References: <1@x>\n <2@x>\r\n\t<3@x>", (), ("3@x", "2@x", "1@x")),
     "references without blanks": (b"References: <1@x><2@x>", (), ("2@x", "1@x")),
-    "references without brackets": (b"References: 1@x 2@x", (), ()),
+    "references without brackets": (b"References: 1@x 2@x", (), ("2@x", "1@x")),
+    "several without brackets": (b"In-Reply-To: 1@x, and 2@x", ("1@x", "2@x"), ("1@x", "2@x")),
+    "no brackets, and words": (b"In-Reply-To: message 1@x", ("1@x",), ("1@x",)),
+    "no id": (b"In-Reply-To: your message", ("your message",), ("your message",)),
+    "an encoded word": (b"In-Reply-To: =?utf-8?q?=3C1=40x=3E?=", ("1@x",), ("1@x",)),
+    "encoded words over lines": (
+        b"In-Reply-To: =?utf-8?q?=3C1?=\n =?utf-8?q?=40x=3E?=", ("1@x",), ("1@x",),
+    ),
+    "encoded references": (
+        b"References: =?us-ascii?Q?<1@x>?=\n =?us-ascii?Q?_<2@?= =?us-ascii?Q?x>?=",
+        (), ("2@x", "1@x"),
+    ),
+    "base64 words": (b"References: <0@x> =?utf-8?b?PDFAeD4=?=", (), ("1@x", "0@x")),
+    "an encoded word in an unknown charset": (
+        b"In-Reply-To: <=?x-nobody?q?=3C?=@x>", ("=?x-nobody?q?=3C?=@x",),
+        ("=?x-nobody?q?=3C?=@x",),
+    ),
+    "what is not base64": (
+        b"In-Reply-To: <=?utf-8?b?a?=@x>", ("=?utf-8?b?a?=@x",), ("=?utf-8?b?a?=@x",),
+    ),
+    "half a surrogate pair in a word": (
+        b"In-Reply-To: <=?utf-7?q?+2AA-?=@x>", ("=?utf-7?q?+2AA-?=@x",),
+        ("=?utf-7?q?+2AA-?=@x",),
+    ),
     "a field of references after the other": (
         b"References: <1@x> <2@x>\nReferences: <3@x>", (), ("3@x", "2@x", "1@x"),
     ),
@@ -130,6 +161,7 @@ LISTS: dict[str, tuple[bytes, str]] = {
     "with a quoted name": (b'List-Id: "a, b" <ci.dpdk.org>', "ci.dpdk.org"),
     "with brackets in its name": (b'List-Id: "the <old> list" <ci.dpdk.org>', "ci.dpdk.org"),
     "an encoded name": (b"List-Id: =?utf-8?q?B=C3=BCcher?= <ci.dpdk.org>", "ci.dpdk.org"),
+    "all of it encoded": (b"List-Id: =?utf-8?q?CI_=3Cci=2Edpdk=2Eorg=3E?=", "ci.dpdk.org"),
     "bare": (b"List-Id: <ci.dpdk.org>", "ci.dpdk.org"),
     "no brackets": (b"List-Id: ci.dpdk.org", "ci.dpdk.org"),
     "no brackets and words": (b"List-Id: our list", ""),
@@ -146,6 +178,11 @@ LISTS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("lines", "expected"), LISTS.values(), ids=LISTS)
 def test_list_id(lines: bytes, expected: str) -> None:
     assert headers.list_id(head(lines)) == expected
+
+
+def test_the_fields_of_a_mail_in_a_mail_are_read_as_those_of_a_mail() -> None:
+    raw = b"SUBJECT:  a\n b\nFrom: \xe4\nList-Id: <CI.x>\nX: \0b\n"
+    assert headers.of(message_from_bytes(raw).raw_items()) == Head(headers.read(raw).fields, 0, 0)
 
 
 def identity(raw: bytes) -> str:
@@ -186,6 +223,7 @@ def test_two_mails_are_two(one: bytes, other: bytes) -> None:
 
 PIECES = (
     *(b"Message-ID:", b"In-Reply-To:", b"References:", b"List-Id:", b"From ", b">From ", b":"),
+    *(b"=?utf-8?q?", b"=?utf-7?b?", b"=?x?q?", b"?=", b"=3C", b"=0A", b"=00", b"PDFAeD4", b"+2AA-"),
     *(b"<", b">", b"a@b", b" ", b"\t", b"\n", b"\n ", b"\r\n", b"\r", b"\0", b"\xff", b"\xed\xa0"),
 )
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from ingest import policy
 from ingest.errors import Unreadable
-from ingest.mail import message, recheck
+from ingest.mail import recheck
 from ingest.mail.message import Mail, cover_number, parse
+from ingest.mail.prefilter import may_hold_request
 from tests.support.places import RECORDED, ROOT
 
 # Decoding unicode_escape warns of backslashes that escape nothing.
@@ -127,6 +129,19 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "an attachment beside HTML": (
         multipart(part(b"<p>", b"Content-Type: text/html"), attached(b"two")), "two",
     ),
+    "an attachment before a list's footer": (
+        multipart(attached(b"two"), plain(b"_____\nlist footer")), "two",
+    ),
+    "an attachment behind a list's footer": (
+        multipart(plain(b"-- \nlist footer"), attached(b"two")), "two",
+    ),
+    "an attachment beside a text and a list's footer": (
+        multipart(plain(b"one"), attached(b"two"), plain(b"_____\nlist footer")), "one",
+    ),
+    "two attachments beside an empty text": (
+        multipart(plain(b"\n"), attached(b"one"), attached(b"two")), "one\ntwo",
+    ),
+    "a footer alone": (multipart(plain(b"_____\nlist footer")), ""),
     "an attachment in capitals": (
         multipart(plain(b"one"), plain(b"two", b"utf-8", b"Content-Disposition: ATTACHMENT")),
         "one",
@@ -243,6 +258,76 @@ TEXTS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("raw", "text"), TEXTS.values(), ids=TEXTS)
 def test_the_text(raw: bytes, text: str) -> None:
     assert text_of(raw) == text
+
+
+WRAPPED = (
+    b"From: Robin Reviewer via dev <DEV@dpdk.org>\n"
+    b"Subject: [dev] Re: [PATCH] a\n"
+    b"Date: Thu, 7 Sep 2023 09:00:00 +0000\n"
+    b"Message-ID: <outer@example.org>\n"
+    b"In-Reply-To: <0@example.org>\n"
+    b"List-Id: DPDK <dev.dpdk.org>\n"
+)
+INNER = (
+    b"From: Robin Reviewer <robin@example.org>\n"
+    b"Subject: Re: [PATCH] a\n"
+    b"Date: Wed, 6 Sep 2023 09:00:00 +0000\n"
+    b"Message-ID: <inner@example.org>\n"
+    b"References: <1@example.org> <2@example.org>\n"
+    b"List-Id: <other.dpdk.org>\n"
+)
+CARRIED = part(INNER + plain(R.encode()), b"Content-Type: message/rfc822")
+FOOTER = plain(b"_____\nlist footer")
+
+
+@pytest.mark.parametrize(
+    "rest", [CARRIED, multipart(CARRIED), multipart(CARRIED, FOOTER)], ids=["", "part", "footer"]
+)
+def test_a_mail_that_its_list_wrapped_whole_is_read_as_the_mail_within(rest: bytes) -> None:
+    read = parse(WRAPPED + rest)
+    assert (read.text, read.sender) == (R, "Robin Reviewer <robin@example.org>")
+    assert read.address == "robin@example.org"
+    assert read.candidates == ("2@example.org", "1@example.org")
+    assert read.date == utc(2023, 9, 6, 9)
+    assert read.subject == "Re: [PATCH] a"
+    assert (read.message_id, read.list_id) == ("outer@example.org", "dev.dpdk.org")
+
+
+WRAPPED_HEADS: dict[str, tuple[bytes, bytes, Callable[[Mail], bool]]] = {
+    "references outside only": (b"", INNER.replace(b"References", b"X"),
+        lambda read: read.candidates == ("0@example.org",)),
+    "automatic within": (b"", INNER + b"Auto-Submitted: auto-replied\n",
+        lambda read: read.auto_submitted == "auto-replied"),
+    "automatic outside": (b"Auto-Submitted: auto-generated\n", INNER,
+        lambda read: read.auto_submitted == "auto-generated"),
+    "a hint within": (b"", INNER + b"X-Patchwork-Hint: ignore\n",
+        lambda read: read.hint == "ignore"),
+    "a bounce": (b"Return-Path: <>\n", INNER, lambda read: read.null_sender),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("outside", "within", "holds"), WRAPPED_HEADS.values(), ids=WRAPPED_HEADS)
+def test_of_a_wrapped_mail_either_header_may_say_it(
+    outside: bytes, within: bytes, holds: Callable[[Mail], bool]
+) -> None:
+    inner = part(within + plain(R.encode()), b"Content-Type: message/rfc822")
+    assert holds(parse(WRAPPED + outside + inner))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        WRAPPED.replace(b"DEV@dpdk.org", b"robin@example.org") + CARRIED,
+        WRAPPED.replace(b"List-Id", b"X") + CARRIED,
+        WRAPPED + multipart(CARRIED, CARRIED),
+        WRAPPED + multipart(plain(b"See below."), CARRIED),
+        WRAPPED + multipart(CARRIED, part(b"", b"Content-Type: image/png")),
+        WRAPPED + multipart(CARRIED, FOOTER, kind=b"report"),
+    ],
+    ids=["of a person", "no list", "two", "beside a text", "beside an image", "a report"],
+)
+def test_a_mail_that_somebody_forwarded_is_not_read_as_the_senders_words(raw: bytes) -> None:
+    assert R not in parse(raw).text
 
 
 def test_a_mail_that_came_by_smtp_reads_as_the_same_mail_by_pipe() -> None:
@@ -591,6 +676,9 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
         nested(20, b"multipart/mixed") + b"\n" * 1_000_000, TOO_DEEP,
     ),
     "1,001 parts": (HEAD + multipart(*[part(b"x")] * 1001), TOO_MANY),
+    "three levels, and a million lines": (
+        nested(3, b"multipart/mixed") + b"\n" * 1_000_000, TOO_DEEP,
+    ),
     "100,000 parts": (HEAD + multipart(*[part(b"x")] * 100_000), TOO_MANY),
     "a boundary in a charset with a NUL": (lying(b"boundary*=\0''q"), NO_SENSE),
     "a boundary in a charset that fails": (lying(b"boundary*=undefined''q"), NO_SENSE),
@@ -609,6 +697,10 @@ def test_what_cannot_be_read_is_refused_with_a_reason(raw: bytes, reason: str) -
 def test_thirty_levels_can_be_read(kind: bytes) -> None:
     read = parse(nested(30, kind))
     assert read.text == (R if kind.startswith(b"multipart") else "")
+
+
+def test_two_levels_of_a_million_lines_can_be_read() -> None:
+    assert parse(nested(2, b"multipart/mixed") + b"\n" * 1_000_000).text == R
 
 
 def test_a_thousand_parts_can_be_read() -> None:
@@ -650,7 +742,7 @@ def assert_storable(raw: bytes) -> None:
     policy.no_request(read)
     recheck.near_miss(read.text)
     if recheck.parse(read.text):
-        assert message.may_hold_request(raw)
+        assert may_hold_request(raw)
 
 
 LOOKING_REAL = (
