@@ -57,7 +57,7 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
     found = recheck.parse(mail.text)
     if not found:
         near = recheck.near_miss(mail.text)
-        close = f"; this line is close, but not a request: {near!r}" if near else ""
+        close = f"; {near}" if near else ""
         return Decision(Outcome.IGNORED, f"it has no Recheck-request line{close}", mail)
     patterns = labels.patterns(settings.requests)
     wanted, reason = policy.select(found, patterns, settings.requests.arguments)

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ingest.ledger import Request
-from ingest.mail.recheck import Recheck
+from ingest.mail.recheck import Recheck, capped
 from ingest.words import asked_for, listed
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def choose(
     unwanted = tuple(describe([label for label in recheck.contexts if label not in kept]))
     unknown = [name for name in recheck.arguments if name not in arguments]
     if wanted or (recheck.arguments and not unknown):
-        return Recheck(wanted, recheck.arguments, unwanted + tuple(recheck.leftovers)), ""
+        return Recheck(wanted, recheck.arguments, capped([*unwanted, *recheck.leftovers])), ""
     reasons = []
     if unwanted:
         reasons.append(f"no wanted context among {listed(unwanted)}")

@@ -32,7 +32,7 @@ JUDGED: dict[str, tuple[bytes, Outcome, str]] = {
     "a quoted request": (
         reply(OURS, body="> Recheck-request: iol-a\n"),
         Outcome.IGNORED,
-        f"it has no Recheck-request line; {CLOSE}: '> Recheck-request: iol-a'",
+        f"it has no Recheck-request line; {CLOSE}: '> Recheck-request: iol-a' (it is quoted)",
     ),
     "a label that nobody wants": (
         reply(OURS, body="Recheck-request: other\n"),

@@ -144,3 +144,10 @@ def test_no_label_is_lost_and_a_refusal_has_a_reason(
     if wanted:
         assert sorted(wanted.contexts + wanted.leftovers) == sorted(request_.contexts)
         assert wanted.arguments == request_.arguments
+
+
+def test_of_what_is_not_wanted_a_hundred_are_kept_and_the_rest_is_counted() -> None:
+    labels = tuple(f"a{number}" for number in range(200))
+    wanted, _ = select(Recheck((*labels, "iol-a"), {}, ("!",)), IOL, ())
+    assert wanted
+    assert wanted.leftovers == (*labels[:100], "and 101 more")
