@@ -58,7 +58,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         return receipt
 
     listeners = Listeners(accept, sockets.inherited(os.environ))
-    listeners.configure(settings)
+    await listeners.configure(settings)
     spool = _Spool(accept)
     await spool.configure(settings)
     working.start()
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             new = _reloaded(settings, load())
-            listeners.configure(new)
+            await listeners.configure(new)
         except ConfigError as error:
             log.error("the configuration stays as it was: %s", error)
         else:

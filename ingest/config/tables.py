@@ -132,8 +132,12 @@ class SmtpSettings:
         values.networks, (), "networks that may connect by TCP; empty: all"
     )
     hostname: str = setting(values.text, "", "our name in the dialogue; default the machine's")
-    sessions: int = setting(values.whole, 2000, "sessions at once; more get 421")
-    sessions_per_peer: int = setting(values.whole, 1000, "sessions at once of one client")
+    sessions: int = setting(
+        values.whole, 2000, "sessions at once; then the one idle for longest goes"
+    )
+    sessions_per_peer: int = setting(
+        values.whole, 50, "sessions at once of one client; more get 421"
+    )
     max_recipients: int = setting(values.whole, 100, "recipients of a mail; more get 452")
     memory: int = setting(
         values.whole, 256 << 20, "bytes of all mails that are being received; beyond, 452"

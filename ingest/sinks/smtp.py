@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One mail to a mail server by SMTP, within one deadline, whatever the server does.
-
-A timeout of smtplib bounds the wait for the next byte only. Called by the sink ``mail``.
+"""One mail to a mail server by SMTP, within one deadline, whatever the server does: a timeout of
+smtplib bounds the wait for the next byte only.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -39,7 +38,7 @@ class Server:
 
 
 def send(server: Server, sender: str, recipients: Sequence[str], mail: bytes, stop: Stop) -> str:
-    """Send one mail, given with CRLF; the server's answer, and whom it refused.
+    """Send one mail, of ASCII with LF at its line ends; the server's answer, and whom it refused.
 
     The envelope sender is empty; a server that takes no such mail, as some that are logged in to
     do not, is given ``sender``. Raises ``NotTaken`` if the server refuses the mail or all of its
@@ -137,29 +136,20 @@ def _hand_over(session: _Session, sender: str, recipients: Sequence[str], mail: 
             _check(code, said, 250, 251)
     if len(refused) == len(recipients):
         raise NotTaken(f"the mail server refuses {'; '.join(refused)}")
-    code, said = session.docmd("DATA")
-    _check(code, said, 354)
-    session.send(_stuffed(mail))
-    code, said = session.getreply()
+    try:
+        code, said = session.data(mail.decode("ascii"))  # a text is given CRLF at its line ends
+    except smtplib.SMTPDataError as error:  # before anything was sent
+        _check(error.smtp_code, error.smtp_error)
+        raise
     _check(code, said, 250)
     return "; ".join([_said(code, said), *(f"refused {each}" for each in refused)])
 
 
-def _check(code: int, said: bytes, *good: int) -> None:
+def _check(code: int, said: bytes | str, *good: int) -> None:
     if 500 <= code < 600:
         raise NotTaken(f"the mail server refuses it: {_said(code, said)}")
     if code not in good:
         raise smtplib.SMTPResponseException(code, said)
-
-
-def _stuffed(mail: bytes) -> bytes:
-    """A mail as it goes over the wire (RFC 5321, section 4.5.2)."""
-    return b"".join(_lines(mail)) + b".\r\n"
-
-
-def _lines(mail: bytes) -> Iterable[bytes]:
-    for line in mail.splitlines():
-        yield (b"." if line.startswith(b".") else b"") + line + b"\r\n"
 
 
 def _said(code: int, said: bytes | str) -> str:

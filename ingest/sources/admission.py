@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What SMTP and LMTP sessions have in common: the rules of their table, and their number.
-
-Made by ``sources.listeners``, asked by it and by the sessions of ``sources.smtp``.
-"""
+"""What SMTP and LMTP sessions have in common: the rules of their table, and how many there are."""
 
 import asyncio
 import ssl
@@ -43,6 +40,14 @@ class Open(Protocol):
     """An open session."""
 
     peer: str
+    since: float  # time of asyncio's loop at which it began, or its last mail ended
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no mail is under way."""
+
+    def give_way(self) -> None:
+        """End at once, for another session needs the place."""
 
     def end(self) -> None:
         """End as soon as no mail is under way."""
@@ -63,15 +68,23 @@ class Live:
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def refusal(self, peer: str, limits: tables.SmtpSettings) -> str:
-        """Why another session of this peer cannot be had now, "" if it can."""
+    def refusal(self, peer: str, limits: tables.SmtpSettings, *, is_crowded: bool = False) -> str:
+        """Why another session of this peer cannot be had now, "" if it can. When all places are
+        taken, or ``is_crowded``, the session that has been idle for longest gives way."""
         if self.stopping:
             return STOPPING
-        if self.count >= limits.sessions:
-            return TOO_MANY_SESSIONS
         if self.by_peer[peer] >= limits.sessions_per_peer:
             return "421 4.7.0 Too many sessions from this client, try again later"
-        return ""
+        # Somebody is always let in, or a limit that is too low would close the door for ever.
+        is_full = self.count >= limits.sessions or (is_crowded and self.count)
+        return "" if not is_full or self.make_room() else TOO_MANY_SESSIONS
+
+    def make_room(self) -> bool:
+        """End the session that has been idle for longest; whether there was one."""
+        idle = [each for each in self.sessions if each.is_idle]
+        if idle:
+            min(idle, key=lambda each: each.since).give_way()
+        return bool(idle)
 
     def enter(self, peer: str) -> None:
         """Count one more session, of this peer."""

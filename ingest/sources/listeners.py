@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The SMTP and LMTP listeners: who may connect, how many at once, reload and graceful stop.
-
-Opened by ``serve`` in its event loop; the dialogue is ``sources.smtp``'s.
-"""
+"""The SMTP and LMTP listeners: who may connect, reload and graceful stop."""
 
 import asyncio
 import contextlib
-import errno
 import logging
 import resource
 import socket
 import ssl
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ingest import addresses
 from ingest.config import tables
@@ -26,90 +23,81 @@ log = logging.getLogger(__name__)
 
 _NAMES = ("smtp", "lmtp")
 
-# Connections accepted in one go, before the sessions have their turn.
-_AT_ONCE = 64
-# Seconds without accepting when descriptors or memory have run out.
-_PAUSE = 1.0
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Descriptors left to the ledger, to the sinks and to questions to Patchwork.
 _RESERVE = 64
+# Seconds until it is told again that no connection can be accepted.
+_TOLD_AGAIN = 60.0
+# What asyncio tells when it could not accept a connection; it tries again by itself.
+_EXHAUSTED = "socket.accept() out of system resource"
 
 
 class _Listener:
     """One listening socket."""
 
-    def __init__(self, bound: Bound, live: admission.Live, service: admission.Service) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        live: admission.Live,
+        service: admission.Service,
+        is_crowded: Callable[[], bool],
+    ) -> None:
+        """``is_crowded``: whether the sessions of all listeners take too many descriptors."""
         self.bound = bound
         self.service = service
         self._live = live
-        self._loop = asyncio.get_running_loop()
+        self._is_crowded = is_crowded
         self._local = bound.socket.family == socket.AF_UNIX
-        self._paused: asyncio.TimerHandle | None = None
-        self._beginning: set[asyncio.Task[None]] = set()
-        bound.socket.setblocking(False)
+        self._server: asyncio.Server | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Accept connections from now on."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Door(self), sock=self.bound.socket, backlog=sockets.BACKLOG
+        )
         log.info("listening for %s on %s", self.service.name.upper(), self.bound.label)
-        self._resume()
 
     def close(self) -> None:
-        if self._paused:
-            self._paused.cancel()
-        self._loop.remove_reader(self.bound.socket)
+        """Accept no more; sessions go on."""
+        if self._server:
+            self._server.close()
         self.bound.close()
 
-    def _resume(self) -> None:
-        self._paused = None
-        self._loop.add_reader(self.bound.socket, self._accept)
-
-    def _accept(self) -> None:
-        for _ in range(_AT_ONCE):
-            try:
-                connection, address = self.bound.socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
-                log.warning("no connection can be accepted for now: %s", error.strerror)
-                self._loop.remove_reader(self.bound.socket)
-                self._paused = self._loop.call_later(_PAUSE, self._resume)
-                return
-            connection.setblocking(False)
-            self._admit(connection, _peer(connection) if self._local else address[0])
-
-    def _admit(self, connection: socket.socket, peer: str) -> None:
-        refusal = self._refusal(connection, peer)
+    def admit(self, connection: socket.socket, name: object) -> smtp.Session | str:
+        """A session for a connection, or the reply that refuses it. ``name``: the address that
+        the connection came from."""
+        peer = str(name[0]) if isinstance(name, tuple) else _peer(connection)
+        refusal = self._refusal(peer)
         if refusal:
             log.info("refused a session of %s: %s", peer, refusal)
-            with connection, contextlib.suppress(OSError):
-                connection.send(f"{refusal}\r\n".encode())
-                connection.shutdown(socket.SHUT_WR)
-            return
+            return refusal
         self._live.enter(peer)
-        task = self._loop.create_task(self._begin(connection, peer))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        return smtp.session(self.service, self._live, peer, local=self._local)
 
-    def _refusal(self, connection: socket.socket, peer: str) -> str:
+    def _refusal(self, peer: str) -> str:
         service = self.service
         allowed = self._local or not service.peers or addresses.within(peer, service.peers)
         if not allowed and not addresses.within(peer, service.proxies):
             return admission.NOT_ALLOWED
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if files != resource.RLIM_INFINITY and connection.fileno() >= files - _RESERVE:
-            return admission.TOO_MANY_SESSIONS
-        return self._live.refusal(peer, service.limits)
+        return self._live.refusal(peer, service.limits, is_crowded=self._is_crowded())
 
-    async def _begin(self, connection: socket.socket, peer: str) -> None:
-        made = smtp.session(self.service, self._live, peer, local=self._local)
-        try:
-            await self._loop.connect_accepted_socket(lambda: made, connection)
-        except OSError as error:  # the client has gone already
-            log.debug("no session with %s: %s", peer, error)
-            connection.close()
-            if not made.begun:
-                self._live.leave(peer)
+
+class _Door(asyncio.Protocol):
+    """Who a connection comes to first: lets it in to a session, or sends it away."""
+
+    def __init__(self, listener: _Listener) -> None:
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
+        assert isinstance(transport, asyncio.Transport)
+        connection = transport.get_extra_info("socket")
+        admitted = self._listener.admit(connection, transport.get_extra_info("peername"))
+        if isinstance(admitted, str):
+            transport.write(f"{admitted}\r\n".encode())
+            transport.close()
+        else:
+            transport.set_protocol(admitted)
+            admitted.connection_made(transport)
 
 
 class Listeners:
@@ -127,8 +115,10 @@ class Listeners:
         # It tells of each refusal with a warning; what matters is told here.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         logging.getLogger("mail.debug").setLevel(logging.CRITICAL)
+        self._is_exhausted = False
+        asyncio.get_running_loop().set_exception_handler(self._note)
 
-    def configure(self, settings: Settings) -> None:
+    async def configure(self, settings: Settings) -> None:
         """Listen as the settings want, from now on: sockets that stay wanted stay open, sessions
         go on as they began. Raises ``ConfigError``, and then all is as it was."""
         services = {name: _service(name, settings, self._accept) for name in _NAMES}
@@ -163,10 +153,37 @@ class Listeners:
                 listener.service = services[name]
         _raise_file_limit(services[name].limits.sessions for name, _ in {*self._open, *opened})
         for (name, text), several in opened.items():
-            made = [_Listener(bound, self._live[name], services[name]) for bound in several]
+            made = [
+                _Listener(bound, self._live[name], services[name], self._is_crowded)
+                for bound in several
+            ]
             self._open[name, text] = made
             for listener in made:
-                listener.start()
+                await listener.start()
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """asyncio's reports, of which that of connections that cannot be accepted comes many times
+        a second."""
+        message = str(context.get("message"))
+        if message != _EXHAUSTED:
+            # asyncio wants to accept again, on a listener that was closed meanwhile.
+            if "_start_serving" not in message:
+                loop.default_exception_handler(context)
+            return
+        for live in self._live.values():
+            live.make_room()
+        if not self._is_exhausted:
+            log.warning("no connection can be accepted for now: %s", context.get("exception"))
+            self._is_exhausted = True
+            loop.call_later(_TOLD_AGAIN, self._forget)
+
+    def _is_crowded(self) -> bool:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        count = sum(live.count for live in self._live.values())
+        return files != resource.RLIM_INFINITY and count >= files - _RESERVE
+
+    def _forget(self) -> None:
+        self._is_exhausted = False
 
     def addresses(self) -> list[tuple[str, str]]:
         """What is listened on: "smtp" or "lmtp", and the address with its real port."""
@@ -258,3 +275,9 @@ def _raise_file_limit(sessions: Iterable[int]) -> None:
     if soft < needed and soft != resource.RLIM_INFINITY:
         most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < needed:
+            log.warning(
+                "the limit of open files is %d, for all sessions at once %d are needed: raise "
+                "LimitNOFILE (ulimit -n), or lower [smtp] and [lmtp] sessions",
+                *(most, needed),
+            )

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One SMTP or LMTP session: aiosmtpd's dialogue, with our own way of receiving the mail itself.
 
-A mail is answered 250 after the ledger's commit, or when it can hold no request. Sessions are
-made by ``sources.listeners``.
+A mail is answered 250 after the ledger's commit, or when it can hold no request.
 """
 
 import asyncio
@@ -40,6 +39,7 @@ _KEPT = {
     Receipt.REJECTED: "250 2.0.0 OK, kept, but too large to be worked on",
 }
 _TRY_AGAIN = "451 4.3.0 The mail cannot be stored now, try again later"
+_NO_PLACE = "421 4.3.2 Another client needs the place of this idle session, try again later"
 _TIMED_OUT = "421 4.4.2 It took too long, good-bye"
 
 # RFC 3463 for the replies that aiosmtpd gives without an enhanced status code (RFC 2034).
@@ -182,6 +182,7 @@ class Session(smtp.SMTP):
         )
         self.peer = peer
         self.begun = False
+        self.since = 0.0
         self._service = service
         self._live = live
         self._receiving = False  # from DATA to the reply
@@ -210,6 +211,18 @@ class Session(smtp.SMTP):
         """End the session as soon as no mail of it is under way."""
         if not self._receiving:
             self._hang_up(STOPPING)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no mail is under way."""
+        return not self._receiving
+
+    def give_way(self) -> None:
+        """End at once, with a word if the client listens."""
+        self._live.sessions.discard(self)
+        self._hang_up(_NO_PLACE)
+        if self.transport is not None and self.transport.get_write_buffer_size():  # type: ignore[attr-defined]
+            self.abort()
 
     def abort(self) -> None:
         """End it at once."""
@@ -242,6 +255,7 @@ class Session(smtp.SMTP):
 
     def _await_mail(self) -> None:
         """The session may last until the idle time-out, whatever is said meanwhile."""
+        self.since = self.loop.time()
         if self._idle:
             self._idle.cancel()
         self._idle = self.loop.call_later(self._service.limits.idle_timeout, self._timeout_cb)

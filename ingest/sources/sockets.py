@@ -12,7 +12,7 @@ from ingest import addresses
 from ingest.errors import ConfigError
 
 # Connections that the kernel holds for us until they are accepted.
-_BACKLOG = 512
+BACKLOG = 512
 # The first descriptor that systemd hands over (sd_listen_fds(3)).
 _FIRST_INHERITED = 3
 
@@ -69,7 +69,7 @@ def _bind_tcp(address: addresses.Address) -> list[Bound]:
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listening.bind(name)
-            listening.listen(_BACKLOG)
+            listening.listen(BACKLOG)
         except OSError as error:
             # A machine without IPv6 resolves localhost to ::1 all the same.
             if family == socket.AF_INET6 and len(found) > 1:
@@ -91,7 +91,7 @@ def _bind_unix(path: str, mode: int) -> Bound:
         listening.bind(path)
         # Nobody can connect before it listens, so the permissions come in time.
         os.chmod(path, mode)
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
         return Bound(listening, f"unix:{path}", path, _identity(os.lstat(path)))
     except OSError:
         listening.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The long-running process: ready, well, stopped, killed, and relieved."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ import pytest
 
 from ingest.sandbox import Sandbox
 from tests.support.places import RECORDED
-from tests.support.service import Service, eventually
+from tests.support.service import MAIL, Service, eventually
+from tests.support.smtp_sink import Client, connect
 
 
 @pytest.fixture
@@ -86,6 +88,35 @@ def test_a_second_worker_of_a_timer_steps_back(service: Service, patchwork: Sand
     assert b"another worker is at work" in said
 
 
+def test_with_few_descriptors_mail_is_taken_in_all_the_same(
+    service: Service, patchwork: Sandbox, tmp_path: Path
+) -> None:
+    path = f"unix:{tmp_path}/s"
+    service.wrapper = ["sh", "-c", 'ulimit -n 48; exec "$@"', "sh"]
+    serving = service.start("serve", "--smtp", path, url=patchwork.url)
+    eventually((tmp_path / "s").exists)
+    with contextlib.ExitStack() as opened:
+        for _ in range(60):  # idle ones, which give way
+            opened.enter_context(Client(connect(path)))
+        for name in ("one", "two", "three"):
+
+            def is_taken(name: bytes = name.encode()) -> bool:
+                with Client(connect(path)) as client:
+                    if not client.reply().startswith("220 "):
+                        return False
+                    client.say("EHLO client.example.org")
+                    raw = (MAIL % (name, name)).replace(b"\n", b"\r\n")
+                    return client.deliver(raw).startswith("250 ")
+
+            eventually(is_taken)
+    eventually(lambda: service.contexts() == ["iol-one", "iol-three", "iol-two"])
+    serving.send_signal(signal.SIGTERM)
+    _, said = serving.communicate(timeout=60)
+    assert serving.returncode == 0
+    assert b"raise LimitNOFILE" in said
+    assert b"Traceback" not in said
+
+
 def test_systemd_is_told_of_readiness_health_and_stopping(
     service: Service, patchwork: Sandbox, tmp_path: Path
 ) -> None:
@@ -121,7 +152,10 @@ def test_a_ledger_that_cannot_be_opened_is_told_at_the_start(
 def test_retry_has_waiting_and_unresolved_mail_tried_again(
     service: Service, patchwork: Sandbox
 ) -> None:
-    soon = {"RECHECK_INGEST_WORKER_GIVE_UP_MISSING": "0"}
+    soon = {
+        "RECHECK_INGEST_WORKER_GIVE_UP_MISSING": "0",
+        "RECHECK_INGEST_WORKER_RETRY": "1",  # one attempt
+    }
     with Sandbox() as ignorant:  # knows no patch at all
         service.pipe(b"one", ignorant.url)
         service.start("work", "--once", url=ignorant.url, **soon).communicate(timeout=60)

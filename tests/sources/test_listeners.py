@@ -26,12 +26,43 @@ def greeting(sink: Sink) -> str:
 # Who may connect, and how many.
 
 
-def test_a_session_too_many_is_asked_to_come_again(quick_path: Path) -> None:
+def test_a_session_too_many_is_asked_to_come_again_if_all_others_have_a_mail_under_way(
+    quick_path: Path,
+) -> None:
     with serving(quick_path, sessions=2) as sink:
-        with sink.client(), sink.client():
+        with sink.client() as one, sink.client() as other:
+            one.data()
+            other.data()
             assert greeting(sink).startswith("421 4.3.2 ")
         while not greeting(sink).startswith("220 "):  # until the others are gone
             pass
+
+
+def test_when_all_places_are_taken_the_session_idle_for_longest_goes(quick_path: Path) -> None:
+    with (
+        serving(quick_path, sessions=3) as sink,
+        sink.client() as busy,
+        sink.client() as waiting,
+        sink.client() as sender,
+    ):
+        busy.data()
+        assert sender.deliver(request("a")).startswith("250 ")
+        assert waiting.say("NOOP").startswith("250 "), "talk is no mail"
+        with sink.client() as late:
+            assert waiting.rest()[0].startswith("421 4.3.2 ")
+            assert late.deliver(request("b")).startswith("250 ")
+            assert sender.deliver(request("c")).startswith("250 ")
+            busy.send(request("d") + b".\r\n")
+            assert busy.reply().startswith("250 ")
+
+
+def test_one_client_cannot_take_the_places_of_the_others(quick_path: Path) -> None:
+    with serving(quick_path) as sink, contextlib.ExitStack() as opened:
+        replies = []
+        for _ in range(60):
+            client = opened.enter_context(sink.client(greeting=False))
+            replies.append(client.reply()[:9])
+        assert replies == ["220 " + replies[0][4:]] * 50 + ["421 4.7.0"] * 10
 
 
 def test_a_session_too_many_of_one_client_is_asked_to_come_again(quick_path: Path) -> None:
@@ -154,7 +185,7 @@ def test_one_who_floods_leaves_the_others_their_turn(quick_path: Path) -> None:
 
 
 def test_slow_and_idle_clients_do_not_keep_an_honest_one_out(quick_path: Path) -> None:
-    with serving(quick_path) as sink, contextlib.ExitStack() as opened:
+    with serving(quick_path, sessions_per_peer=1000) as sink, contextlib.ExitStack() as opened:
         slow = [opened.enter_context(sink.client()) for _ in range(200)]
         for _ in range(500):
             opened.enter_context(sink.client(greeting=False))

@@ -24,12 +24,13 @@ class Service:
         self.folder = folder
         self.retests = folder / "retests.json"
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.wrapper: list[str] = []  # a command that runs the processes
 
     def start(self, *arguments: str, url: str, **environment: str) -> subprocess.Popen[bytes]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("RECHECK_INGEST_")}
         flags = ["--patchwork", url, "--state", str(self.folder)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "ingest", *arguments, *flags],
+            [*self.wrapper, sys.executable, "-m", "ingest", *arguments, *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -84,7 +84,7 @@ class Sink:
         self._writer = Writer(lambda: open_ledger(self._ledger), 40 << 20)
         self.listeners = Listeners(self._accept or self._writer.accept)
         try:
-            self.listeners.configure(settings(self._folder, **self._tables))
+            await self.listeners.configure(settings(self._folder, **self._tables))
         except BaseException:
             await self._writer.close()
             raise
@@ -102,7 +102,7 @@ class Sink:
         """Reload."""
 
         async def configure() -> None:
-            self.listeners.configure(settings(self._folder, **tables))
+            await self.listeners.configure(settings(self._folder, **tables))
 
         self.run(configure())
 
