@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far the sinks have come, and what became of a request in each, in words for a person.
+"""How far each sink has come, and what became of a request in each: values, and their words.
 
-Pure: values in, text out.
+Pure: cursors and stories in, values out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ingest import policy
 from ingest.config.tables import sink_kinds
@@ -18,50 +19,81 @@ CATCH_UP = "catch-up"
 Sinks = Mapping[str, Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """A sink at one moment. ``cursor``: how far it has come; ``lag``: the requests that it has
+    not had; ``state`` and ``trouble``: the same for a person, ``trouble`` "" if there is none."""
+
+    cursor: Cursor
+    is_configured: bool
+    lag: int
+    state: str
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a request in a sink or with a consumer, ``to``. ``state`` is one word for a
+    program; ``text`` and ``trouble`` are for a person, ``trouble`` "" if nothing hinders it."""
+
+    to: str
+    state: str
+    text: str
+    trouble: str = ""
+
+
 def is_sink(cursor: Cursor) -> bool:
-    """Whether it is a sink's cursor, and no consumer's or other."""
+    """Whether it is the cursor of a sink."""
     return cursor.name.partition(":")[0] in sink_kinds()
 
 
-def of_cursor(cursor: Cursor, last: int, sinks: Sinks, now: float) -> tuple[str, str]:
-    """A sink's state at ``now``, a Unix time, and its trouble, "" if there is none. ``last``: the
-    newest request's number."""
-    lag = last - cursor.position
-    state = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else "")
+def behind(position: int, last: int) -> str:
+    """A place in the request log: "at 3, 2 behind"."""
+    return f"at {position}" + (f", {last - position} behind" if last > position else "")
+
+
+def state_of(cursor: Cursor, last: int, sinks: Sinks, now: float) -> SinkState:
+    """A sink's state at ``now``, a Unix time. ``last``: the newest request's number."""
+    lag = max(last - cursor.position, 0)
+    place = behind(cursor.position, last)
     if cursor.name not in sinks:
-        return f"{state}, no longer configured", ""
+        return SinkState(cursor, False, lag, f"{place}, no longer configured")
     if cursor.tries:
-        return f"{state}, {_tried(cursor, now)}", cursor.reason
+        return SinkState(cursor, True, lag, f"{place}, {_tried(cursor, now)}", cursor.reason)
     if cursor.begun > cursor.position:
-        return f"{state}, at work on request {cursor.begun}", cursor.reason
-    return state, f"it did not take the last one: {cursor.reason}" if cursor.reason else ""
+        at_work = f"{place}, at work on request {cursor.begun}"
+        return SinkState(cursor, True, lag, at_work, cursor.reason)
+    refused = f"it did not take the last one: {cursor.reason}" if cursor.reason else ""
+    return SinkState(cursor, True, lag, place, refused)
 
 
-def of_request(
+def deliveries(
     request: Request,
     story: Sequence[Event],
     cursors: Sequence[Cursor],
     sinks: Sinks,
     known_arguments: Sequence[str],
     now: float,
-) -> Iterator[tuple[str, str]]:
-    """What became of a request in each configured sink, and what hinders it, "" if nothing does.
-    ``story``: its mail's, which tells what was handed over and what was skipped."""
+) -> Iterator[Delivery]:
+    """What became of a request in each configured sink. ``story``: its mail's, which tells what
+    was handed over and what was skipped."""
     for cursor in cursors:
         name = cursor.name
         if name not in sinks:
             continue
         if policy.narrowed(request, sinks[name], known_arguments) is None:
-            yield f"not for {name}: it is for {listed(sinks[name])}", ""
+            text = f"not for {name}: it is for {listed(sinks[name])}"
+            yield Delivery(name, "not for it", text)
         elif cursor.position >= request.number:
-            yield f"{_came_of_it(name, story)} {name}", ""
+            yield _over(name, story)
         elif cursor.begun == request.number and not cursor.tries:
-            yield f"on its way to {name}", cursor.reason
+            yield Delivery(name, "on its way", f"on its way to {name}", cursor.reason)
         else:
             is_behind = cursor.position < cursor.begun < request.number
-            waits = f": request {cursor.begun} is before it" if is_behind else ""
+            before = f": request {cursor.begun} is before it" if is_behind else ""
             tried = f", {_tried(cursor, now)}" if cursor.tries else ""
-            yield f"not yet in {name}{waits}{tried}", cursor.reason if tried else ""
+            text = f"not yet in {name}{before}{tried}"
+            yield Delivery(name, "waiting", text, cursor.reason if tried else "")
 
 
 def _tried(cursor: Cursor, now: float) -> str:
@@ -69,12 +101,13 @@ def _tried(cursor: Cursor, now: float) -> str:
     return f"tried {times(cursor.tries)}, next {due}"
 
 
-def _came_of_it(name: str, story: Sequence[Event]) -> str:
+def _over(name: str, story: Sequence[Event]) -> Delivery:
+    """What became of a request that a sink has behind it."""
     if name.startswith("json_file:"):  # which tells no story
-        return "published to"
+        return Delivery(name, "published", f"published to {name}")
     for event in reversed(story):
         if event.what == "handed over" and event.details.get("to") == name:
-            return "handed over to"
+            return Delivery(name, "handed over", f"handed over to {name}")
         if event.what == "skipped" and str(event.details.get("reason")).startswith(f"{name}: "):
-            return "skipped by"
-    return "recorded before there was"
+            return Delivery(name, "skipped", f"skipped by {name}")
+    return Delivery(name, "before its time", f"recorded before there was {name}")

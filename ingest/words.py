@@ -25,6 +25,8 @@ _INVISIBLE = frozenset(
         ),
     )
 )  # fmt: skip
+_EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -62,10 +64,14 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
 
 
-def instant(at: float) -> str:
-    """A Unix time for a program: ISO 8601 in UTC with a Z, with decimals if it has any."""
-    text = datetime.fromtimestamp(at, UTC).isoformat()
-    return f"{text.removesuffix('+00:00')}Z"
+def utc(at: float) -> datetime:
+    """A Unix time as a value. A mail's own date may be beyond the years 1 and 9999."""
+    return datetime.fromtimestamp(min(max(at, _EARLIEST), _LATEST), UTC)
+
+
+def instant(at: datetime) -> str:
+    """A time for a program: ISO 8601 in UTC with a Z, with decimals if it has any."""
+    return f"{at.astimezone(UTC).isoformat().removesuffix('+00:00')}Z"
 
 
 def named(message_id: str, mail_id: int) -> str:

@@ -156,13 +156,13 @@ def test_a_file_that_is_no_retest_json_is_set_aside(lab: Lab, left: str) -> None
 def test_a_folder_in_the_files_place_is_told_and_waited_out(lab: Lab) -> None:
     lab.retests.mkdir()
     lab.takes(mail("one"))
-    (cursor,) = lab.status()["cursors"]
-    assert (cursor["position"], cursor["lag"]) == (0, 1)
-    assert str(lab.retests) in str(cursor["reason"])
+    (sink,) = lab.status()["sinks"]
+    assert (sink["position"], sink["lag"]) == (0, 1)
+    assert str(lab.retests) in str(sink["reason"])
     lab.retests.rmdir()
     assert lab.contexts() == ["iol-one"]
-    (cursor,) = lab.status()["cursors"]
-    assert (cursor["position"], cursor["lag"], cursor["reason"]) == (1, 0, "")
+    (sink,) = lab.status()["sinks"]
+    assert (sink["position"], sink["lag"], sink["reason"]) == (1, 0, None)
 
 
 def test_a_symbolic_link_stays_one_and_its_target_is_written(lab: Lab, tmp_path: Path) -> None:

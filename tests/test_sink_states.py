@@ -8,9 +8,10 @@ import pytest
 
 from ingest.config import sink_tables
 from ingest.ledger import Cursor, Event, Ledger
-from ingest.sink_states import of_cursor, of_request
+from ingest.sink_states import Delivery, deliveries, state_of
 from ingest.sinks.command import Command
 from ingest.sinks.webhook import Webhook
+from ingest.words import instant, utc
 from tests.support.bad_server import Hell, failing, http, says
 from tests.support.clock import DAY, HOUR, Clock
 from tests.support.handing_over import Giving, told
@@ -62,12 +63,16 @@ CURSORS: dict[str, tuple[Cursor, str, str]] = {
 def test_a_sink_s_cursor_says_where_it_is_and_what_hinders_it(
     cursor: Cursor, state: str, trouble: str
 ) -> None:
-    assert of_cursor(cursor, 5, {NAME: ()}, NOW) == (state, trouble)
+    told = state_of(cursor, 5, {NAME: ()}, NOW)
+    assert (told.state, told.trouble, told.lag) == (state, trouble, 5 - cursor.position)
+    assert told.is_configured
 
 
 def test_a_sink_that_is_gone_from_the_configuration_says_so() -> None:
     cursor = Cursor(NAME, 3, tries=17, due=NOW + 900, reason="it is down", begun=4)
-    assert of_cursor(cursor, 5, {}, NOW) == ("at 3, 2 behind, no longer configured", "")
+    told = state_of(cursor, 5, {}, NOW)
+    assert (told.state, told.trouble) == ("at 3, 2 behind, no longer configured", "")
+    assert not told.is_configured
 
 
 FILE = "json_file:/r.json"
@@ -105,25 +110,38 @@ REQUESTS: dict[str, tuple[Cursor, tuple[Event, ...], str, str]] = {
 }
 
 
+# What a person reads before a sink's name, and the word for a program.
+STATES = {
+    "handed over to ": "handed over",
+    "skipped by ": "skipped",
+    "recorded before there was ": "before its time",
+    "not yet in ": "waiting",
+    "on its way to ": "on its way",
+    "published to ": "published",
+}
+
+
 @pytest.mark.parametrize(("cursor", "story", "text", "trouble"), REQUESTS.values(), ids=REQUESTS)
 def test_what_became_of_a_request_is_told_for_each_sink(
     cursor: Cursor, story: tuple[Event, ...], text: str, trouble: str
 ) -> None:
     sinks = {NAME: (), FILE: ()}
-    assert list(of_request(asked(7), story, [cursor], sinks, (), NOW)) == [(text, trouble)]
+    [delivery] = deliveries(asked(7), story, [cursor], sinks, (), NOW)
+    assert (delivery.to, delivery.text, delivery.trouble) == (cursor.name, text, trouble)
+    assert delivery.state == STATES[delivery.text.partition(cursor.name)[0]]
 
 
 def test_a_request_that_a_sink_is_not_for_is_not_waited_for() -> None:
     cursors = [Cursor(NAME, 3, begun=4), Cursor(FILE, 7)]
     sinks = {NAME: ("iol-*", "unh-*"), FILE: ("c-*",)}
-    assert list(of_request(asked(7), (), cursors, sinks, (), NOW)) == [
-        (f"not for {NAME}: it is for iol-*, unh-*", ""),
-        (f"published to {FILE}", ""),
+    assert list(deliveries(asked(7), (), cursors, sinks, (), NOW)) == [
+        Delivery(NAME, "not for it", f"not for {NAME}: it is for iol-*, unh-*"),
+        Delivery(FILE, "published", f"published to {FILE}"),
     ]
 
 
 def test_of_a_sink_that_is_gone_the_story_tells_what_there_is_to_tell() -> None:
-    assert list(of_request(asked(7), (HANDED,), [Cursor(NAME, 7)], {}, (), NOW)) == []
+    assert list(deliveries(asked(7), (HANDED,), [Cursor(NAME, 7)], {}, (), NOW)) == []
 
 
 # Through the commands, while a webhook fails, refuses and recovers.
@@ -160,19 +178,21 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
     giving.works()
     why = f"the webhook at {hell.url} answers 503 Service Unavailable"
     assert lines(told(folder, capsys, "status"), NAME) == [
-        f"cursor     {NAME} at 0, 2 behind, tried once, next in 24 h: {why}"
+        f"sink       {NAME} at 0, 2 behind, tried once, next in 24 h: {why}"
     ]
-    [cursor] = json.loads(told(folder, capsys, "status", "--json"))["cursors"]
-    assert cursor == {
+    [sink] = json.loads(told(folder, capsys, "status", "--json"))["sinks"]
+    assert sink == {
         "name": NAME,
-        "position": 0,
-        "moved": 0.0,
-        "tries": 1,
-        "due": clock() + DAY,
-        "reason": why,
-        "begun": 1,
-        "lag": 2,
         "configured": True,
+        "position": 0,
+        "lag": 2,
+        "moved": None,
+        "trying": 1,
+        "tries": 1,
+        "due": instant(utc(clock() + DAY)),
+        "reason": why,
+        "state": "at 0, 2 behind, tried once, next in 24 h",
+        "trouble": why,
     }
     assert lines(told(folder, capsys, "show", "1@example.org"), NAME) == [
         f"not yet in {NAME}, tried once, next in 24 h: {why}"
@@ -181,7 +201,7 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
         f"not yet in {NAME}: request 1 is before it, tried once, next in 24 h: {why}"
     ]
     giving.works_when_due()
-    assert lines(told(folder, capsys, "status"), NAME) == [f"cursor     {NAME} at 2"]
+    assert lines(told(folder, capsys, "status"), NAME) == [f"sink       {NAME} at 2"]
     [handed_over, state] = lines(told(folder, capsys, "show", "1@example.org"), NAME)
     assert handed_over.endswith(f"handed over to {NAME}, answer 202 Accepted")
     assert state == f"handed over to {NAME}"
@@ -201,7 +221,7 @@ def test_status_and_show_of_a_command_that_refuses(
     giving.works()
     why = "sh failed, exit code 1: no such job"
     assert lines(told(folder, capsys, "status"), "command:lab") == [
-        f"cursor     command:lab at 1: it did not take the last one: {why}"
+        f"sink       command:lab at 1: it did not take the last one: {why}"
     ]
     [skipped, state] = lines(told(folder, capsys, "show", "1@example.org"), "command:lab")
     assert skipped.endswith(f"skipped command:lab: {why}")
@@ -213,7 +233,7 @@ def test_status_of_a_sink_that_is_no_longer_configured(
 ) -> None:
     ledger.set_cursor(Cursor(NAME, 0, tries=3, due=NOW, reason="it is down", begun=1))
     assert lines(told(folder, capsys, "status"), NAME) == [
-        f"cursor     {NAME} at 0, no longer configured"
+        f"sink       {NAME} at 0, no longer configured"
     ]
-    [cursor] = json.loads(told(folder, capsys, "status", "--json"))["cursors"]
-    assert cursor["configured"] is False
+    [sink] = json.loads(told(folder, capsys, "status", "--json"))["sinks"]
+    assert sink["configured"] is False

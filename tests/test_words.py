@@ -76,10 +76,12 @@ def test_json_of_any_text_is_harmless_and_means_the_same(text: str) -> None:
         (0.0, "1970-01-01T00:00:00Z"),
         (1_700_000_000.0, "2023-11-14T22:13:20Z"),
         (1_700_000_000.25, "2023-11-14T22:13:20.250000Z"),
+        (-1e15, "0001-01-01T00:00:00Z"),
+        (1e15, "9999-12-31T23:59:59Z"),
     ],
 )
 def test_a_time_for_a_program_is_iso_8601_with_a_z(at: float, text: str) -> None:
-    assert words.instant(at) == text
+    assert words.instant(words.utc(at)) == text
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 """Subcommands and exit codes; no logic. Each command's work is done by the module it names."""
 
 import argparse
+import io
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ingest.commands.options import PROGRAM, parser, settings_of
 from ingest.errors import (
@@ -20,10 +22,13 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.ledger import open_configured
+from ingest.words import harmless
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code (sysexits.h)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack characters that we print
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = parser().parse_args(arguments)
         _log(getattr(parsed, "verbose", 0))
@@ -31,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except Error as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        _complain(str(error))
         return _exit_code(error, arguments)
     except KeyboardInterrupt:
         return 130
@@ -39,6 +44,10 @@ def main(arguments: Sequence[str]) -> int:
         # Whoever read our output has seen enough; nothing is left to be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EX_OK
+
+
+def _complain(text: str) -> None:
+    print(f"{PROGRAM}: {harmless(text)}", file=sys.stderr)
 
 
 def _exit_code(error: Error, arguments: Sequence[str]) -> int:
@@ -49,8 +58,21 @@ def _exit_code(error: Error, arguments: Sequence[str]) -> int:
 
 def _log(verbosity: int) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-    logging.basicConfig(format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(HarmlessFormatter(f"{PROGRAM}: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("ingest").setLevel(level)
+
+
+class HarmlessFormatter(logging.Formatter):
+    """Writes each record on one line, and nothing in it that could harm a terminal or a log. Only
+    a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return harmless(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return harmless(super().formatException(ei), keep="\n")
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -63,10 +85,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         found: list[replay.Rehearsal] = []
         show = found.append if arguments.json else report.rehearsed
         summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, show=show)
-        report.replayed(summary, found, as_json=arguments.json)
+        report.replayed(summary, found, in_json=arguments.json)
         return EX_UNAVAILABLE if summary.down else EX_OK
     summary = replay.replay(arguments.paths, settings, open_configured(settings.state))
-    report.replayed(summary, as_json=arguments.json)
+    report.replayed(summary, in_json=arguments.json)
     return EX_OK
 
 
@@ -105,29 +127,16 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from ingest import background
-    from ingest.commands import report
-    from ingest.patchwork import outage
-    from ingest.sink_states import CATCH_UP
-    from ingest.sinks import delivery
+    from ingest.commands import look, report
 
     settings = settings_of(arguments)
     ledger = open_configured(settings.state)
-    now = time.time()
-    threads = [background.WORKER, CATCH_UP, *delivery.wanted(settings)]
-    report.status(
-        ledger.totals(),
-        settings,
-        outage.answered(ledger, now),
-        background.troubles(ledger, threads, now),
-        now=now,
-        as_json=arguments.json,
-    )
+    report.status(look.status(ledger, settings, time.time()), in_json=arguments.json)
     return EX_OK
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ingest.commands import report
+    from ingest.commands import look, report
 
     settings = settings_of(arguments)
     ledger = open_configured(settings.state)
@@ -138,7 +147,7 @@ def _show(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "no such mail in the ledger: it never came, or it could not hold a request"
         )
-    report.show(found, ledger.cursors(), settings, now=time.time(), as_json=arguments.json)
+    report.show(look.stories(ledger, found, settings, time.time()), in_json=arguments.json)
     return EX_OK
 
 
@@ -159,7 +168,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from ingest.commands import check, report
 
     findings = report.checked(
-        check.check(settings_of(arguments), arguments.users), as_json=arguments.json
+        check.check(settings_of(arguments), arguments.users), in_json=arguments.json
     )
     problems = {each.what for each in findings if each.level == "problem"}
     if problems == {check.PATCHWORK}:
@@ -172,9 +181,9 @@ def _catch_up(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     summary = catch_up.run(settings, open_configured(settings.state), arguments.since)
-    report.caught_up(summary, as_json=arguments.json)
+    report.caught_up(summary, in_json=arguments.json)
     if summary.problem:
-        print(f"{PROGRAM}: catching up is not complete: {summary.problem}", file=sys.stderr)
+        _complain(f"catching up is not complete: {summary.problem}")
         return EX_UNAVAILABLE
     return EX_OK
 
@@ -215,7 +224,7 @@ def _ack(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     if not take.acknowledge(open_configured(settings.state), settings, arguments.batch):
-        print(f"{PROGRAM}: {arguments.batch} was confirmed before", file=sys.stderr)
+        _complain(f"{arguments.batch} was confirmed before")
     return EX_OK
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest demo``: the real command on shipped mails, against the sandbox Patchwork.
 
-It works in a temporary folder, needs no network and leaves nothing behind. Called by ``cli``.
+It works in a temporary folder, needs no network and leaves nothing behind.
 """
 
 import os
@@ -14,10 +14,9 @@ from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.syntax import Syntax
 
-from ingest.commands import report
+from ingest.commands import look, report
 from ingest.config.tables import RetestsSettings, Settings
 from ingest.errors import EX_OK, EX_TEMPFAIL
 from ingest.ledger import open_ledger
@@ -34,7 +33,6 @@ _FROM_LINE = b"From demo@example.org Tue Mar  3 12:00:00 2026\n"
 
 def main() -> int:
     """Run the demonstration on standard output. The exit code: 0 if all went as it should."""
-    console = Console(highlight=False, soft_wrap=True)
     data = resources.files("ingest") / "data"
     with (
         resources.as_file(data / "demo-patches.mbox") as patches,
@@ -45,14 +43,14 @@ def main() -> int:
         raws = [item.raw for item in mails(str(replies))]
         for raw in raws:  # Patchwork gets the list's mail, too
             sandbox.file(raw)
-        return _Demonstration(console, Path(folder), sandbox.url).run(raws)
+        return _Demonstration(Path(folder), sandbox.url).run(raws)
 
 
 class _Demonstration:
-    """The steps, told as they are done."""
+    """The steps, each printed when it is done."""
 
-    def __init__(self, console: Console, folder: Path, url: str) -> None:
-        self._console = console
+    def __init__(self, folder: Path, url: str) -> None:
+        self._out = report.Printer()
         self._folder = folder
         self._url = url
         self._retests = folder / "retests.json"
@@ -73,36 +71,33 @@ class _Demonstration:
         ledger = open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")
         settings = Settings(retests=RetestsSettings(file=str(self._retests)))
         for raw in raws:
-            found = ledger.find(message.parse(raw).message_id)
-            if found:
-                report.show(found, ledger.cursors(), settings, now=time.time())
+            message_id = message.parse(raw).message_id
+            if found := ledger.find(message_id):
+                report.show(look.stories(ledger, found, settings, time.time()))
             else:
-                self._console.print(
-                    f"[bold]<{escape(message.parse(raw).message_id)}>[/] "
-                    "[dim]dropped at the door: it cannot hold a request[/]"
-                )
+                dropped = "dropped at the door: it cannot hold a request"
+                self._out.line((f"<{message_id}>", "bold"), " ", (dropped, "dim"))
         ledger.close()
         self._title("The retest JSON")
-        self._console.print(
-            Syntax(self._retests.read_text(), "json", theme="ansi_dark", background_color="default")
-        )
+        text = self._retests.read_text()
+        Console().print(Syntax(text, "json", theme="ansi_dark", background_color="default"))
         return EX_OK if not any(codes) else EX_TEMPFAIL
 
     def _title(self, text: str) -> None:
-        self._console.print(f"\n[bold cyan]{text}[/]")
+        self._out.line()
+        self._out.line((text, "bold cyan"))
 
     def _mail(self, raw: bytes) -> None:
         read = message.parse(raw)
         lines = [line for line in read.text.splitlines() if "Recheck" in line]
-        self._console.print(
-            f"[bold]<{escape(read.message_id)}>[/] {escape(read.subject)}"
-            + "".join(f"\n    [magenta]{escape(line)}[/]" for line in lines)
-        )
+        self._out.line((f"<{read.message_id}>", "bold"), f" {read.subject}")
+        for line in lines:
+            self._out.line((f"    {line}", "magenta"))
 
     def _pipe(self, raw: bytes) -> int:
         self._mail(raw)
         code = self._command(["pipe"], raw)
-        self._console.print(f"    [dim]recheck-ingest pipe: exit {code}[/]")
+        self._out.line((f"    recheck-ingest pipe: exit {code}", "dim"))
         return code
 
     def _command(self, arguments: list[str], raw: bytes) -> int:

@@ -101,6 +101,8 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
 
 
 def _tell(error: BaseException) -> None:
+    from ingest.words import harmless
+
     text = str(error) or type(error).__name__
-    line = " ".join(f"recheck-ingest: {text}".split())
+    line = harmless(" ".join(f"recheck-ingest: {text}".split()))
     os.write(2, line.encode("utf-8", "replace")[:_LONGEST_LINE] + b"\n")

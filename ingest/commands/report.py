@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What commands print, for a person at a terminal or, with ``--json``, for a program.
+"""What commands print: for a person at a terminal or, with ``--json``, for a program.
 
-Values in, text out; called by ``cli`` and ``demo``.
+Every character goes through ``words.harmless`` or ``words.as_json``.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from ingest import policy, sink_states
-from ingest.background import Trouble
-from ingest.config.tables import Settings
-from ingest.handover import batches
-from ingest.ledger import Cursor, Event, Record, Request, Totals
-from ingest.sink_states import is_sink
-from ingest.sinks import delivery
-from ingest.words import ago, asked_for, counted, moment
+from ingest import policy
+from ingest.sink_states import Delivery
+from ingest.story import Asked, Status, Step, Story, jsonable
+from ingest.words import ago, as_json, asked_for, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
     from ingest.commands import catch_up
     from ingest.commands.check import Finding
     from ingest.commands.replay import Rehearsal, Summary
+
+# A text, or a text and its style.
+Part = str | tuple[str, str]
 
 _COLOURS = {
     "done": "green",
@@ -37,44 +36,59 @@ _COLOURS = {
     "rejected": "red",
     "skipped": "red",
 }
+_LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _MOST_REASONS = 12
 
 
-def _console() -> Console:
-    # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
-    return Console(highlight=False, soft_wrap=True, emoji=False)
+class Printer:
+    """Prints lines on standard output, in colours if that is a terminal."""
+
+    def __init__(self) -> None:
+        # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
+        self._console = Console(highlight=False, soft_wrap=True, emoji=False)
+
+    def line(self, *parts: Part) -> None:
+        """Print one line."""
+        text = Text()
+        for part in parts:
+            said, style = (part, "") if isinstance(part, str) else part
+            text.append(harmless(said), style)
+        self._console.print(text)
 
 
-def _coloured(word: str, text: str | None = None) -> str:
-    colour = _COLOURS.get(word)
-    shown = escape(text or word)
-    return f"[{colour}]{shown}[/]" if colour else shown
+def print_json(value: Any) -> None:
+    """Print a value, of which ``story`` or ``dataclasses`` may have made the parts."""
+    print(as_json(jsonable(value)))
 
 
-def _json(value: Any) -> None:
-    print(json.dumps(value, indent=4, ensure_ascii=False))
+def _coloured(word: str, text: str | None = None) -> Part:
+    return text or word, _COLOURS.get(word, "")
 
 
-def _moment(at: float) -> str:
-    return moment(at) if at else "never"
+def _trouble(text: str | None) -> tuple[Part, ...]:
+    return (": ", (text, "red")) if text else ()
+
+
+def _when(at: datetime | None) -> str:
+    return moment(at.timestamp()) if at else "never"
 
 
 def replayed(
-    summary: "Summary", rehearsals: "Sequence[Rehearsal]" = (), *, as_json: bool = False
+    summary: "Summary", rehearsals: "Sequence[Rehearsal]" = (), *, in_json: bool = False
 ) -> None:
     """A replay's summary, in JSON with the requests that a dry run found."""
-    if as_json:
+    if in_json:
         found = {"found": [_rehearsal(each) for each in rehearsals]} if summary.dry else {}
-        _json({**asdict(summary), **found})
+        print_json({**asdict(summary), "reasons": _reasons(summary), **found})
         return
-    console = _console()
+    out = Printer()
     for warning in summary.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}")
-    console.print(
+        out.line(("warning:", "yellow"), f" {warning}")
+    out.line(
         f"{counted(summary.mails, 'mail')}, {summary.possible} could hold a request, "
         f"{summary.duplicates} known already"
     )
-    _worked_off(console, summary)
+    _worked_off(out, summary)
 
 
 def _rehearsal(rehearsal: "Rehearsal") -> dict[str, Any]:
@@ -84,41 +98,57 @@ def _rehearsal(rehearsal: "Rehearsal") -> dict[str, Any]:
         "message_id": rehearsal.message_id or None,
         "outcome": made.outcome,
         "reason": made.reason or None,
-        "wanted": asdict(made.wanted) if made.wanted else None,
-        "target": asdict(made.target) if made.target else None,
+        "wanted": made.wanted,
+        "target": made.target,
     }
 
 
-def _worked_off(console: Console, summary: "Summary") -> None:
+def _reasons(summary: "Summary") -> list[dict[str, Any]]:
+    return [
+        {"outcome": outcome, "reason": reason, "mails": number}
+        for outcome, reasons in summary.reasons.items()
+        for reason, number in reasons.items()
+    ]
+
+
+def _worked_off(out: Printer, summary: "Summary") -> None:
     would = "would be " if summary.dry else ""
     noun = "request" if summary.recorded == 1 else "requests"
-    console.print(f"{_coloured('recorded', str(summary.recorded))} {noun} {would}recorded")
+    out.line(_coloured("recorded", str(summary.recorded)), f" {noun} {would}recorded")
     for outcome, reasons in summary.reasons.items():
         if outcome == "done":
             continue
         shown = "waiting for Patchwork" if outcome == "queued" else outcome
         mails = counted(sum(reasons.values()), "mail")
-        console.print(f"{mails} {would}{_coloured(outcome, shown)}")
+        out.line(f"{mails} {would}", _coloured(outcome, shown))
         frequent = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
         for reason, count in frequent:
-            console.print(f"  {count} × {escape(reason)}")
+            out.line(f"  {count} × {reason}")
         if len(reasons) > _MOST_REASONS:
-            console.print(f"  … and {len(reasons) - _MOST_REASONS} more reasons (see show)")
+            out.line(f"  … and {len(reasons) - _MOST_REASONS} more reasons (see show)")
     if summary.worker_elsewhere:
-        console.print("another worker is running on this ledger and works off what was queued")
+        out.line("another worker is running on this ledger; it works off what was queued")
 
 
-def caught_up(summary: "catch_up.Summary", *, as_json: bool = False) -> None:
+def caught_up(summary: "catch_up.Summary", *, in_json: bool = False) -> None:
     """What catching up came to."""
     haul, work = summary.haul, summary.work
-    if as_json:
+    if in_json:
         own = {key: value for key, value in asdict(summary).items() if key not in ("haul", "work")}
-        of_work = ("recorded", "reasons", "worker_elsewhere")
-        _json({**own, **asdict(haul), **{key: asdict(work)[key] for key in of_work}})
+        print_json(
+            {
+                **own,
+                "since": utc(summary.since),
+                "problem": summary.problem or None,
+                **asdict(haul),
+                "recorded": work.recorded,
+                "reasons": _reasons(work),
+                "worker_elsewhere": work.worker_elsewhere,
+            }
+        )
         return
-    console = _console()
-    found = counted(haul.events, "comment event")
-    console.print(f"{found} since {_moment(summary.since)}")
+    out = Printer()
+    out.line(f"{counted(haul.events, 'comment event')} since {moment(summary.since)}")
     known = f"{haul.known} known already, {haul.fetched} fetched"
     seldom = (
         (haul.deleted, "deleted meanwhile"),
@@ -126,12 +156,13 @@ def caught_up(summary: "catch_up.Summary", *, as_json: bool = False) -> None:
         (len(haul.problems), "to be asked for again"),
         (haul.given_up, "given up"),
     )
-    console.print(", ".join([known, *(f"{count} {what}" for count, what in seldom if count)]))
-    queued = _coloured("queued", f"{haul.queued} queued")
-    console.print(f"{haul.dropped} cannot hold a request, {queued}")
+    out.line(", ".join([known, *(f"{count} {what}" for count, what in seldom if count)]))
+    out.line(
+        f"{haul.dropped} cannot hold a request, ", _coloured("queued", f"{haul.queued} queued")
+    )
     if not (summary.moved or summary.problem):
-        console.print("the next run begins no later for it: what came before --since is still open")
-    _worked_off(console, work)
+        out.line("the next run begins no later: what was filed before --since is still open")
+    _worked_off(out, work)
 
 
 def rehearsed(rehearsal: "Rehearsal") -> None:
@@ -142,182 +173,108 @@ def rehearsed(rehearsal: "Rehearsal") -> None:
     series = made.target.series if made.target else None
     name = f"<{rehearsal.message_id}>" if rehearsal.message_id else rehearsal.where
     reason = f" ({made.outcome}: {made.reason})" if made.reason and not made.target else ""
-    _console().print(escape(f"{name} {policy.summary(made.wanted, series)}{reason}"))
+    Printer().line(f"{name} {policy.summary(made.wanted, series)}{reason}")
 
 
-def status(
-    totals: Totals,
-    settings: Settings,
-    answered: float,
-    troubles: Sequence[Trouble] = (),
-    *,
-    now: float,
-    as_json: bool = False,
-) -> None:
-    """The ledger at a glance. ``answered``: the Unix time of Patchwork's last usable answer;
-    ``troubles``: what keeps parts of the service from their work."""
-    sinks = delivery.wanted(settings)
-    if as_json:
-        _json(
-            {
-                **asdict(totals),
-                "cursors": [
-                    {
-                        **asdict(cursor),
-                        "lag": totals.last_request - cursor.position,
-                        **({"configured": cursor.name in sinks} if is_sink(cursor) else {}),
-                    }
-                    for cursor in _of_requests(totals.cursors)
-                ],
-                "held": [
-                    {"id": batch.id, **asdict(batch)} for batch in batches.every(totals.cursors)
-                ],
-                "catch_up": next((asdict(each) for each in _of_catching_up(totals)), None),
-                "troubles": [asdict(each) for each in troubles],
-                "ledger": settings.state.ledger,
-                "patchwork": settings.patchwork.url,
-                "patchwork_answered": answered,
-                "now": now,
-            }
-        )
-        return
-    console = _console()
-    console.print(f"ledger     {escape(settings.state.ledger)}")
-    console.print(f"patchwork  {escape(settings.patchwork.url)}")
-    counts = ", ".join(f"{_coloured(name, f'{n} {name}')}" for name, n in totals.mails.items() if n)
-    console.print(f"mails      {counts or 'none yet'}")
-    if totals.mails["queued"]:
-        waiting = ", ".join(f"{n} {name}" for name, n in totals.waiting.items() if n)
-        console.print(
-            f"queue      oldest {ago(now - totals.oldest)} old, "
-            f"next due {'now' if totals.due <= now else 'in ' + ago(totals.due - now)}"
-            + (f", waiting: {waiting}" if waiting else "")
-        )
-    console.print(f"last mail  {_moment(totals.last_received)}")
-    if answered:
-        console.print(f"answered   by Patchwork {_moment(answered)}")
-    for each in troubles:
-        told = escape(f"{each.name} since {moment(each.since)}: {each.reason}")
-        console.print(f"trouble    [red]{told}[/]")
-    console.print(f"requests   {totals.requests}")
-    for cursor in _of_catching_up(totals):
-        trouble = f" [red]{escape(cursor.reason)}[/]" if cursor.reason else ""
-        console.print(f"caught up  {_moment(cursor.moved)}{trouble}")
-    for cursor in _of_requests(totals.cursors):
-        _cursor(console, cursor, totals, sinks, now)
-    for batch in batches.every(totals.cursors):
-        given = "once" if batch.given == 1 else f"{batch.given} times"
-        again = f"due again in {ago(batch.due - now)}" if batch.due > now else "due again now"
-        console.print(f"held       {escape(batch.id)} given {given}, {again}")
-
-
-def _of_requests(cursors: Sequence[Cursor]) -> list[Cursor]:
-    """The cursors that say how far in the request log somebody has come."""
-    return [
-        cursor
-        for cursor in cursors
-        if cursor.name != sink_states.CATCH_UP and not batches.batch_of(cursor)
-    ]
-
-
-def _of_catching_up(totals: Totals) -> list[Cursor]:
-    """The cursor of catching up, if there is one."""
-    return [cursor for cursor in totals.cursors if cursor.name == sink_states.CATCH_UP]
-
-
-def _cursor(
-    console: Console, cursor: Cursor, totals: Totals, sinks: sink_states.Sinks, now: float
-) -> None:
-    if is_sink(cursor):
-        state, trouble = sink_states.of_cursor(cursor, totals.last_request, sinks, now)
-    else:
-        lag = totals.last_request - cursor.position
-        state, trouble = f"at {cursor.position}" + (f", {lag} behind" if lag > 0 else ""), ""
-    console.print(f"cursor     {escape(cursor.name)} {state}{_trouble(trouble)}")
-
-
-def _trouble(text: str) -> str:
-    return f": [red]{escape(text)}[/]" if text else ""
-
-
-def checked(findings: "Iterable[Finding]", *, as_json: bool = False) -> "list[Finding]":
+def checked(findings: "Iterable[Finding]", *, in_json: bool = False) -> "list[Finding]":
     """Findings, each as soon as it is there; all of them, for the exit code."""
-    console = _console()
-    colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+    out = Printer()
     seen = []
     for each in findings:
         seen.append(each)
-        if not as_json:
-            level = f"[{colours[each.level]}]{each.level:8}[/]"
-            console.print(f"{level} {escape(each.what)}: {escape(each.text)}")
-    if as_json:
-        _json([asdict(each) for each in seen])
+        if not in_json:
+            out.line((f"{each.level:8}", _LEVELS[each.level]), f" {each.what}: {each.text}")
+    if in_json:
+        print_json([asdict(each) for each in seen])
     return seen
 
 
-def show(
-    records: Sequence[Record],
-    cursors: Sequence[Cursor],
-    settings: Settings,
-    *,
-    now: float,
-    as_json: bool = False,
-) -> None:
-    """The whole story of each mail, with what became of its requests in the sinks."""
-    if as_json:
-        _json([asdict(record) for record in records])
+def status(status: Status, *, in_json: bool = False) -> None:
+    """The ledger at a glance."""
+    if in_json:
+        print_json(status)
         return
-    console = _console()
-    for record in records:
-        reason = f": {record.reason}" if record.reason else ""
-        console.print(
-            f"[bold]<{escape(record.message_id)}>[/] "
-            f"{_coloured(record.outcome.value)}{escape(reason)}"
+    out = Printer()
+    out.line(f"ledger     {status.ledger}")
+    out.line(f"patchwork  {status.patchwork}")
+    _mails(out, status)
+    out.line(f"last mail  {_when(status.last_received)}")
+    if status.patchwork_answered:
+        out.line(f"answered   by Patchwork {_when(status.patchwork_answered)}")
+    for trouble in status.troubles:
+        said = f"{trouble.name} since {_when(trouble.since)}: {trouble.reason}"
+        out.line("trouble    ", (said, "red"))
+    out.line(f"requests   {status.requests}")
+    if status.catch_up:
+        out.line(f"caught up  {_when(status.catch_up.moved)}", *_trouble(status.catch_up.reason))
+    for sink in status.sinks:
+        out.line(f"sink       {sink.name} {sink.state}", *_trouble(sink.trouble))
+    for consumer in status.consumers:
+        out.line(f"consumer   {consumer.name} {consumer.state}")
+    for batch in status.held:
+        left = (batch.due - status.now).total_seconds()
+        again = f"due again in {ago(left)}" if left > 0 else "due again now"
+        out.line(f"held       {batch.id} given {times(batch.given)}, {again}")
+
+
+def _mails(out: Printer, status: Status) -> None:
+    parts: list[Part] = []
+    for name, number in status.mails.items():
+        if number:
+            parts += [", ", _coloured(name, f"{number} {name}")]
+    out.line("mails      ", *(parts[1:] or ["none yet"]))
+    if status.oldest and status.due:
+        left = (status.due - status.now).total_seconds()
+        waiting = listed(f"{n} {name}" for name, n in status.waiting.items() if n)
+        out.line(
+            f"queue      oldest {ago((status.now - status.oldest).total_seconds())} old, "
+            f"next due {f'in {ago(left)}' if left > 0 else 'now'}"
+            + (f", waiting: {waiting}" if waiting else "")
         )
-        origin = f"list {record.list_id or 'unknown'}, by {record.source}, {record.size} bytes"
-        console.print(f"  {escape(origin)}")
-        envelope = record.envelope
-        if envelope.sender is not None:
-            recipients = ", ".join(envelope.recipients) or "unknown"
-            peer = f", from {envelope.peer}" if envelope.peer else ""
-            console.print(
-                f"  envelope from <{escape(envelope.sender)}> to {escape(recipients + peer)}"
-            )
-        for event in record.story:
-            console.print(f"  {_moment(event.at)}  {_event(event)}")
-        if record.due is not None:
-            console.print(f"  {_moment(record.due)}  next attempt")
-        for request in record.requests:
-            _request(console, request)
-            for told, trouble in sink_states.of_request(
-                request,
-                record.story,
-                cursors,
-                delivery.wanted(settings),
-                settings.requests.arguments,
-                now,
-            ):
-                console.print(f"    {escape(told)}{_trouble(trouble)}")
-            for told in batches.of_request(cursors, request.number):
-                console.print(f"    {escape(told)}")
 
 
-def _event(event: Event) -> str:
-    details = event.details
-    if event.what == "asked":
-        text = f"{details['question']} → {details['answer']}"
-    elif "reason" in details:
-        text = str(details["reason"])
-    else:
-        text = ", ".join(f"{name} {value}" for name, value in details.items())
-    return f"{_coloured(event.what)} {escape(text)}".rstrip()
+def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
+    """The whole story of each mail."""
+    if in_json:
+        print_json(list(stories))
+        return
+    out = Printer()
+    for each in stories:
+        _mail(out, each)
+        for step in each.story:
+            _step(out, step)
+        if each.due:
+            out.line(f"  {_when(each.due)}  next attempt")
+        for request in each.requests:
+            _request(out, request)
 
 
-def _request(console: Console, request: Request) -> None:
-    console.print(
-        f"  request {request.number} for series {request.series} ({escape(request.submission)}"
-        f"{' in ' + escape(request.project) if request.project else ''})"
-        f" by {escape(request.requester)}: {escape(asked_for(request.contexts, request.arguments))}"
+def _mail(out: Printer, story: Story) -> None:
+    reason = f": {story.reason}" if story.reason else ""
+    out.line((story.name, "bold"), " ", _coloured(story.outcome), reason)
+    out.line(f"  list {story.list_id or 'unknown'}, by {story.source}, {story.size} bytes")
+    if story.envelope:
+        recipients = ", ".join(story.envelope.recipients) or "unknown"
+        peer = f", from {story.envelope.peer}" if story.envelope.peer else ""
+        out.line(f"  envelope from <{story.envelope.sender}> to {recipients}{peer}")
+
+
+def _step(out: Printer, step: Step) -> None:
+    text = f" {step.text}" if step.text else ""
+    out.line(f"  {_when(step.at)}  ", _coloured(step.what), text)
+
+
+def _request(out: Printer, request: Asked) -> None:
+    project = f" in {request.project}" if request.project else ""
+    out.line(
+        f"  request {request.number} for series {request.series} ({request.submission}{project})"
+        f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
     )
     if request.leftovers:
-        console.print(f"    not read: {escape(', '.join(request.leftovers))}")
+        out.line(f"    not read: {', '.join(request.leftovers)}")
+    for delivery in request.deliveries:
+        _delivery(out, delivery)
+
+
+def _delivery(out: Printer, delivery: Delivery) -> None:
+    out.line(f"    {delivery.text}", *_trouble(delivery.trouble))

@@ -3,15 +3,18 @@
 
 A batch is a cursor of its own: ``position`` and ``begun`` are the numbers between which its
 requests are, ``due`` when it is given again, ``tries`` how often it was given, and ``reason`` the
-patterns that it was narrowed by. Called by ``take`` and ``report``.
+patterns that it was narrowed by.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ingest import story
 from ingest.ledger import Cursor
+from ingest.story import Consumer
+from ingest.words import utc
 
 # The consumer that the retest JSON is for.
 DEFAULT = "default"
@@ -90,20 +93,25 @@ def of(cursors: Iterable[Cursor], consumer: str) -> list[Batch]:
     return [batch for batch in every(cursors) if batch.consumer == consumer]
 
 
-def of_request(cursors: Iterable[Cursor], number: int) -> Iterator[str]:
-    """What consumers have done about a request, in words for a person."""
-    held = {
-        batch.consumer: f"held by {batch.consumer} in batch {batch.id}"
-        for batch in every(cursors)
-        if number in batch.numbers
-    }
+def consumers(cursors: Iterable[Cursor]) -> list[Consumer]:
+    """Who takes requests, each with the batches that it holds."""
+    cursors = list(cursors)
+    found = []
     for cursor in cursors:
-        consumer = cursor.name.removeprefix(_PREFIX)
-        if consumer == cursor.name or batch_of(cursor):
-            continue
-        if consumer in held:
-            yield held[consumer]
-        elif cursor.position >= number:
-            yield f"taken, or passed over, by {consumer}"
-        else:
-            yield f"not yet taken by {consumer}"
+        name = cursor.name.removeprefix(_PREFIX)
+        if name != cursor.name and not batch_of(cursor):
+            held = tuple(map(_told, of(cursors, name)))
+            found.append(Consumer(name, cursor.position, cursor.moved, held))
+    return found
+
+
+def _told(batch: Batch) -> story.Batch:
+    return story.Batch(
+        id=batch.id,
+        consumer=batch.consumer,
+        first=batch.after + 1,
+        last=batch.last,
+        contexts=batch.contexts,
+        given=batch.given,
+        due=utc(batch.due),
+    )

@@ -295,6 +295,15 @@ def open_configured(state: StateSettings) -> Ledger:
     return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
 
 
+def request_id(request: Request) -> str:
+    """By what a receiver knows a request again: one of the same Message-ID and series has the
+    same id, however often and by whichever installation it is handed over."""
+    import hashlib  # a pipe can do without
+
+    key = f"{request.message_id}\0{request.series}"
+    return f"recheck-{hashlib.sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
+
+
 def requests_after(ledger: Ledger, number: int) -> Iterator[Request]:
     """The request log behind a number, in order, read piece by piece."""
     while page := ledger.requests(after=number, limit=_PAGE):

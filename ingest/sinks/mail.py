@@ -15,11 +15,10 @@ from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import RequestsSettings, Settings
 from ingest.config.values import DAY
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
-from ingest.ledger import Request
+from ingest.ledger import Request, request_id
 from ingest.mail import requester
 from ingest.patchwork import labels
 from ingest.sinks import Stop, secret, smtp
-from ingest.sinks.request_json import request_id
 from ingest.words import printable
 
 # Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is

@@ -4,11 +4,10 @@
 Pure: a value in, a dict out. Names and forms are a contract with other people's programs.
 """
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.ledger import Request
+from ingest.ledger import Request, request_id
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
@@ -31,13 +30,6 @@ def shape(request: Request) -> dict[str, Any]:
         "date": moment(request.date),
         "recorded": moment(request.recorded),
     }
-
-
-def request_id(request: Request) -> str:
-    """By what a receiver knows a request again: one of the same Message-ID and series has the
-    same id, however often and by whichever installation it is handed over."""
-    named = f"{request.message_id}\0{request.series}"
-    return f"recheck-{hashlib.sha256(named.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
 
 
 def moment(at: float) -> str:

@@ -18,9 +18,9 @@ from ingest import __version__
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, Unavailable
-from ingest.ledger import Request
+from ingest.ledger import Request, request_id
 from ingest.sinks import Clock, Stop, secret
-from ingest.sinks.request_json import request_id, shape
+from ingest.sinks.request_json import shape
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
 

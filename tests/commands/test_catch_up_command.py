@@ -2,6 +2,7 @@
 """``recheck-ingest catch-up`` as a person or cron runs it: what it prints, and its exit codes."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,8 +82,11 @@ def test_the_second_time_all_is_known(run: Run) -> None:
 
 def test_it_tells_programs_in_json(run: Run) -> None:
     told = json.loads(run("catch-up", "--json").out)
-    assert told.pop("since") > 1e9
-    assert told.pop("reasons").keys() == {"done", "ignored"}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", told.pop("since"))
+    reasons = told.pop("reasons")
+    assert [each["outcome"] for each in reasons] == ["done", "done", "ignored"]
+    assert reasons[0]["reason"].startswith("series 29430: ")
+    assert [each["mails"] for each in reasons] == [1, 1, 1]
     assert told == {
         "events": 3,
         "known": 0,
@@ -93,7 +97,7 @@ def test_it_tells_programs_in_json(run: Run) -> None:
         "rejected": 0,
         "given_up": 0,
         "missed": ["recheck-1@example.org", "recheck-2@example.org"],
-        "problem": "",
+        "problem": None,
         "problems": [],
         "moved": True,
         "recorded": 2,
@@ -131,7 +135,7 @@ def test_a_since_that_is_no_time_is_a_usage_error(since: str, run: Run, box: San
 
 def test_a_since_after_a_gap_says_that_the_gap_is_still_open(run: Run) -> None:
     since = datetime.now().isoformat()
-    assert "the next run begins no later for it" in run("catch-up", "--since", since).out
+    assert "the next run begins no later:" in run("catch-up", "--since", since).out
 
 
 def test_where_another_worker_runs_the_work_is_left_to_it(run: Run, quick_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_where_another_worker_runs_the_work_is_left_to_it(run: Run, quick_path: 
         lines = run("catch-up").lines
     assert lines[3:] == [
         "0 requests recorded",
-        "another worker is running on this ledger and works off what was queued",
+        "another worker is running on this ledger; it works off what was queued",
     ]
     assert ledger.totals().mails["queued"] == 3
     ledger.close()
@@ -192,7 +196,7 @@ def test_status_tells_how_far_it_has_come_and_what_hinders_it(run: Run, hell: He
     assert "Patchwork answers 503" in line
     told = json.loads(run("status", "--json").out)
     assert told["catch_up"]["tries"] == 1
-    assert "catch-up" not in [cursor["name"] for cursor in told["cursors"]]
+    assert "catch-up" not in [each["name"] for each in (*told["sinks"], *told["consumers"])]
 
 
 def test_show_names_the_source_and_no_cursor_of_catching_up(run: Run) -> None:

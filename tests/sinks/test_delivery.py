@@ -16,11 +16,10 @@ import pytest
 
 from ingest import intake
 from ingest.config import sink_tables, tables
-from ingest.ledger import Cursor, Ledger, open_ledger
+from ingest.ledger import Cursor, Ledger, open_ledger, request_id
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery, json_file
 from ingest.sinks.delivery import Delivery
-from ingest.sinks.request_json import request_id
 from tests.sinks.test_command import is_alive, is_gone
 from tests.support import retest_files
 from tests.support.bad_server import Hell, http, says, stalls

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.ledger import Request
-from ingest.sinks.request_json import moment, request_id, shape
+from ingest.ledger import Request, request_id
+from ingest.sinks.request_json import moment, shape
 from tests.support.retest_files import asked
 
 # Whatever a hostile mail may hold, or a ledger that another program has written to.

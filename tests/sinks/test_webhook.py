@@ -17,8 +17,8 @@ import standardwebhooks
 
 from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
-from ingest.ledger import Request
-from ingest.sinks.request_json import request_id, shape
+from ingest.ledger import Request, request_id
+from ingest.sinks.request_json import shape
 from ingest.sinks.webhook import Webhook
 from tests.support.bad_server import (
     MEGABYTE,

@@ -12,7 +12,7 @@ ENDS = [outcome for outcome in Outcome if outcome is not Outcome.QUEUED]
 def arrival(id: str = "a@example.org", *, at: float = NOON, **other: Any) -> Arrival:
     """A mail as a source gives it in."""
     values: dict[str, Any] = {
-        "raw": f"Message-ID: <{id}>\n\nRecheck-request: iol-a\n".encode(),
+        "raw": f"Message-ID: <{id}>\n\nRecheck-request: iol-a\n".encode("utf-8", "replace"),
         "identity": f"{id} dev.dpdk.org",
         "message_id": id,
         "list_id": "dev.dpdk.org",

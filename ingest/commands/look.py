@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What ``status`` and ``show`` look at: the ledger and the settings as values of ``story``."""
+
+from collections.abc import Iterable
+
+from ingest import background, story
+from ingest.config.tables import Settings
+from ingest.handover import batches
+from ingest.ledger import Ledger, Record
+from ingest.patchwork import outage
+from ingest.sink_states import CATCH_UP
+from ingest.sinks import delivery
+from ingest.story import Status, Story
+
+
+def status(ledger: Ledger, settings: Settings, now: float) -> Status:
+    """The ledger at a glance at ``now``, a Unix time."""
+    totals, sinks = ledger.totals(), delivery.wanted(settings)
+    threads = [background.WORKER, CATCH_UP, *sinks]
+    return story.status(
+        totals,
+        batches.consumers(totals.cursors),
+        sinks,
+        settings,
+        answered=outage.answered(ledger, now),
+        troubles=background.troubles(ledger, threads, now),
+        now=now,
+    )
+
+
+def stories(
+    ledger: Ledger, records: Iterable[Record], settings: Settings, now: float
+) -> list[Story]:
+    """The story of each mail, with what became of its requests at ``now``, a Unix time."""
+    cursors, sinks = ledger.cursors(), delivery.wanted(settings)
+    consumers = batches.consumers(cursors)
+    return [story.story_of(each, cursors, consumers, sinks, settings, now) for each in records]

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What there is to tell of a mail, and of the whole: frozen values made from the ledger.
+
+Whoever prints, draws a page or answers a program makes it from these. Times are aware and in
+UTC; what is not there is None.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest import sink_states
+from ingest.background import Trouble
+from ingest.config.tables import Settings
+from ingest.ledger import Cursor, Envelope, Event, Record, Request, Totals, request_id
+from ingest.sink_states import Delivery, Sinks
+from ingest.words import instant, named, utc
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step in a mail's story. ``text``: its particulars for a person."""
+
+    at: datetime
+    what: str
+    text: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and what became of it in each sink and with each consumer."""
+
+    id: str
+    number: int
+    series: int
+    submission: str
+    project: str | None
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    leftovers: tuple[str, ...]
+    requester: str
+    subject: str
+    date: datetime
+    recorded: datetime
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A mail. ``name``: what it is called, by its Message-ID or its number; ``due``: when it is
+    tried next."""
+
+    id: int
+    name: str
+    message_id: str | None
+    list_id: str | None
+    source: str
+    envelope: Envelope | None
+    received: datetime
+    size: int
+    outcome: str
+    reason: str | None
+    due: datetime | None
+    tries: int
+    story: tuple[Step, ...]
+    requests: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch that a consumer was given and has not confirmed: the requests from ``first`` to
+    ``last``, narrowed to ``contexts``. ``given``: how often; ``due``: when it is given again."""
+
+    id: str
+    consumer: str
+    first: int
+    last: int
+    contexts: tuple[str, ...]
+    given: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Who takes requests on demand: the number of the last one that it took, when it did (a Unix
+    time), and what it holds."""
+
+    name: str
+    position: int
+    moved: float
+    held: tuple[Batch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A sink and how far it has come. ``trying``: the request that it has begun to hand over;
+    ``due``: when one that failed is tried again; ``state`` and ``trouble`` are for a person."""
+
+    name: str
+    configured: bool
+    position: int
+    lag: int
+    moved: datetime | None
+    trying: int | None
+    tries: int
+    due: datetime | None
+    reason: str | None
+    state: str
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """A consumer and how far it has come."""
+
+    name: str
+    position: int
+    lag: int
+    moved: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatchingUp:
+    """How far Patchwork's comments are known, and what hinders it."""
+
+    moved: datetime | None
+    tries: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps a part of the service from its work, and since when."""
+
+    name: str
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
+    what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
+    is tried."""
+
+    now: datetime
+    ledger: str
+    patchwork: str
+    patchwork_answered: datetime | None
+    mails: Mapping[str, int]
+    waiting: Mapping[str, int]
+    oldest: datetime | None
+    due: datetime | None
+    last_received: datetime | None
+    requests: int
+    last_request: int
+    sinks: tuple[Sink, ...]
+    consumers: tuple[Taker, ...]
+    held: tuple[Batch, ...]
+    catch_up: CatchingUp | None
+    troubles: tuple[Hindrance, ...]
+
+
+def story_of(
+    record: Record,
+    cursors: Sequence[Cursor],
+    consumers: Sequence[Consumer],
+    sinks: Sinks,
+    settings: Settings,
+    now: float,
+) -> Story:
+    """The whole story of a mail, with what became of its requests at ``now``, a Unix time."""
+    known = settings.requests.arguments
+
+    def asked(request: Request) -> Asked:
+        pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
+        taken = (_taken(each, request.number) for each in consumers)
+        return _asked(request, (*pushed, *taken))
+
+    return Story(
+        id=record.id,
+        name=named(record.message_id, record.id),
+        message_id=record.message_id or None,
+        list_id=record.list_id or None,
+        source=record.source,
+        envelope=None if record.envelope.sender is None else record.envelope,
+        received=utc(record.received),
+        size=record.size,
+        outcome=record.outcome.value,
+        reason=record.reason or None,
+        due=None if record.due is None else utc(record.due),
+        tries=record.tries,
+        story=tuple(map(_step, record.story)),
+        requests=tuple(map(asked, record.requests)),
+    )
+
+
+def status(
+    totals: Totals,
+    consumers: Sequence[Consumer],
+    sinks: Sinks,
+    settings: Settings,
+    *,
+    answered: float,
+    troubles: Iterable[Trouble],
+    now: float,
+) -> Status:
+    """The ledger at a glance at ``now``. ``answered``: the Unix time of Patchwork's last usable
+    answer, 0 if there was none; ``troubles``: those that parts of the service have met."""
+    last = totals.last_request
+    queued = bool(totals.mails.get("queued"))
+    catching_up = [each for each in totals.cursors if each.name == sink_states.CATCH_UP]
+    return Status(
+        now=utc(now),
+        ledger=settings.state.ledger,
+        patchwork=settings.patchwork.url,
+        patchwork_answered=_once(answered),
+        mails=totals.mails,
+        waiting=totals.waiting,
+        oldest=utc(totals.oldest) if queued else None,
+        due=utc(totals.due) if queued else None,
+        last_received=_once(totals.last_received),
+        requests=totals.requests,
+        last_request=last,
+        sinks=tuple(
+            _sink(each, last, sinks, now) for each in totals.cursors if sink_states.is_sink(each)
+        ),
+        consumers=tuple(_taker(each, last) for each in consumers),
+        held=tuple(batch for each in consumers for batch in each.held),
+        catch_up=_catching_up(catching_up[0]) if catching_up else None,
+        troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
+    )
+
+
+def jsonable(value: Any) -> Any:
+    """A value of this module as JSON has it: times in ISO 8601 with a Z, None as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: jsonable(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(each) for each in value]
+    return value
+
+
+def _step(event: Event) -> Step:
+    details = dict(event.details)
+    if isinstance(until := details.get("until"), (int, float)):
+        details["until"] = utc(until)
+    if event.what == "asked":
+        text = f"{details.get('question')} → {details.get('answer')}"
+    elif "reason" in details:
+        text = str(details["reason"])
+    else:
+        text = ", ".join(f"{name} {value}" for name, value in details.items())
+    return Step(utc(event.at), event.what, text, details)
+
+
+def _asked(request: Request, deliveries: tuple[Delivery, ...]) -> Asked:
+    return Asked(
+        id=request_id(request),
+        number=request.number,
+        series=request.series,
+        submission=request.submission,
+        project=request.project or None,
+        contexts=request.contexts,
+        arguments=request.arguments,
+        leftovers=request.leftovers,
+        requester=request.requester,
+        subject=request.subject,
+        date=utc(request.date),
+        recorded=utc(request.recorded),
+        deliveries=deliveries,
+    )
+
+
+def _taken(consumer: Consumer, number: int) -> Delivery:
+    """What a consumer has done about a request."""
+    name = consumer.name
+    for batch in consumer.held:
+        if batch.first <= number <= batch.last:
+            return Delivery(name, "held", f"held by {name} in batch {batch.id}")
+    if consumer.position >= number:
+        return Delivery(name, "taken", f"taken, or passed over, by {name}")
+    return Delivery(name, "waiting", f"not yet taken by {name}")
+
+
+def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float) -> Sink:
+    state = sink_states.state_of(cursor, last, sinks, now)
+    return Sink(
+        name=cursor.name,
+        configured=state.is_configured,
+        position=cursor.position,
+        lag=state.lag,
+        moved=_once(cursor.moved),
+        trying=cursor.begun if cursor.begun > cursor.position else None,
+        tries=cursor.tries,
+        due=utc(cursor.due) if cursor.tries else None,
+        reason=cursor.reason or None,
+        state=state.state,
+        trouble=state.trouble or None,
+    )
+
+
+def _taker(consumer: Consumer, last: int) -> Taker:
+    return Taker(
+        name=consumer.name,
+        position=consumer.position,
+        lag=max(last - consumer.position, 0),
+        moved=_once(consumer.moved),
+        state=sink_states.behind(consumer.position, last),
+    )
+
+
+def _catching_up(cursor: Cursor) -> CatchingUp:
+    return CatchingUp(_once(cursor.moved), cursor.tries, cursor.reason or None)
+
+
+def _once(at: float) -> datetime | None:
+    """A time of the ledger, which writes 0 for never."""
+    return utc(at) if at else None

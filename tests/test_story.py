@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What there is to tell of a mail and of the whole, as values that any printer or page can show."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest import story
+from ingest.background import Trouble
+from ingest.config import tables
+from ingest.ledger import (
+    Cursor,
+    Envelope,
+    Event,
+    Ledger,
+    Outcome,
+    Record,
+    Waiting,
+    request_id,
+)
+from ingest.story import Batch, Consumer, jsonable
+from tests.support.ledger_values import (
+    NOON,
+    arrival,
+    claimed,
+    ended,
+    finish,
+    put_back,
+    request,
+)
+
+SETTINGS = tables.Settings()
+FILE, HOOK = "json_file:/r.json", "webhook:lab"
+SINKS = {FILE: (), HOOK: ("other-*",)}
+AT_NOON = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+BATCH = Batch("night:1-1", "night", 1, 1, (), 2, AT_NOON + timedelta(minutes=5))
+CONSUMERS = [Consumer("arm", 1, NOON), Consumer("night", 0, 0.0, (BATCH,)), Consumer("slow", 0, 0)]
+
+
+def recorded(ledger: Ledger) -> Record:
+    """A mail whose request is in the log."""
+    ledger.accept(arrival(envelope=Envelope("list@example.org", ("us@example.org",), "")))
+    mail = claimed(ledger)
+    asked = [request(mail)]
+    ledger.finish(mail, Outcome.DONE, "series 29430: iol-a", ended(Outcome.DONE), asked)
+    [record] = ledger.find("a@example.org")
+    return record
+
+
+def told(record: Record, *cursors: Cursor) -> story.Story:
+    return story.story_of(record, cursors, CONSUMERS, SINKS, SETTINGS, NOON)
+
+
+def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> None:
+    record = recorded(ledger)
+    made = told(record, Cursor(FILE, 1), Cursor(HOOK, 1), Cursor("catch-up", 1))
+    [asked] = record.requests
+    assert jsonable(made) == {
+        "id": record.id,
+        "name": "<a@example.org>",
+        "message_id": "a@example.org",
+        "list_id": "dev.dpdk.org",
+        "source": "test",
+        "envelope": {"sender": "list@example.org", "recipients": ["us@example.org"], "peer": ""},
+        "received": "2023-11-14T22:13:20Z",
+        "size": record.size,
+        "outcome": "done",
+        "reason": "series 29430: iol-a",
+        "due": None,
+        "tries": 0,
+        "story": [
+            {
+                "at": "2023-11-14T22:13:20Z",
+                "what": "accepted",
+                "text": "source test",
+                "details": {"source": "test"},
+            },
+            {
+                "at": "2023-11-14T22:13:20Z",
+                "what": "done",
+                "text": "so it is",
+                "details": {"reason": "so it is"},
+            },
+        ],
+        "requests": [
+            {
+                "id": request_id(asked),
+                "number": 1,
+                "series": 29430,
+                "submission": "patch 131182",
+                "project": "dpdk",
+                "contexts": ["iol-a", "iol-b"],
+                "arguments": {"rebase": "main"},
+                "leftovers": [".11"],
+                "requester": "Robin Reviewer <robin@example.org>",
+                "subject": "Re: [PATCH] a: fix it",
+                "date": "2023-11-14T22:12:20Z",
+                "recorded": "2023-11-14T22:13:20Z",
+                "deliveries": [
+                    {
+                        "to": FILE,
+                        "state": "published",
+                        "text": f"published to {FILE}",
+                        "trouble": "",
+                    },
+                    {
+                        "to": HOOK,
+                        "state": "before its time",
+                        "text": f"recorded before there was {HOOK}",
+                        "trouble": "",
+                    },
+                    {
+                        "to": "arm",
+                        "state": "taken",
+                        "text": "taken, or passed over, by arm",
+                        "trouble": "",
+                    },
+                    {
+                        "to": "night",
+                        "state": "held",
+                        "text": "held by night in batch night:1-1",
+                        "trouble": "",
+                    },
+                    {
+                        "to": "slow",
+                        "state": "waiting",
+                        "text": "not yet taken by slow",
+                        "trouble": "",
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def test_what_is_not_there_is_none(ledger: Ledger) -> None:
+    ledger.accept(arrival("", list_id=""))
+    [record] = ledger.find("")
+    made = told(record)
+    assert made.name == f"mail-{record.id}"
+    assert (made.message_id, made.list_id, made.envelope, made.reason) == (None,) * 4
+    assert made.due == AT_NOON
+
+
+def test_a_wait_is_told_with_the_time_until_which_it_lasts(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    put_back(ledger, claimed(ledger), NOON + 60, Waiting.MISSING)
+    [record] = ledger.find("a@example.org")
+    made = told(record)
+    assert made.due == AT_NOON + timedelta(minutes=1)
+    step = jsonable(made.story[-1])
+    assert step["details"]["until"] == "2023-11-14T22:14:20Z"
+
+
+STEPS = {
+    "a question": (
+        Event(NOON, "asked", {"question": "patch <a>", "answer": "unknown"}),
+        "patch <a> → unknown",
+    ),
+    "a reason": (Event(NOON, "waits", {"reason": "it sleeps", "until": NOON}), "it sleeps"),
+    "other particulars": (Event(NOON, "recorded", {"series": 7, "again": 1}), "series 7, again 1"),
+    "none": (Event(NOON, "queued again", {}), ""),
+}
+
+
+@pytest.mark.parametrize(("event", "text"), STEPS.values(), ids=STEPS)
+def test_a_step_is_told_in_words(event: Event, text: str, ledger: Ledger) -> None:
+    record = replace(recorded(ledger), story=(event,))
+    assert [(step.what, step.text) for step in told(record).story] == [(event.what, text)]
+
+
+def test_a_date_that_no_calendar_has_is_told_as_the_nearest(ledger: Ledger) -> None:
+    record = recorded(ledger)
+    odd = replace(record.requests[0], date=1e15)
+    [asked] = told(replace(record, requests=(odd,))).requests
+    assert jsonable(asked)["date"] == "9999-12-31T23:59:59Z"
+
+
+def status(ledger: Ledger, *troubles: Trouble, answered: float = 0.0) -> story.Status:
+    return story.status(
+        ledger.totals(),
+        CONSUMERS,
+        SINKS,
+        SETTINGS,
+        answered=answered,
+        troubles=troubles,
+        now=NOON + 10,
+    )
+
+
+def test_the_status_of_an_empty_ledger_has_nothing_where_there_is_nothing(ledger: Ledger) -> None:
+    made = status(ledger)
+    assert set(made.mails.values()) == {0}
+    assert (made.oldest, made.due, made.last_received, made.patchwork_answered) == (None,) * 4
+    assert (made.catch_up, made.sinks, made.troubles, made.requests) == (None, (), (), 0)
+
+
+def test_the_status_has_queue_sinks_consumers_and_troubles(ledger: Ledger) -> None:
+    recorded(ledger)
+    for name in ("b", "c"):
+        ledger.accept(arrival(name))
+    put_back(ledger, claimed(ledger), NOON + 60, Waiting.DOWN)
+    finish(ledger, claimed(ledger), Outcome.UNRESOLVED)
+    ledger.set_cursor(Cursor(FILE, 1, NOON))
+    ledger.set_cursor(Cursor("webhook:old", 0, NOON))
+    ledger.set_cursor(Cursor("catch-up", 1, NOON, tries=2, reason="it sleeps"))
+    made = jsonable(status(ledger, Trouble("worker", NOON, "the disk is full"), answered=NOON))
+    json.dumps(made)
+    assert made["now"] == "2023-11-14T22:13:30Z"
+    assert {name: n for name, n in made["mails"].items() if n} == {
+        "queued": 1,
+        "done": 1,
+        "unresolved": 1,
+    }
+    assert made["waiting"] == {"missing": 0, "down": 1, "failing": 0}
+    assert (made["oldest"], made["due"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:14:20Z")
+    assert made["patchwork_answered"] == made["last_received"] == "2023-11-14T22:13:20Z"
+    assert (made["requests"], made["last_request"]) == (1, 1)
+    assert [(each["name"], each["configured"], each["lag"]) for each in made["sinks"]] == [
+        (FILE, True, 0),
+        ("webhook:old", False, 1),
+    ]
+    assert [(each["name"], each["state"], each["moved"]) for each in made["consumers"]] == [
+        ("arm", "at 1", "2023-11-14T22:13:20Z"),
+        ("night", "at 0, 1 behind", None),
+        ("slow", "at 0, 1 behind", None),
+    ]
+    assert [(each["id"], each["given"], each["due"]) for each in made["held"]] == [
+        ("night:1-1", 2, "2023-11-14T22:18:20Z")
+    ]
+    assert made["catch_up"] == {
+        "moved": "2023-11-14T22:13:20Z",
+        "tries": 2,
+        "reason": "it sleeps",
+    }
+    assert made["troubles"] == [
+        {"name": "worker", "since": "2023-11-14T22:13:20Z", "reason": "the disk is full"}
+    ]
