@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 
 from ingest import policy
 from ingest.config.tables import Settings
-from ingest.errors import NotFound, OutOfTime, Permanent, Temporary, Unavailable
+from ingest.errors import (
+    NotFound,
+    NotYet,
+    OutOfTime,
+    Permanent,
+    Temporary,
+    Unanswered,
+    Unavailable,
+)
 from ingest.ledger import Outcome, Waiting
 from ingest.mail import message, recheck
 from ingest.mail.message import Mail
@@ -21,10 +29,11 @@ from ingest.patchwork.lookup import Lookup, Patchwork, Target
 class Decision:
     """What becomes of a mail, and why.
 
-    ``outcome`` is ``QUEUED`` while only Patchwork can tell: ``waiting`` says what for, and
-    ``retry_after`` how many seconds a server asked us to wait. ``mail`` is None if it cannot be
-    read; ``wanted`` is the part of its request that counts here; ``target`` what it is for.
-    ``trail``: every question that Patchwork was asked.
+    ``outcome`` is ``QUEUED`` while only Patchwork can tell: ``waiting`` says what for,
+    ``retry_after`` how many seconds a server asked us to wait, and ``pause`` after how many
+    seconds the same attempt goes on, if it does. ``mail`` is None if it cannot be read; ``wanted``
+    is the part of its request that counts here; ``target`` what it is for. ``trail``: every
+    question that Patchwork was asked.
     """
 
     outcome: Outcome
@@ -35,6 +44,7 @@ class Decision:
     trail: tuple[Lookup, ...] = ()
     waiting: Waiting = Waiting.NOTHING
     retry_after: float | None = None
+    pause: float | None = None
 
     @property
     def is_open(self) -> bool:
@@ -71,8 +81,8 @@ def resolve(
 ) -> Decision:
     """An open decision, made with Patchwork's help; any other stays as it is.
 
-    ``received``: Unix time of reception, used where the mail has no date. Only what Patchwork
-    says of itself (``Unavailable``) has the mail wait for the server; any other failed question
+    ``received``: Unix time of reception, used where the mail has no date. Only an error that
+    says that Patchwork is down has the mail wait for the server; any other failed question
     concerns this mail alone. Raises ``OutOfTime``.
     """
     if not decision.is_open or decision.mail is None or decision.wanted is None:
@@ -83,8 +93,13 @@ def resolve(
         wanted, reason = labels.known(decision.wanted, target, patchwork, settings.requests, trail)
     except OutOfTime:
         raise
+    except NotYet as error:
+        waits = _waits(decision, Waiting.MISSING, error, trail)
+        return replace(waits, pause=error.pause)
     except NotFound as error:
         return _waits(decision, Waiting.MISSING, error, trail)
+    except Unanswered as error:
+        return _waits(decision, Waiting.FAILING, error, trail)
     except Unavailable as error:
         return _waits(decision, Waiting.DOWN, error, trail)
     except Temporary as error:

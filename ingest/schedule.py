@@ -52,6 +52,12 @@ def unattempted(
     return _until(_continued(before, waiting, now, settings), tries, now, until)
 
 
+def is_over(wait: Wait, settings: WorkerSettings) -> bool:
+    """Whether a mail has waited for a patch, or for what was said of it, as long as it may. Only
+    attempts that count bring it to its end from then on."""
+    return wait.missing >= settings.give_up_missing
+
+
 def limit_of(waiting: Waiting, settings: WorkerSettings) -> float:
     """Seconds for which a mail waits for this before it is given up."""
     return settings.give_up_missing if waiting is Waiting.MISSING else settings.give_up_down

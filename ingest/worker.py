@@ -134,6 +134,9 @@ class Worker:
                 self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
                 raise
             self._note(made)
+        if made.pause is not None and not schedule.is_over(queued.wait, self._settings.worker):
+            until = self._clock() + made.pause
+            return self._put_back(queued, made.waiting, until, made.reason, made)
         if made.is_open:
             return self._later(queued, made)
         if made.outcome is Outcome.DONE:
@@ -204,13 +207,21 @@ class Worker:
         return Outcome.QUEUED, made.reason
 
     def _put_back(
-        self, queued: Queued, waiting: Waiting, until: float, reason: str
+        self,
+        queued: Queued,
+        waiting: Waiting,
+        until: float,
+        reason: str,
+        made: Decision | None = None,
     ) -> tuple[Outcome, str]:
-        """Put a mail back until a Unix time as if it had not been tried."""
+        """Put a mail back until a Unix time as if it had not been tried. ``made``: what was
+        decided so far, if anything was asked."""
         wait = schedule.unattempted(
             queued.wait, waiting, self._clock(), until, self._settings.worker
         )
-        events = [] if queued.wait.waiting is waiting else [_waits(reason, wait)]
+        asked = _asked(wait.begun, made) if made else []
+        is_new = bool(asked) or queued.wait.waiting is not waiting
+        events = [*asked, _waits(reason, wait)] if is_new else []
         self._ledger.wait(queued, wait, reason, events)
         self._tell(logging.DEBUG, "waits", queued, reason)
         return Outcome.QUEUED, reason

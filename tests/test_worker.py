@@ -3,12 +3,13 @@
 what became of each mail, and lives with a clock that jumps."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from ingest.config import tables
+from ingest.errors import NotYet, Temporary, Unanswered, Unavailable
 from ingest.ledger import Ledger, Outcome
 from ingest.mail.message import Mail
 from ingest.patchwork import outage
@@ -37,17 +38,28 @@ class Breaking(Patchwork):
 ERRORS = [MemoryError(), RecursionError("too deep"), KeyError("series"), ValueError("\x1b[31m")]
 
 
-@pytest.fixture(params=ERRORS, ids=lambda error: type(error).__name__)
-def breaking(
-    lab: Lab, hell: Hell, ledger: Ledger, clock: Clock, request: pytest.FixtureRequest
-) -> Iterator[Lab]:
-    """A lab whose worker meets an error of ours at one of three mails."""
+@pytest.fixture
+def breaks(
+    lab: Lab, hell: Hell, ledger: Ledger, clock: Clock
+) -> Iterator[Callable[[Exception], None]]:
+    """Has the lab's client raise an error at the first of three mails."""
     hell.route(knows())
     settings = tables.Settings(retests=tables.RetestsSettings(file=str(lab.retests)))
-    with closing(Breaking(hell.url, ledger, clock, request.param)) as patchwork:
-        lab.worker = Worker(ledger, patchwork, settings, clock=clock, chance=lambda: 0.0)
+    with ExitStack() as stack:
+
+        def at_first(error: Exception) -> None:
+            patchwork = stack.enter_context(closing(Breaking(hell.url, ledger, clock, error)))
+            lab.worker = Worker(ledger, patchwork, settings, clock=clock, chance=lambda: 0.0)
+
         lab.arrives(*replies(3))
-        yield lab
+        yield at_first
+
+
+@pytest.fixture(params=ERRORS, ids=lambda error: type(error).__name__)
+def breaking(breaks: Callable[[Exception], None], lab: Lab, request: pytest.FixtureRequest) -> Lab:
+    """A lab whose worker meets an error of ours at one of three mails."""
+    breaks(request.param)
+    return lab
 
 
 def test_an_error_of_ours_at_one_mail_leaves_the_others_alone(
@@ -74,6 +86,48 @@ def test_an_error_of_ours_that_stays_ends_the_mail_as_failed_and_retryable(
     assert record.outcome is Outcome.FAILED
     assert record.reason.startswith("gave up: an error of ours: ")
     assert breaking.ledger.retry(["recheck-0@example.org"], breaking.clock()) == 1
+
+
+@pytest.mark.parametrize("error", [Unanswered("an HTML page"), Temporary("something else")])
+def test_a_question_that_fails_for_one_mail_leaves_only_that_one_waiting(
+    error: Exception,
+    breaks: Callable[[Exception], None],
+    lab: Lab,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    breaks(error)
+    lab.works()
+    assert lab.ledger.totals().mails["done"] == 2
+    assert lab.waiting() == {"failing": 1}
+    assert outage.broken(lab.ledger, lab.clock()) is None
+    assert "an error of ours" not in caplog.text
+    while lab.ledger.next_due() is not None:
+        lab.works_when_due()
+    record = lab.record("recheck-0@example.org")
+    assert (record.outcome, record.reason) == (Outcome.FAILED, f"gave up: {error}")
+
+
+def test_a_server_that_is_down_puts_every_mail_off(
+    breaks: Callable[[Exception], None], lab: Lab
+) -> None:
+    breaks(Unavailable("it sleeps"))
+    lab.works()
+    assert lab.waiting() == {"down": 3}
+
+
+def test_an_attempt_that_goes_on_soon_is_no_try_and_comes_to_an_end_all_the_same(
+    breaks: Callable[[Exception], None], lab: Lab
+) -> None:
+    breaks(NotYet("it is asked again soon", 600.0))
+    lab.works()
+    record = lab.record("recheck-0@example.org")
+    assert (record.due, record.tries) == (lab.clock() + 600, 0)
+    assert lab.waiting() == {"missing": 1}
+    begun = lab.clock()
+    while lab.ledger.next_due() is not None:
+        lab.works_when_due()
+    assert lab.outcome("recheck-0@example.org") is Outcome.UNRESOLVED
+    assert DAY <= lab.clock() - begun <= DAY + 2 * HOUR
 
 
 # What the log tells.
