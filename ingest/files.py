@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Texts written to files that others read: whole, durable, and in the old one's place at once.
+"""Texts written to files that others read: whole, durable, and in the old one's place at once."""
 
-Called by ``retests``, by the ledger for ``sync`` and, for what a consumer asked for, by ``cli`` and
-``take``.
-"""
-
+import errno
 import os
 import stat
 import sys
@@ -14,6 +11,9 @@ from pathlib import Path
 from ingest.errors import SinkUnavailable
 
 STANDARD_OUTPUT = "-"
+
+# As many as Linux follows in one path.
+_MOST_LINKS = 40
 
 
 def write_out(path: str, text: str) -> None:
@@ -46,8 +46,45 @@ def write_out(path: str, text: str) -> None:
 
 
 def target(path: str) -> Path:
-    """The file itself. A symbolic link stays one, and what it names is replaced."""
-    return Path(os.path.realpath(path))
+    """The file itself. A symbolic link stays one, and what it names is replaced.
+
+    Raises ``OSError`` for a link on the way that could have been laid as a trap: root follows
+    root's own links only; others follow theirs, root's, and those of the folder's owner (as Linux
+    has it with fs.protected_symlinks, in every folder).
+    """
+    rest = os.path.join(os.getcwd(), path).split(os.sep)[::-1]
+    here, links = "/", 0
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            here = os.path.dirname(here)
+        if part in ("", ".", ".."):
+            continue
+        step = os.path.join(here, part)
+        try:
+            is_link = stat.S_ISLNK(os.lstat(step).st_mode)
+        except OSError:  # not there yet, or not to be seen: then it cannot be written either
+            is_link = False
+        if not is_link:
+            here = step
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, f"{path} leads from one symbolic link to the next")
+        _check_link(step, here)
+        named = os.readlink(step)
+        here = "/" if os.path.isabs(named) else here
+        rest += named.split(os.sep)[::-1]
+    return Path(here)
+
+
+def _check_link(link: str, folder: str) -> None:
+    owner, me = os.lstat(link).st_uid, os.geteuid()
+    trusted = {0} if me == 0 else {0, me, os.stat(folder).st_uid}
+    if owner not in trusted:
+        raise OSError(
+            errno.EACCES, f"the symbolic link {link} belongs to user {owner} and is not followed"
+        )
 
 
 def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Locks on files that the kernel ends with their process, however that ends (flock(2)).
-
-Called by ``retests`` for the lock it shares with the file's consumers, and by the ledger for the
-worker's lease.
-"""
+"""Locks on files that the kernel ends with their process, however that ends (flock(2))."""
 
 import fcntl
 import os
+import stat
 import time
+from contextlib import suppress
 
 _SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
 
 
-def take(path: str, *, mode: int, patience: float) -> int | None:
-    """Hold the lock file at ``path``, made with permissions ``mode`` if it is not there.
+def take(path: str, *, mode: int | None, patience: float) -> int | None:
+    """Hold the lock file at ``path``, made if it is not there with permissions ``mode``; with
+    None, so that those can hold it who can write to its folder, and nobody else.
 
     The descriptor that holds the lock until it is closed, None if somebody else has held it for
     ``patience`` seconds. Raises ``OSError`` if there can be no such file.
@@ -37,7 +36,7 @@ def take(path: str, *, mode: int, patience: float) -> int | None:
             return None
 
 
-def _open(path: str, mode: int) -> int:
+def _open(path: str, mode: int | None) -> int:
     # For reading only: of another user's lock file no more may be permitted, and flock(2) and
     # flock(1) need no more.
     while True:
@@ -46,13 +45,30 @@ def _open(path: str, mode: int) -> int:
         except FileNotFoundError:
             pass
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             if os.path.islink(path):  # one that leads nowhere: neither there nor to be made
                 raise
             continue
+        if mode is None:
+            mode = _share(descriptor, os.path.dirname(path) or ".")
         os.fchmod(descriptor, mode)  # whatever the umask is: an alias pipe's is 0077
         return descriptor
+
+
+def _share(descriptor: int, folder: str) -> int:
+    """Give a new lock to whom its folder belongs, as far as we may; the mode that lets those hold
+    it who can write to the folder. Whoever may read a lock may hold it for ever."""
+    owner = os.stat(folder)
+    for user in (owner.st_uid, -1):  # only root may give a file away
+        with suppress(PermissionError):
+            os.fchown(descriptor, user, owner.st_gid)
+            break
+    others = stat.S_IROTH if owner.st_mode & stat.S_IWOTH else 0
+    if owner.st_mode & stat.S_IWGRP:
+        is_theirs = os.fstat(descriptor).st_gid == owner.st_gid
+        return 0o640 | others if is_theirs else 0o644
+    return 0o600 | others
 
 
 def _try(descriptor: int) -> bool:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """HTTP questions, by GET or POST, that end within one deadline and one size limit, whatever the
-server does. Errors call it Patchwork unless the client was told another name.
+server does. Errors call the server Patchwork unless the client was given another name.
 
-A timeout of requests bounds the wait for the next byte; a server that sends one byte now and then
-is never cut off by it, nor is a resolver that hangs. Used by ``patchwork`` and by the sinks that
-speak HTTP.
+A timeout of requests bounds the wait for the next byte only: it never cuts off a server that sends
+one byte now and then, nor a resolver that hangs.
 """
 
 import socket
@@ -158,7 +157,7 @@ def _answer(session: "_Session", question: _Question) -> Reply:
             question.url,
             headers=dict(question.headers),
             data=question.content,
-            auth=_as_it_is if "Authorization" in question.headers else None,
+            auth=_authorization(question),
             timeout=question.seconds,
             stream=True,
             allow_redirects=False,
@@ -179,8 +178,16 @@ def _answer(session: "_Session", question: _Question) -> Reply:
         raise _unreachable(question, cause) from error
 
 
+def _authorization(question: _Question) -> Any:
+    """Who we are: what the header says, else user and password of the URL. Without an answer of
+    ours requests would read a .netrc, which is meant for other programs."""
+    user, password = requests.utils.get_auth_from_url(question.url)
+    if "Authorization" in question.headers or not (user or password):
+        return _as_it_is
+    return user, password
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps requests from putting what a .netrc says in the place of our own credentials."""
     return request
 
 

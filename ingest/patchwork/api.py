@@ -185,13 +185,13 @@ class Api:
     def _follow(self, url: str, deadline: float, way: "_Way | None" = None) -> Reply:
         """The answer to a question, by default a GET, and to where it is redirected if it may go
         there."""
-        way = way or _Way(self._client.get, (301, 302, 303, 307, 308), _is_same_host)
+        way = way or _Way(self._client.get, (301, 302, 303, 307, 308), _is_same_server)
         for _ in range(_MOST_REDIRECTS + 1):
             reply = way.ask(url, deadline - time.monotonic())
             target = reply.headers.get("Location")
             if reply.status not in way.redirects or not target:
                 return reply
-            told = f"Patchwork redirects {url} to another host: {printable(target)}"
+            told = f"Patchwork redirects {url} to another server: {printable(target)}"
             try:
                 following = urljoin(url, target)
                 if not way.may_go(url, following):
@@ -248,14 +248,10 @@ def _problem(reply: Reply, url: str) -> str:
     return f"Patchwork answers {phrase} to {url}"
 
 
-def _is_same_host(url: str, following: str) -> bool:
-    return urlsplit(url).hostname == urlsplit(following).hostname
-
-
 def _is_same_server(url: str, following: str) -> bool:
-    """Whether a token may go on: to the same scheme, host and port, or from HTTP to HTTPS."""
+    """Whether a question may go on: to the same scheme, host and port, or from HTTP to HTTPS."""
     old, new = urlsplit(url), urlsplit(following)
-    return _is_same_host(url, following) and (
+    return old.hostname == new.hostname and (
         (old.scheme, old.port) == (new.scheme, new.port)
         or (old.scheme, old.port, new.scheme, new.port) == ("http", None, "https", None)
     )

@@ -27,7 +27,7 @@ def locked(path: str, patience: float) -> Iterator[None]:
     lock = f"{path}.lock"
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        held = locks.take(lock, mode=0o644, patience=patience)
+        held = locks.take(lock, mode=None, patience=patience)
     except OSError as error:
         raise SinkUnavailable(f"{lock} cannot be opened: {error.strerror or error}") from error
     if held is None:

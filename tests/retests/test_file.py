@@ -101,7 +101,6 @@ def test_a_new_file_has_the_mode_that_is_set(path: Path, mode: int, umask: int) 
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == mode
-    assert stat.S_IMODE(Path(f"{path}.lock").stat().st_mode) == 0o644, "a consumer can take it"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
