@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from ingest.commands.options import PROGRAM, parser, settings_of
@@ -87,7 +88,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, show=show)
         report.replayed(summary, found, in_json=arguments.json)
         return EX_UNAVAILABLE if summary.down else EX_OK
-    summary = replay.replay(arguments.paths, settings, open_configured(settings.state))
+    with closing(open_configured(settings.state)) as ledger:
+        summary = replay.replay(arguments.paths, settings, ledger)
     report.replayed(summary, in_json=arguments.json)
     return EX_OK
 
@@ -98,8 +100,7 @@ def _work(arguments: argparse.Namespace) -> int:
     # At any moment: what is begun is taken up again by the next worker, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
     settings = settings_of(arguments)
-    ledger = open_configured(settings.state)
-    with ledger.lease() as held:
+    with closing(open_configured(settings.state)) as ledger, ledger.lease() as held:
         if not held:
             raise StateUnavailable("another worker is at work on this ledger; see status")
         patchwork = worker.connect(settings, ledger)
@@ -130,8 +131,9 @@ def _status(arguments: argparse.Namespace) -> int:
     from ingest.commands import look, report
 
     settings = settings_of(arguments)
-    ledger = open_configured(settings.state)
-    report.status(look.status(ledger, settings, time.time()), in_json=arguments.json)
+    with closing(open_configured(settings.state)) as ledger:
+        status = look.status(ledger, settings, time.time())
+    report.status(status, in_json=arguments.json)
     return EX_OK
 
 
@@ -139,25 +141,25 @@ def _show(arguments: argparse.Namespace) -> int:
     from ingest.commands import look, report
 
     settings = settings_of(arguments)
-    ledger = open_configured(settings.state)
-    found = [
-        record for each in arguments.message_ids for record in ledger.find(each.strip().strip("<>"))
-    ]
+    ids = [each.strip().strip("<>") for each in arguments.message_ids]
+    with closing(open_configured(settings.state)) as ledger:
+        found = [record for each in ids for record in ledger.find(each)]
+        stories = look.stories(ledger, found, settings, time.time())
     if not found:
         raise UsageError(
             "no such mail in the ledger: it never came, or it could not hold a request"
         )
-    report.show(look.stories(ledger, found, settings, time.time()), in_json=arguments.json)
+    report.show(stories, in_json=arguments.json)
     return EX_OK
 
 
 def _retry(arguments: argparse.Namespace) -> int:
     from ingest.patchwork import outage
 
-    ledger = open_configured(settings_of(arguments).state)
-    outage.close(ledger)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
-    count = ledger.retry(None if arguments.all else ids, time.time())
+    with closing(open_configured(settings_of(arguments).state)) as ledger:
+        outage.close(ledger)
+        count = ledger.retry(None if arguments.all else ids, time.time())
     if not count and not arguments.all:
         raise UsageError("none of these mails waits, is unresolved or has failed; see show")
     print(f"{count} queued; a worker takes them up, or run: {PROGRAM} work --once")
@@ -180,7 +182,8 @@ def _catch_up(arguments: argparse.Namespace) -> int:
     from ingest.commands import catch_up, report
 
     settings = settings_of(arguments)
-    summary = catch_up.run(settings, open_configured(settings.state), arguments.since)
+    with closing(open_configured(settings.state)) as ledger:
+        summary = catch_up.run(settings, ledger, arguments.since)
     report.caught_up(summary, in_json=arguments.json)
     if summary.problem:
         _complain(f"catching up is not complete: {summary.problem}")
@@ -194,10 +197,10 @@ def _reruns(arguments: argparse.Namespace) -> int:
     from ingest.retests import document as retests
 
     settings = settings_of(arguments)
-    ledger = open_configured(settings.state)
-    document = reruns.document(
-        ledger, arguments.time_since, arguments.names, settings, now=time.time()
-    )
+    with closing(open_configured(settings.state)) as ledger:
+        document = reruns.document(
+            ledger, arguments.time_since, arguments.names, settings, now=time.time()
+        )
     files.write_out(arguments.out_file, retests.dump(document))
     return EX_OK
 
@@ -215,7 +218,8 @@ def _take(arguments: argparse.Namespace) -> int:
         hold=arguments.hold,
     )
     output = take.output_to(arguments.out_file, settings)
-    take.take(open_configured(settings.state), settings, order, output, wait=arguments.wait)
+    with closing(open_configured(settings.state)) as ledger:
+        take.take(ledger, settings, order, output, wait=arguments.wait)
     return EX_OK
 
 
@@ -223,7 +227,9 @@ def _ack(arguments: argparse.Namespace) -> int:
     from ingest.handover import take
 
     settings = settings_of(arguments)
-    if not take.acknowledge(open_configured(settings.state), settings, arguments.batch):
+    with closing(open_configured(settings.state)) as ledger:
+        first = take.acknowledge(ledger, settings, arguments.batch)
+    if not first:
         _complain(f"{arguments.batch} was confirmed before")
     return EX_OK
 

@@ -596,9 +596,10 @@ def test_a_server_that_takes_no_mail_without_a_sender_is_given_ours(
         giving = giving_to(server.address)
         giving.records(by())
         giving.works()
-    assert [line for line in server.said if line.startswith("mail ")] == [
-        "mail FROM:<>",
-        f"mail FROM:<{US}>",
+    said = [line.lower() for line in server.said]  # smtplib's spelling depends on the Python
+    assert [line for line in said if line.startswith("mail ")] == [
+        "mail from:<>",
+        f"mail from:<{US}>",
     ]
     assert giving.answer() == "sent to robin@example.org: 250 2.0.0 kept"
 

@@ -9,6 +9,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from http.client import responses  # a newer Python words some of them otherwise
 from pathlib import Path
 from typing import Any
 
@@ -271,10 +272,10 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     "403": (failing(403), "answers 403 Forbidden"),
     "404": (html(404), "answers 404 Not Found"),
     "410": (failing(410), "answers 410 Gone"),
-    "413": (failing(413), "answers 413 Request Entity Too Large"),
+    "413": (failing(413), f"answers 413 {responses[413]}"),
     "422 as GitHub tells it": (
         says(http(422, b'{"message": "Invalid request.\\n\\nNo."}')),
-        "answers 422 Unprocessable Entity: Invalid request. No.",
+        f"answers 422 {responses[422]}: Invalid request. No.",
     ),
     "404 as Jenkins tells it": (
         says(http(404, b'{"jobs":null,"message":"Did not find any jobs"}')),

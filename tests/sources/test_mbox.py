@@ -579,7 +579,7 @@ def test_a_missing_path_is_refused_before_any_mail_is_read(tmp_path: Path) -> No
 
 
 def test_a_path_that_no_file_can_have_is_refused() -> None:
-    with pytest.raises(errors.BadInput, match="embedded null byte"):
+    with pytest.raises(errors.BadInput, match="a path cannot contain NUL"):
         read("nul\0")
 
 
