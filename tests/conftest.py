@@ -17,12 +17,33 @@ from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import MOST, Hell
 from tests.support.clock import Clock
+from tests.support.durations import Durations
 from tests.support.lab import Lab, MakeLab
 from tests.support.questions import Connect
 
 # Machines that run tests are slow at times; that is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# More processes than this wait for the slowest file only.
+MOST_PROCESSES = 4
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With RECHECK_TEST_DURATIONS=1 a run fails that has slow tests without the mark."""
+    worker = hasattr(config, "workerinput")  # the process that started it hears of all tests
+    if os.environ.get("RECHECK_TEST_DURATIONS") == "1" and not worker:
+        config.pluginmanager.register(Durations())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes run the tests: as many as there are cores for the whole suite, and this
+    one alone for tests that the command line names."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, MOST_PROCESSES) if cores > 1 else 0
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,7 @@ def document_in(folder: Path) -> dict[int, Asked]:
     }
 
 
+@pytest.mark.slow
 def test_the_mails_are_many_and_mixed_and_lists_have_several_pages(readings: Readings) -> None:
     assert len(readings.kinds) >= 290  # some are on both lists
     assert len(readings.polled.comments) > 80
@@ -320,6 +321,7 @@ def by_us(folder: Path, *, mail: bool, looks: list[float]) -> tuple[int, set[int
     return count, series
 
 
+@pytest.mark.slow
 def test_a_day_of_mail_costs_patchwork_a_hundredth_of_what_polling_costs(quick_path: Path) -> None:
     kinds = Counter(each.kind for each in DAY_OF_MAIL)
     comments, requests = kinds["discussion"] + kinds["a request"], kinds["a request"]

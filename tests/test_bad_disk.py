@@ -94,6 +94,7 @@ def disk(lab: Lab) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(lab.state)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_defers_and_is_made_good(lab: Lab, disk: Path) -> None:
     lab.takes(mail("before"))
     filler = disk / "filler"
@@ -107,6 +108,7 @@ def test_a_full_disk_defers_and_is_made_good(lab: Lab, disk: Path) -> None:
     assert lab.contexts() == ["iol-before", "iol-during"]
 
 
+@pytest.mark.slow
 def test_mails_until_the_disk_is_full_are_kept_and_no_other_acknowledged(
     lab: Lab, disk: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_mails_until_the_disk_is_full_are_kept_and_no_other_acknowledged(
     assert lab.contexts() == kept
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_defers_and_is_made_good(lab: Lab, disk: Path) -> None:
     lab.takes(mail("before"))
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -133,6 +136,7 @@ def test_a_read_only_disk_defers_and_is_made_good(lab: Lab, disk: Path) -> None:
     assert lab.contexts() == ["iol-before", "iol-during"]
 
 
+@pytest.mark.slow
 def test_a_ledger_locked_for_longer_than_the_patience_defers(lab: Lab) -> None:
     lab.takes(mail("before"))
     locking = sqlite3.connect(lab.state / "ledger.sqlite", isolation_level=None)
@@ -144,6 +148,7 @@ def test_a_ledger_locked_for_longer_than_the_patience_defers(lab: Lab) -> None:
     assert lab.contexts() == ["iol-before", "iol-during"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["not JSON at all", "[]", '{"retests": 1}', ""])
 def test_a_file_that_is_no_retest_json_is_set_aside(lab: Lab, left: str) -> None:
     lab.retests.write_text(left)
@@ -153,6 +158,7 @@ def test_a_file_that_is_no_retest_json_is_set_aside(lab: Lab, left: str) -> None
     assert aside.read_text() == left
 
 
+@pytest.mark.slow
 def test_a_folder_in_the_files_place_is_told_and_waited_out(lab: Lab) -> None:
     lab.retests.mkdir()
     lab.takes(mail("one"))

@@ -46,6 +46,7 @@ def measured(folder: Path, *arguments: str | Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_measured_against_its_baseline(tmp_path: Path, name: str) -> None:
     result = measured(tmp_path, name)
@@ -70,6 +71,7 @@ def test_a_row_that_is_none_is_a_usage_error() -> None:
     assert "no row speed" in run("replay", "speed", code=2).stderr
 
 
+@pytest.mark.slow
 def test_growth_has_numbers_for_every_size(tmp_path: Path) -> None:
     archives, queues, logs = measured(tmp_path, "growth")["growth"]
     assert [point[0] for point in queues["points"]] == [1, 10, 100]
@@ -82,6 +84,7 @@ def test_growth_has_numbers_for_every_size(tmp_path: Path) -> None:
             assert all(value > 0 for value in values)
 
 
+@pytest.mark.slow
 def test_a_result_describes_the_machine_and_stands_beside_a_later_one(tmp_path: Path) -> None:
     before = tmp_path / "before.json"
     run("retests", "--quick", "--json", before)
@@ -96,6 +99,7 @@ def test_a_result_describes_the_machine_and_stands_beside_a_later_one(tmp_path: 
     assert "ratio before" in shown
 
 
+@pytest.mark.slow
 def test_smtp_is_measured_alone_with_every_kind_of_run() -> None:
     ran = subprocess.run(
         [

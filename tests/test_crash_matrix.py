@@ -262,6 +262,7 @@ def lines_of(total: int) -> range:
     return range(1, total + 1, 1 if os.environ.get(EVERY_LINE) else total // SAMPLES)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_killed_before_any_line_of_the_pipe_the_mail_is_recorded_once(labs: Labs) -> None:
     start = Place(PIPE, "ledger = open_configured(")
@@ -277,6 +278,7 @@ def test_killed_before_any_line_of_the_pipe_the_mail_is_recorded_once(labs: Labs
     assert deaths >= SAMPLES * 9 // 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_killed_before_any_line_of_the_worker_a_consumer_gets_each_request_once(
     labs: Labs,

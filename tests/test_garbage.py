@@ -119,6 +119,7 @@ print(f"{count} mails, slowest {slowest:.3f} s, peak memory {peak} MB")
 """
 
 
+@pytest.mark.slow
 def test_garbage_through_the_pipe_raises_nothing_and_ends_in_outcomes(tmp_path: Path) -> None:
     recorded = DATA / "patchwork-recorded" / "patch.mbox"
     chance = random.Random(20231)

@@ -172,6 +172,7 @@ def storm(tmp_path: Path) -> Iterator[Storm]:
         yield Storm(tmp_path, sandbox.url)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_storm_loses_nothing_and_doubles_nothing(storm: Storm) -> None:
     began = time.monotonic()

@@ -45,6 +45,7 @@ def let(hell: Hell, case: Case) -> None:
 
 
 @named(DOWN)
+@pytest.mark.slow
 def test_a_useless_answer_has_the_mail_tried_again_as_down(
     case: Case, hell: Hell, lab_at: MakeLab
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_name_that_does_not_resolve_is_tried_again(lab_at: MakeLab) -> None:
     assert lab.waiting() == {"down": 1}
 
 
+@pytest.mark.slow
 def test_a_fault_behind_the_first_answer_costs_one_time_out(hell: Hell, lab_at: MakeLab) -> None:
     hell.will(rows(), stalls())
     lab = lab_at(hell.url, timeout=4 * TIMEOUT)

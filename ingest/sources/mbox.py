@@ -181,7 +181,9 @@ class Reader:
                 if not os.access(path, os.R_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except ValueError as error:
-            raise errors.BadInput(f"{_shown(path)}: a path cannot contain NUL; check the path") from error
+            raise errors.BadInput(
+                f"{_shown(path)}: a path cannot contain NUL; check the path"
+            ) from error
         except OSError as error:
             raise errors.BadInput(f"{_shown(path)}: {_reason(error)}; check the path") from error
         size = status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -89,6 +89,7 @@ def moved(lab: Lab) -> float:
         ledger.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POINTS)
 def test_killed_the_next_run_ends_what_was_begun(labs: Labs, name: str) -> None:
     expected = labs.undisturbed(labs.empty, run)
@@ -114,6 +115,7 @@ def test_killed_before_all_is_taken_in_the_time_has_not_moved(labs: Labs, name: 
     assert moved(lab) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_before_any_line_a_consumer_gets_each_request_once(labs: Labs) -> None:
     expected = labs.undisturbed(labs.empty, run)
@@ -175,6 +177,7 @@ def each_once(folder: Path) -> None:
     assert published == WANTED
 
 
+@pytest.mark.slow
 def test_beside_a_worker_and_mail_that_comes_at_the_same_time_each_request_is_there_once(
     quick_path: Path,
 ) -> None:
@@ -215,6 +218,7 @@ def test_beside_a_worker_and_mail_that_comes_at_the_same_time_each_request_is_th
     each_once(quick_path)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_again_and_again_it_comes_to_its_end(quick_path: Path) -> None:
     chance = Random(2)
     killed = 0

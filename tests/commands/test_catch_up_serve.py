@@ -54,6 +54,7 @@ def asks(patchwork: Sandbox) -> int:
     return paths(patchwork).count("/api/events/")
 
 
+@pytest.mark.slow
 def test_what_mail_missed_is_worked_off_and_told(service: Service, patchwork: Sandbox) -> None:
     serving = service.start("serve", url=patchwork.url, **OFTEN)
     eventually(lambda: bool(service.contexts()))
@@ -64,6 +65,7 @@ def test_what_mail_missed_is_worked_off_and_told(service: Service, patchwork: Sa
     assert told.endswith(": <recheck-1@example.org>, <recheck-2@example.org>")
 
 
+@pytest.mark.slow
 def test_where_mail_missed_nothing_nothing_is_told(service: Service, patchwork: Sandbox) -> None:
     replay = service.start("replay", MBOXES[2], url=patchwork.url)
     assert replay.wait(60) == 0
@@ -74,6 +76,7 @@ def test_where_mail_missed_nothing_nothing_is_told(service: Service, patchwork: 
     assert not [path for path in paths(patchwork) if "comments" in path]
 
 
+@pytest.mark.slow
 def test_by_default_no_events_are_asked_for(service: Service, patchwork: Sandbox) -> None:
     serving = service.start("serve", url=patchwork.url)
     service.pipe(b"one", patchwork.url)
@@ -82,6 +85,7 @@ def test_by_default_no_events_are_asked_for(service: Service, patchwork: Sandbox
     assert asks(patchwork) == 0
 
 
+@pytest.mark.slow
 def test_a_restart_is_no_reason_to_ask_before_it_is_time(
     service: Service, patchwork: Sandbox
 ) -> None:
@@ -112,6 +116,7 @@ def hanging(seen: Seen) -> Answer:
     return text("{}") if seen.path == "/api/1.3/" else rows()
 
 
+@pytest.mark.slow
 def test_the_worker_works_while_catching_up_hangs(service: Service, hell: Hell) -> None:
     hell.route(hanging)
     serving = service.start("serve", url=hell.url, **OFTEN, **PATIENT)
@@ -121,6 +126,7 @@ def test_the_worker_works_while_catching_up_hangs(service: Service, hell: Hell) 
     assert ended(serving) == []
 
 
+@pytest.mark.slow
 def test_a_service_ends_at_once_while_catching_up_hangs(service: Service, hell: Hell) -> None:
     hell.route(hanging)
     serving = service.start("serve", url=hell.url, **OFTEN, **PATIENT)
@@ -129,6 +135,7 @@ def test_a_service_ends_at_once_while_catching_up_hangs(service: Service, hell: 
     assert caught_up(service) == 0
 
 
+@pytest.mark.slow
 def test_a_server_without_comment_events_is_told_once(service: Service, hell: Hell) -> None:
     hell.route(lambda seen: html(404) if seen.path == "/api/1.3/" else text("{}"))
     serving = service.start("serve", url=hell.url, **OFTEN)
@@ -138,6 +145,7 @@ def test_a_server_without_comment_events_is_told_once(service: Service, hell: He
     assert "does not tell of comments" in told
 
 
+@pytest.mark.slow
 def test_a_new_interval_counts_from_the_next_reload_on(
     service: Service, patchwork: Sandbox, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_replaying_the_recorded_replies_gives_their_retests(
     assert "3 mails, 3 could hold a request, 0 known already" in done.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_second_replay_changes_no_byte_and_asks_nothing(
     command: Command, patchwork: Sandbox
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_megabyte_of_noise_is_taken_without_a_word(command: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.slow
 def test_a_mail_waits_in_the_ledger_while_patchwork_is_down(
     command: Command, patchwork: Sandbox
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_mail_waits_in_the_ledger_while_patchwork_is_down(
     assert command.status()["mails"]["done"] == 1
 
 
+@pytest.mark.slow
 def test_retry_asks_a_patchwork_that_was_down_at_once(command: Command, patchwork: Sandbox) -> None:
     command("pipe", mail=reply())
     command("work", "--once", url=patchwork.url)
@@ -265,6 +268,7 @@ def test_a_mail_over_the_limit_is_kept_as_rejected(command: Command) -> None:
     assert command.status()["mails"]["rejected"] == 1
 
 
+@pytest.mark.slow
 def test_a_patch_that_quotes_an_example_records_nothing(
     command: Command, patchwork: Sandbox
 ) -> None:
@@ -328,6 +332,7 @@ def test_errors_have_their_exit_codes_and_no_traceback(
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_runs_without_a_network(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ingest", "demo"], capture_output=True, check=False, cwd=tmp_path

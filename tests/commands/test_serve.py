@@ -37,6 +37,7 @@ def test_serve_works_off_what_pipes_store(service: Service, patchwork: Sandbox) 
     eventually(lambda: service.contexts() == ["iol-one", "iol-two"])
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_with_exit_code_0(service: Service, patchwork: Sandbox) -> None:
     serving = service.start("serve", url=patchwork.url)
     service.pipe(b"one", patchwork.url)
@@ -46,6 +47,7 @@ def test_sigterm_ends_it_with_exit_code_0(service: Service, patchwork: Sandbox) 
     assert serving.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "work"])
 def test_sigterm_in_the_middle_of_a_question_loses_nothing(
     service: Service, patchwork: Sandbox, command: str
@@ -65,6 +67,7 @@ def test_sigterm_in_the_middle_of_a_question_loses_nothing(
     eventually(lambda: service.contexts() == ["iol-one"])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_relieved_by_the_one_that_waits(
     service: Service, patchwork: Sandbox
 ) -> None:
@@ -78,6 +81,7 @@ def test_a_killed_worker_is_relieved_by_the_one_that_waits(
     assert second.poll() is None
 
 
+@pytest.mark.slow
 def test_a_second_worker_of_a_timer_steps_back(service: Service, patchwork: Sandbox) -> None:
     service.start("serve", url=patchwork.url)
     service.pipe(b"one", patchwork.url)
@@ -149,6 +153,7 @@ def test_a_ledger_that_cannot_be_opened_is_told_at_the_start(
     assert b"Traceback" not in said
 
 
+@pytest.mark.slow
 def test_retry_has_waiting_and_unresolved_mail_tried_again(
     service: Service, patchwork: Sandbox
 ) -> None:
@@ -167,6 +172,7 @@ def test_retry_has_waiting_and_unresolved_mail_tried_again(
     assert service.contexts() == ["iol-one"]
 
 
+@pytest.mark.slow
 def test_retry_of_a_mail_that_is_done_says_so(service: Service, patchwork: Sandbox) -> None:
     service.pipe(b"one", patchwork.url)
     service.start("work", "--once", url=patchwork.url).communicate(timeout=60)

@@ -29,6 +29,13 @@ NOBODY = "nobody"
 HASTE = 5
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test of this folder needs servers of its own, and is slow for that."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where things are in a folder that everybody may enter."""

@@ -163,6 +163,7 @@ class Consumer:
         yield Step.KEPT
 
 
+@pytest.mark.slow
 def test_in_1000_polls_no_consumer_loses_a_request_or_gets_it_again_without_need(
     ledger: Ledger, clock: Clock, quick_path: Path
 ) -> None:
@@ -250,6 +251,7 @@ def job(quick_path: Path) -> Iterator[Job]:
     made.ledger.close()
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_at_random_moments_loses_nothing(job: Job) -> None:
     chance = random.Random(1)
     codes: Counter[int] = Counter()
@@ -278,6 +280,7 @@ def test_a_command_that_is_killed_at_random_moments_loses_nothing(job: Job) -> N
     assert job.has_it_all()
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_anywhere_in_its_code_loses_nothing(job: Job) -> None:
     begin = Place("commands/cli.py", "document = reruns.document(")
     with Commands() as commands:

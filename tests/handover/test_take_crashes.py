@@ -194,6 +194,7 @@ def test_killed_over_a_confirmation_that_is_repeated(labs: Labs, case: Case) -> 
     assert rest(lab) == ["old", "x"], "of what came from elsewhere nothing is lost"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("consumer", "wanted"), [("default", ALL), ("lab", NEW)])
 def test_killed_before_any_line(labs: Labs, consumer: str, wanted: set[str]) -> None:

@@ -118,6 +118,7 @@ class Loop:
                 del self.in_hand[id]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("hold", [False, True], ids=["for good", "held"])
 @pytest.mark.parametrize("single", [False, True], ids=["merged", "one by one"])

@@ -169,6 +169,7 @@ def wishes_of(got: Any) -> set[Wish]:
     return wishes
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_nothing_is_lost_and_nothing_comes_again() -> None:
     run_state_machine_as_test(Machine, settings=settings(max_examples=60, stateful_step_count=25))

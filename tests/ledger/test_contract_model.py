@@ -278,6 +278,7 @@ class Machine(RuleBasedStateMachine):
             assert [event.what for event in record.story] == mail.story
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LEDGERS)
 def test_any_sequence_of_operations_agrees_with_the_model(kind: str, quick_path: Path) -> None:
     machine = type(

@@ -130,6 +130,7 @@ def test_the_write_ahead_log_stays_short(path: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_a_log_that_a_reader_needs_is_shortened_later(path: Path) -> None:
     ledger = opened(path)
     ledger.accept(arrival())

@@ -230,6 +230,7 @@ PIECES = (
 
 @settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=30).map(b"".join))
+@pytest.mark.slow
 def test_any_bytes_give_lines_that_can_be_stored(raw: bytes) -> None:
     read = headers.read(raw)
     assert 0 <= read.start <= read.end <= len(raw)

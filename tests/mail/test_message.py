@@ -799,6 +799,7 @@ def test_any_bytes_give_a_mail_or_unreadable(raw: bytes) -> None:
     ),
     st.floats(0, 1),
 )
+@pytest.mark.slow
 def test_any_mutation_gives_a_mail_or_unreadable(
     raw: bytes, edits: list[tuple[float, int, bytes]], kept: float
 ) -> None:

@@ -198,6 +198,7 @@ def test_next_to_nothing_gets_an_answer(raw: bytes) -> None:
 
 @settings(max_examples=300)
 @given(st.text(), st.sampled_from(["us-ascii", "utf-8", "iso-8859-1"]))
+@pytest.mark.slow
 def test_any_plain_text_without_the_keyword_gets_a_no(text: str, charset: str) -> None:
     body = text.encode(charset, "replace")
     words = (b"recheck-request", b"base64", b"quoted-printable", b"uue", b"charset")
@@ -268,6 +269,7 @@ PIECES = (
     ),
 )
 @example(HEAD + b"Content-Type: text/plain; charset =utf-7\n\n+AFI-echeck-request: a", [])
+@pytest.mark.slow
 def test_no_mutated_mail_with_a_request_gets_a_no(
     raw: bytes, edits: list[tuple[float, int, bytes]]
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_field_is_not_taken_for_one_of_an_earlier_mail_that_only_begins_alike(
     assert sifted([begun, begun + b"\nhello\n", hiding, begun + b"\nhello\n"])[1] == {2}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)  # to decode each part to the end would take hours
 def test_a_mail_of_many_encoded_parts_is_left_to_the_parser() -> None:
     raw = multipart(*[field(b"base64") + b"\n" + b"QUJD" * 5000 + b"\n"] * 2000)
@@ -280,6 +281,7 @@ def assert_not_missed(raw: bytes) -> None:
 @pytest.mark.parametrize("coding", crafted_mails.PIECES)
 @PROPERTY
 @given(where=st.sampled_from(sorted(WHERE)), data=st.data())
+@pytest.mark.slow
 def test_no_request_is_missed_in_pieces_of_what_decoders_tell_apart(
     coding: bytes, where: str, data: st.DataObject
 ) -> None:
@@ -349,6 +351,7 @@ def test_quoted_printable_lines_are_decoded_the_same_whatever_surrounds_them(
     assert decoded(b"quoted-printable", body) in whole
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + COUNT // 50)
 def test_no_request_is_missed_however_it_is_encoded() -> None:
     first = random.randrange(1 << 40) if ANEW else 0

@@ -388,6 +388,7 @@ plain_ascii = joined(ASCII) | st.text(st.characters(codec="ascii", exclude_chara
 
 @settings(max_examples=2000)
 @given(on_one_line)
+@pytest.mark.slow
 def test_one_line_is_read_as_get_reruns_reads_it(line: str) -> None:
     text = KEYWORD + line
     assume(KEYWORD not in line)
@@ -404,6 +405,7 @@ def test_one_request_in_any_text_is_read_as_get_reruns_reads_it(before: str, aft
 
 @settings(max_examples=500)
 @given(plain_ascii, plain_ascii)
+@pytest.mark.slow
 def test_a_request_without_arguments_is_read_as_the_older_get_reruns_reads_it(
     before: str, after: str
 ) -> None:

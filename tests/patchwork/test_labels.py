@@ -225,6 +225,7 @@ USELESS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [each for each in DOWN if each.name in USELESS], ids=lambda case: str(case.name)
 )
@@ -288,6 +289,7 @@ def test_a_series_without_patches_is_asked_for_again_as_missing(
     assert "knows no patch of series 29430" in lab.record().reason
 
 
+@pytest.mark.slow
 def test_what_was_learnt_before_the_time_was_over_is_not_asked_again(
     hell: Hell, lab_at: MakeLab
 ) -> None:

@@ -378,6 +378,7 @@ OURS = st.fixed_dictionaries(
     st.dictionaries(st.text(max_size=5), ANYTHING),
     st.dictionaries(st.text(max_size=5), OURS | ANYTHING) | ANYTHING,
 )
+@pytest.mark.slow
 def test_it_is_written_as_json_dumps_writes_it(others: retests.Document, entries: object) -> None:
     document = {"before": None, "retests": entries, **others}
     assert retests.dump(document) == json.dumps(document, indent=4)

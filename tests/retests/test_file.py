@@ -303,6 +303,7 @@ def test_the_lock_file_of_another_user_is_shared() -> None:
 # Several at once
 
 
+@pytest.mark.slow
 def test_eight_writers_lose_nothing_and_readers_always_see_a_document(quick: Path) -> None:
     with ExitStack() as stack:
         readers = [stack.enter_context(other("read", str(quick))) for _ in range(2)]
@@ -323,6 +324,7 @@ def test_eight_writers_lose_nothing_and_readers_always_see_a_document(quick: Pat
     assert [told for told in seen if not told.startswith("valid")] == []
 
 
+@pytest.mark.slow
 def test_a_consumer_that_takes_the_file_loses_nothing_and_has_nothing_twice(quick: Path) -> None:
     require("flock")
     got: list[str] = []
@@ -341,6 +343,7 @@ def test_a_consumer_that_takes_the_file_loses_nothing_and_has_nothing_twice(quic
     assert sorted(got) == sorted(f"w{w}-{n}" for w in range(4) for n in range(60))
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_document(quick: Path) -> None:
     told: set[str] = set()
     for round in range(12):

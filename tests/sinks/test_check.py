@@ -141,6 +141,7 @@ def test_a_request_without_contexts_posts_nothing_and_says_so(
     assert giving.answer() == "no context was named, so no check was posted"
 
 
+@pytest.mark.slow
 def test_each_patch_has_no_more_checks_than_all_may_have_together(
     giving: Giving, patchwork: Sandbox
 ) -> None:
@@ -193,6 +194,7 @@ HANGS = ("silence", "a slow status line", "a slow body", "a redirect into silenc
 REFUSALS = ("401", "403", "404 as JSON, the API is there")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [each for each in DOWN if each.name not in REFUSALS and (not each.waits or each.name in HANGS)],
@@ -379,6 +381,7 @@ def test_after_a_crash_what_is_there_is_left_out(giving: Giving, patchwork: Sand
     assert giving.cursor.position == 1
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_posts_leaves_no_check_out_and_none_twice(
     hell: Hell, token: Path, tmp_path: Path
 ) -> None:

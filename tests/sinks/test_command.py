@@ -202,6 +202,7 @@ def test_a_hostile_subject_is_one_printable_line(subject: str, told: str) -> Non
 
 
 @given(REQUESTS)
+@pytest.mark.slow
 def test_any_request_fits_into_an_environment(request: Request) -> None:
     told = variables(request, again=False)
     assert all(b"\0" not in each and b"=" not in each for each in told)
@@ -215,6 +216,7 @@ def test_a_program_can_be_started_with_any_request(request: Request) -> None:
     assert give(("true",), request) == "exit code 0"
 
 
+@pytest.mark.slow
 def test_what_is_too_long_for_a_variable_is_in_the_json_alone() -> None:
     many = tuple(f"label-{number}" for number in range(100_000))
     arguments = {f"name-{number}": "value" for number in range(100_000)}
@@ -318,6 +320,7 @@ def test_a_program_that_first_writes_and_then_reads_does_not_stop_us() -> None:
     assert give(py(script), request) == f"exit code 0: {length}"
 
 
+@pytest.mark.slow
 def test_gigabytes_of_output_take_no_memory() -> None:
     much = "head -c 1073741824 /dev/zero"
     tracemalloc.start()
@@ -361,6 +364,7 @@ STUBBORN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", STUBBORN.values(), ids=STUBBORN)
 def test_after_its_time_a_program_is_ended_with_all_its_children(
     script: str, tmp_path: Path
@@ -374,10 +378,12 @@ def test_after_its_time_a_program_is_ended_with_all_its_children(
     assert all(map(is_gone, pids))
 
 
+@pytest.mark.slow
 def test_a_program_that_says_0_when_it_is_ended_has_not_confirmed() -> None:
     assert "was ended after" in trouble(sh("trap 'exit 0' TERM; sleep 600 & wait"), timeout=SHORT)
 
 
+@pytest.mark.slow
 def test_a_program_may_tidy_up_when_it_is_ended(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     script = f"trap 'rm {lock}; echo tidied >&2; exit 1' TERM; touch {lock}; sleep 600 & wait"

@@ -177,6 +177,7 @@ def test_a_ledger_that_cannot_be_opened_for_a_while_is_waited_for(
         at_work.stop(60.0)
 
 
+@pytest.mark.slow
 def test_a_new_sink_of_a_running_service_gets_nothing_old(ledger: Ledger, quick_path: Path) -> None:
     """Whichever of its threads is the first at the ledger."""
     out = quick_path / "out"
@@ -301,6 +302,7 @@ def labs(tmp_path: Path, patchwork: Sandbox, hell: Hell) -> Iterator[Labs]:
                 os.killpg(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_sinks_that_hang_hold_up_no_other(labs: Labs) -> None:
     labs.hangs("hanging")
     labs.runs("good")
@@ -332,6 +334,7 @@ def test_sinks_that_hang_hold_up_no_other(labs: Labs) -> None:
     assert labs.ran("hanging") == [f"{id_of('one')} 0"]
 
 
+@pytest.mark.slow
 def test_after_a_stop_in_the_middle_the_same_request_comes_again_and_says_so(labs: Labs) -> None:
     labs.hangs("lab")
     serving = labs.starts("serve")
@@ -346,6 +349,7 @@ def test_after_a_stop_in_the_middle_the_same_request_comes_again_and_says_so(lab
     assert labs.ran("lab") == [f"{id_of('one')} 0", f"{id_of('one')} 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["serve"], ["work"], ["work", "--once"]], ids=" ".join)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
 def test_whatever_ends_us_in_the_middle_nothing_is_lost(
@@ -367,6 +371,7 @@ def test_whatever_ends_us_in_the_middle_nothing_is_lost(
     assert labs.ran("lab") == [f"{one} 0", f"{one} 1", f"{two} 0"]
 
 
+@pytest.mark.slow
 def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0
@@ -383,6 +388,7 @@ def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     eventually(lambda: labs.are_at(1))
 
 
+@pytest.mark.slow
 def test_a_configuration_that_is_read_again_replaces_a_sink_that_hangs(labs: Labs) -> None:
     config = labs.folder / "config.toml"
     labs.hangs("lab")
@@ -401,6 +407,7 @@ def test_a_configuration_that_is_read_again_replaces_a_sink_that_hangs(labs: Lab
     assert serving.poll() is None
 
 
+@pytest.mark.slow
 def test_services_side_by_side_hand_over_each_request_once(labs: Labs) -> None:
     labs.runs("lab", "sleep 0.02")
     labs.has("webhook", "lab", "url", f"{labs.hell.url}/lab")

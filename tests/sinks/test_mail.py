@@ -436,6 +436,7 @@ def test_after_a_crash_the_same_mail_is_sent_by_which_readers_know_it(
     assert first.content == second.content
 
 
+@pytest.mark.slow
 def test_a_process_killed_before_it_noted_the_answer_sends_the_same_once_more(
     hell: Hell, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
 
 
 @given(REQUESTS)
+@pytest.mark.slow
 def test_any_request_becomes_json_that_is_unicode(request: Request) -> None:
     told = shape(request)
     assert json.loads(json.dumps(told, ensure_ascii=False).encode()) == told

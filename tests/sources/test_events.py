@@ -192,6 +192,7 @@ def test_odd_headers_and_bodies_survive(name: str, through: Callable[[bytes], by
 LINES = ["", "-- ", "____", RECHECK.strip(), "> x", " x", "From x", "\0", "\x0c", "--", "é", "a\rb"]
 
 
+@pytest.mark.slow
 def test_any_text_survives(box: Sandbox, connect: Connect) -> None:
     box.file(patch(PATCH))
     patchwork = connect(box.url)

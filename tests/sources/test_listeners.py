@@ -145,6 +145,7 @@ def test_talking_without_sending_mail_does_not_hold_a_session(quick_path: Path) 
         assert reply[:9] in ("421 4.4.2", "")
 
 
+@pytest.mark.slow
 def test_mails_keep_a_session_alive(quick_path: Path) -> None:
     with serving(quick_path, idle_timeout=1.0) as sink, sink.client() as client:
         for number in range(6):
@@ -152,6 +153,7 @@ def test_mails_keep_a_session_alive(quick_path: Path) -> None:
             assert client.deliver(request(str(number))).startswith("250 ")
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_let_go(quick_path: Path) -> None:
     # The buffers of a Unix socket are small, and soon full.
     table = {"listen": [f"unix:{quick_path}/s"], "command_timeout": 1.0}
@@ -184,6 +186,7 @@ def test_one_who_floods_leaves_the_others_their_turn(quick_path: Path) -> None:
             flooding.join()
 
 
+@pytest.mark.slow
 def test_slow_and_idle_clients_do_not_keep_an_honest_one_out(quick_path: Path) -> None:
     with serving(quick_path, sessions_per_peer=1000) as sink, contextlib.ExitStack() as opened:
         slow = [opened.enter_context(sink.client()) for _ in range(200)]
@@ -210,6 +213,7 @@ def test_slow_and_idle_clients_do_not_keep_an_honest_one_out(quick_path: Path) -
         assert len(sink.kept()) == 20
 
 
+@pytest.mark.slow
 def test_running_out_of_descriptors_is_survived_quietly(
     quick_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

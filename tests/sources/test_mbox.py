@@ -405,6 +405,7 @@ ANY_BYTES = st.lists(
 
 @given(raws=MAILS, end=st.sampled_from([b"\n", b"\r\n"]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.slow
 def test_what_a_writer_quotes_is_read_back(
     raws: list[bytes], end: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -766,6 +767,7 @@ for byte in sys.stdin.buffer.read():
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
     used = []
     some = mboxrd(many(1000))

@@ -120,6 +120,7 @@ async def load(port: int, name: str, acknowledged: list[str], enough: asyncio.Ev
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_was_acknowledged_under_load_is_kept_once(
     service: Service, number: signal.Signals
@@ -160,6 +161,7 @@ def test_a_mail_under_way_at_sigterm_is_finished(service: Service) -> None:
     assert service.times_kept("a@example.org") == 1
 
 
+@pytest.mark.slow
 def test_sigterm_does_not_wait_for_a_client_that_stops_in_the_middle(service: Service) -> None:
     table = service.folder / "toml"
     table.write_text("[serve]\nstop_timeout = 0.2\n")
@@ -171,6 +173,7 @@ def test_sigterm_does_not_wait_for_a_client_that_stops_in_the_middle(service: Se
         assert client.rest() == []
 
 
+@pytest.mark.slow
 def test_sighup_takes_a_good_configuration_and_refuses_a_bad_one(service: Service) -> None:
     table = service.folder / "toml"
     table.write_text('[smtp]\nlisten = ["127.0.0.1:0"]\nrecipients = ["one@example.org"]\n')
@@ -198,6 +201,7 @@ def test_sighup_takes_a_good_configuration_and_refuses_a_bad_one(service: Servic
     assert service.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_sockets_handed_over_by_systemd_are_served(service: Service, quick_path: Path) -> None:
     path = f"{quick_path}/lmtp.sock"
     with socket.create_server(("127.0.0.1", 0)) as smtp, socket.socket(socket.AF_UNIX) as lmtp:
@@ -232,6 +236,7 @@ def test_any_recipient_is_not_taken_from_anywhere(service: Service) -> None:
     assert "recipients must be set" in told
 
 
+@pytest.mark.slow
 def test_a_limit_of_open_files_is_kept(service: Service) -> None:
     limited = ("prlimit", "--nofile=128", "--")
     service.start("--smtp", "127.0.0.1:0", before=limited)

@@ -7,6 +7,7 @@ import smtplib
 import socket
 import subprocess
 from pathlib import Path
+from random import randrange
 
 from tests.support.parts import eventually, require
 
@@ -37,11 +38,16 @@ _SERVICE = re.compile(r"^(\S+\s+\S+\s+\S+\s+\S+\s+)\S+", re.MULTILINE)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on now, and that the kernel gives to nobody who asks
+    for any port: tests that run beside this one do."""
+    while True:
+        port = randrange(20_000, 32_768)  # below net.ipv4.ip_local_port_range
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Postfix:
