@@ -81,6 +81,11 @@ class SinkUnavailable(Temporary):
         self.retry_after = retry_after
 
 
+class TurnedAway(Temporary):
+    """The receiver turned a request away for a reason that is not the request's: who we are, or
+    where it was sent."""
+
+
 class NotTaken(Permanent):
     """Who receives requests does not want this one."""
 

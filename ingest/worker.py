@@ -169,6 +169,7 @@ class Worker:
             subject=mail.subject,
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,
+            received=queued.received,
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])

@@ -118,6 +118,7 @@ class Request:
     subject: str
     date: float  # of the mail, Unix time
     recorded: float
+    received: float = 0.0  # reception of the mail, 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,19 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A request that a sink has behind it and did not hand over. ``since``: when it was set aside,
+    a Unix time; ``due``: when it is tried again, None if that is left to an operator."""
+
+    sink: str
+    request: int
+    since: float
+    tries: int
+    due: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """The ledger at a glance. Times are Unix times, 0 for never."""
 
@@ -168,6 +182,29 @@ class Totals:
     cursors: tuple[Cursor, ...]
 
 
+class Asides(Protocol):
+    """The requests that sinks have set aside. What is kept is on the disk."""
+
+    def keep(self, aside: Aside) -> None:
+        """Set a request aside, or say anew why and until when."""
+
+    def drop(self, sink: str, request: int) -> None:
+        """Forget one: it was handed over."""
+
+    def due(self, sink: str, now: float, longest: float, limit: int = 100) -> list[Aside]:
+        """Those to be tried now, the least tried first. Longer than ``longest`` seconds from now
+        is no pause of ours: the clock was set back."""
+
+    def of(self, sink: str) -> list[Aside]:
+        """All of a sink, by number."""
+
+    def put_off(self, sink: str, reason: str, now: float, until: float) -> None:
+        """Leave those that are due for the same reason until a Unix time."""
+
+    def retry(self, sink: str, now: float) -> int:
+        """Have all of a sink tried now, also those given up; how many those are."""
+
+
 class Ledger(Protocol):
     """What a ledger does. Every method that writes has committed when it returns, and raises
     ``StateUnavailable`` if it could not. What is accepted and what a cursor says is then on the
@@ -175,6 +212,10 @@ class Ledger(Protocol):
     then, which leaves the mail queued. Threads may share one, processes may not: a forked child
     opens its own. Text of any kind is kept; what is no Unicode in it is written out as escapes.
     """
+
+    @property
+    def asides(self) -> Asides:
+        """The requests that sinks have set aside."""
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         """Keep a mail. Its id, and whether it is new; a copy of a known mail is not kept."""

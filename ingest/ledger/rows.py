@@ -59,6 +59,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "subject": request.subject,
         "date": request.date,
         "recorded": request.recorded,
+        "received": request.received,
     }
 
 
@@ -122,6 +123,7 @@ def request(row: sqlite3.Row) -> Request:
         subject=row["subject"],
         date=row["date"],
         recorded=row["recorded"],
+        received=row["received"],
     )
 
 

@@ -109,4 +109,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Until now the present wait counted from when it began by the clock.
         "UPDATE mail SET begun = since WHERE outcome = 'queued'",
     ),
+    (
+        # Requests that a sink has behind it and did not hand over; due is NULL when it is given
+        # up, or was never tried.
+        """CREATE TABLE aside (
+            sink TEXT NOT NULL,
+            request INTEGER NOT NULL REFERENCES request (number),
+            since REAL NOT NULL,
+            tries INTEGER NOT NULL,
+            due REAL,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (sink, request)
+        ) STRICT, WITHOUT ROWID""",
+        # How old a mail was when it came is its reception less its date.
+        "ALTER TABLE request ADD COLUMN received REAL NOT NULL DEFAULT 0",
+        "UPDATE request SET received = (SELECT received FROM mail WHERE mail.id = request.mail)",
+    ),
 )

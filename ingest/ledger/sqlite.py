@@ -28,6 +28,7 @@ from ingest.ledger import (
     Waiting,
 )
 from ingest.ledger import rows as made
+from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 
@@ -51,6 +52,11 @@ class SqliteLedger:
     def __init__(self, path: str, *, busy_timeout: float, mode: int) -> None:
         self._mode = mode
         self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode)
+        self._asides = SqliteAsides(self._db)
+
+    @property
+    def asides(self) -> SqliteAsides:
+        return self._asides
 
     def batch(self) -> AbstractContextManager[None]:
         return self._db.batch()

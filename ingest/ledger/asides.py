@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The requests that sinks have set aside, in the SQLite ledger."""
+
+from dataclasses import asdict
+
+from ingest.ledger import Aside
+from ingest.ledger.database import Database
+
+
+class SqliteAsides:
+    """``Asides`` in an SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def keep(self, aside: Aside) -> None:
+        columns = asdict(aside)
+        with self._db.writing():
+            self._db.run(
+                f"INSERT OR REPLACE INTO aside ({', '.join(columns)})"
+                f" VALUES ({', '.join('?' * len(columns))})",
+                *columns.values(),
+            )
+
+    def drop(self, sink: str, request: int) -> None:
+        with self._db.writing():
+            self._db.run("DELETE FROM aside WHERE sink = ? AND request = ?", sink, request)
+
+    def due(self, sink: str, now: float, longest: float, limit: int = 100) -> list[Aside]:
+        found = (
+            "SELECT * FROM aside WHERE sink = ? AND due IS NOT NULL AND (due <= ? OR due > ?)"
+            " ORDER BY tries, request LIMIT ?"
+        )
+        return [Aside(**row) for row in self._db.rows(found, sink, now, now + longest, limit)]
+
+    def of(self, sink: str) -> list[Aside]:
+        found = "SELECT * FROM aside WHERE sink = ? ORDER BY request"
+        return [Aside(**row) for row in self._db.rows(found, sink)]
+
+    def put_off(self, sink: str, reason: str, now: float, until: float) -> None:
+        with self._db.writing():
+            self._db.run(
+                "UPDATE aside SET due = ? WHERE sink = ? AND reason = ? AND due <= ?",
+                *(until, sink, reason, now),
+            )
+
+    def retry(self, sink: str, now: float) -> int:
+        with self._db.writing():
+            return self._db.run(
+                "UPDATE aside SET due = ?, since = ?, tries = 0 WHERE sink = ?", now, now, sink
+            ).rowcount
