@@ -7,6 +7,7 @@ Raised where the cause is known, handled in one place by each source, by the wor
 
 # sysexits.h
 EX_OK = 0
+EX_NOTHING = 1  # not sysexits.h's: what was asked for is not there
 EX_USAGE = 64
 EX_DATAERR = 65
 EX_UNAVAILABLE = 69
@@ -110,6 +111,12 @@ class UsageError(Permanent):
     """The command line makes no sense."""
 
     exit_code = EX_USAGE
+
+
+class NothingFound(Permanent):
+    """Nothing of what was asked for is there."""
+
+    exit_code = EX_NOTHING
 
 
 class ConfigError(Permanent):

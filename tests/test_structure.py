@@ -16,6 +16,7 @@ FLOORS = (
     ("__main__",),
     ("commands",),
     ("web",),
+    ("look",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),
     ("decision",),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Subcommands and exit codes; no logic. Each command's work is done by the module it names."""
+"""Subcommands and exit codes, no logic: each command's work is done by the module it names."""
 
 import argparse
 import io
@@ -19,6 +19,7 @@ from ingest.errors import (
     EX_UNAVAILABLE,
     EX_USAGE,
     Error,
+    NothingFound,
     StateUnavailable,
     UsageError,
 )
@@ -97,7 +98,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 def _work(arguments: argparse.Namespace) -> int:
     from ingest import worker
 
-    # At any moment: what is begun is taken up again by the next worker, as after a crash.
+    # It may end at any moment: the next worker takes up what was begun, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
     settings = settings_of(arguments)
     with closing(open_configured(settings.state)) as ledger, ledger.lease() as held:
@@ -116,7 +117,7 @@ def _work(arguments: argparse.Namespace) -> int:
             while True:
                 at_work.work_off()
                 time.sleep(worker.POLL)
-        finally:  # a program that is at a request is not to be left alone with it
+        finally:  # a program that has a request in hand is not left alone with it
             sinks.stop(settings.serve.stop_timeout)
 
 
@@ -128,7 +129,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from ingest.commands import look, report
+    from ingest import look
+    from ingest.commands import report
 
     settings = settings_of(arguments)
     with closing(open_configured(settings.state)) as ledger:
@@ -138,7 +140,8 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ingest.commands import look, report
+    from ingest import look
+    from ingest.commands import report
 
     settings = settings_of(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
@@ -146,8 +149,8 @@ def _show(arguments: argparse.Namespace) -> int:
         found = [record for each in ids for record in ledger.find(each)]
         stories = look.stories(ledger, found, settings, time.time())
     if not found:
-        raise UsageError(
-            "no such mail in the ledger: it never came, or it could not hold a request"
+        raise NothingFound(
+            "there is no such mail in the ledger: it never came, or it could not hold a request"
         )
     report.show(stories, in_json=arguments.json)
     return EX_OK
@@ -161,8 +164,8 @@ def _retry(arguments: argparse.Namespace) -> int:
         outage.close(ledger)
         count = ledger.retry(None if arguments.all else ids, time.time())
     if not count and not arguments.all:
-        raise UsageError("none of these mails waits, is unresolved or has failed; see show")
-    print(f"{count} queued; a worker takes them up, or run: {PROGRAM} work --once")
+        raise NothingFound("none of these mails waits, is unresolved or has failed; see show")
+    print(f"{count} queued; a running worker takes them up, else run: {PROGRAM} work --once")
     return EX_OK
 
 
@@ -208,7 +211,7 @@ def _reruns(arguments: argparse.Namespace) -> int:
 def _take(arguments: argparse.Namespace) -> int:
     from ingest.handover import take
 
-    # What was not handed over yet is given the next time.
+    # It may end at any moment: what was not handed over is given the next time.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     settings = settings_of(arguments)
     order = take.Order(

@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.syntax import Syntax
 
-from ingest.commands import look, report
+from ingest import look
+from ingest.commands import report
 from ingest.config.tables import RetestsSettings, Settings
 from ingest.errors import EX_OK, EX_TEMPFAIL
 from ingest.ledger import open_ledger

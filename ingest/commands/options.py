@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: subcommands, their flags, and the settings that flags stand for.
-
-Called by ``cli``, and by ``sources.pipe``, which is started without it.
-"""
+"""The command line: subcommands, their flags, and the settings that flags stand for."""
 
 import argparse
 import math
@@ -20,7 +17,7 @@ PROGRAM = "recheck-ingest"
 # Of the many forms of ISO 8601 those that Patchwork takes.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
 
-# In whatever time zone they are told, the second day of Unix time and a day in a far year.
+# The second day of Unix time and a day in a far year: both can be shown in every time zone.
 _FIRST_MOMENT, _LAST_MOMENT = 86400.0, 1e11
 
 
@@ -38,13 +35,13 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
     group.add_argument("--state", metavar="DIR", help="the ledger's folder")
     group.add_argument(
-        "-v", dest="verbose", action="count", default=0, help="tell what is done; -vv: in detail"
+        "-v", dest="verbose", action="count", default=0, help="log what is done; -vv: in detail"
     )
     common = _Parser(add_help=False, parents=[base])
     group = common.add_argument_group("what it works on")
     group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
     group.add_argument(
-        "--contexts", metavar="PATTERN", nargs="+", help="wanted contexts; default: every context"
+        "--contexts", metavar="PATTERN", nargs="+", help="the wanted labels; default: every label"
     )
     group.add_argument("--retests", metavar="FILE", help="the retest JSON")
     as_json = _Parser(add_help=False)
@@ -65,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     command("pipe", "take one mail on standard input (alias, procmail, getmail)", common)
-    replay = command("replay", "take the mails of archives", common, as_json)
+    replay = command("replay", "take in the mails of archives", common, as_json)
     replay.add_argument(
         "paths",
         metavar="PATH",
@@ -73,14 +70,14 @@ def parser() -> argparse.ArgumentParser:
         help="mbox, .gz or .xz of one, Maildir, .eml, a folder of these, or - for standard input",
     )
     replay.add_argument(
-        "--dry-run", action="store_true", help="print what would be recorded; write nothing"
+        "--dry-run", action="store_true", help="print what would be recorded, and write nothing"
     )
     replay.add_argument(
-        "--offline", action="store_true", help="with --dry-run: ask Patchwork nothing either"
+        "--offline", action="store_true", help="with --dry-run: do not ask Patchwork either"
     )
-    work = command("work", "work off queued mail and write the retest JSON", common)
-    work.add_argument("--once", action="store_true", help="what is due now, then end")
-    serve = command("serve", "work until SIGTERM, as a service", common)
+    work = command("work", "work off queued mail and hand requests to the sinks", common)
+    work.add_argument("--once", action="store_true", help="work off what is due now, then end")
+    serve = command("serve", "receive mail and work it off until SIGTERM, as a service", common)
     for protocol in ("smtp", "lmtp"):
         serve.add_argument(
             f"--{protocol}",
@@ -89,23 +86,38 @@ def parser() -> argparse.ArgumentParser:
             help=f"listen for {protocol.upper()}: host:port or unix:PATH; may be repeated",
         )
     serve.add_argument("--maildir", metavar="PATH", help="watch this Maildir for mail")
-    command("status", "show the queue, the outcomes and the cursors", common, as_json)
-    show = command("show", "tell the story of a mail", common, as_json)
-    show.add_argument("message_ids", metavar="MESSAGE-ID", nargs="+")
+    command(
+        "status",
+        "show the queue, the outcomes, and how far sinks and consumers have come",
+        common,
+        as_json,
+    )
+    show = command("show", "print the story of a mail", common, as_json)
+    show.add_argument(
+        "message_ids", metavar="MESSAGE-ID", nargs="+", help="or mail-N, where there is none"
+    )
     retry = command(
-        "retry", "queue unresolved and failed mails again, and have waiting ones due", common
+        "retry", "queue unresolved and failed mails again, and try waiting ones now", common
     )
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every such mail")
-    which.add_argument("message_ids", metavar="MESSAGE-ID", nargs="*", default=[])
-    check = command("check", "tell whether all is as it must be, and what to do", common, as_json)
+    which.add_argument(
+        "message_ids",
+        metavar="MESSAGE-ID",
+        nargs="*",
+        default=[],
+        help="or mail-N, where there is none",
+    )
+    check = command(
+        "check", "see whether everything is as it must be, and say what to do", common, as_json
+    )
     check.add_argument(
         "--as",
         dest="users",
         metavar="USER",
         action="append",
         default=[],
-        help="try the paths as this user, too; default: as the one Postfix runs a pipe as",
+        help="try the paths as this user; default: the user that Postfix runs a pipe as",
     )
     catch_up = command(
         "catch-up", "fetch from Patchwork's events what the mail feed missed", common, as_json
@@ -114,8 +126,8 @@ def parser() -> argparse.ArgumentParser:
         "--since",
         type=_showable_moment,
         metavar="TIME",
-        help="what was filed at this time or later; UTC, if it names no offset; default: since "
-        "the last time, or the last mail, less [catch_up] overlap",
+        help="fetch what was filed at this time or later (UTC, unless it names an offset); "
+        "default: since the last run, or the last mail, less [catch_up] overlap",
     )
     reruns = command("reruns", "write what get_reruns.py would, from the ledger", base)
     reruns.add_argument(
@@ -124,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         type=moment,
         metavar="TIME",
         required=True,
-        help="what was recorded at this time or later; UTC, if it names no offset",
+        help="print what was recorded at this time or later (UTC, unless it names an offset)",
     )
     reruns.add_argument(
         "--contexts",
@@ -132,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="CONTEXT",
         nargs="*",
         required=True,
-        help="the wanted contexts; with none, requests that have known arguments alone",
+        help="the wanted labels; with none, requests that have only known arguments",
     )
     reruns.add_argument(
         "-o",
@@ -142,34 +154,34 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write, - for standard output; default: rerun_requests.json",
     )
     reruns.add_argument(
-        "-m", "--multipage", action="store_true", help="taken for get_reruns.py's sake; no effect"
+        "-m", "--multipage", action="store_true", help="has no effect; get_reruns.py has it"
     )
     take = command("take", "hand over what a consumer has not had yet, once", common)
     take.add_argument(
         "--consumer",
         metavar="NAME",
         default="default",
-        help="who takes, needed for --contexts; default: the one that the retest JSON is for, "
-        "which is emptied",
+        help="who takes the requests, needed for --contexts; default: the consumer of the retest "
+        "JSON, which is emptied",
     )
     take.add_argument(
         "--wait",
         metavar="SECONDS",
         type=_seconds,
         default=0.0,
-        help="wait for as long as this until there is something",
+        help="if there is nothing yet, wait for so long",
     )
     take.add_argument(
         "--requests", action="store_true", help="print requests one by one, not merged by series"
     )
     take.add_argument(
-        "--hold", action="store_true", help="give a batch, again and again until it is confirmed"
+        "--hold", action="store_true", help="give a batch, and give it again until it is confirmed"
     )
     take.add_argument(
         "-o", "--out-file", metavar="FILE", default="-", help="the file to write; default: print"
     )
     ack = command("ack", "confirm a batch that take --hold gave", common)
-    ack.add_argument("batch", metavar="ID", help="what stands under batch in what was given")
+    ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
     command("demo", "show the whole program at work on this machine, without a network")
     quickstart = command("quickstart", "print the commands that set up this machine, or run them")
     quickstart.add_argument(
@@ -201,13 +213,14 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return number
 
 
 def moment(text: str) -> float:
-    """What Patchwork's ``since`` takes, a date, or a date and a time after a T or a blank, as a
-    Unix time: in UTC, if it names no offset. Raises ``ArgumentTypeError`` for anything else."""
+    """A date, or a date and a time with a T or a blank between, as a Unix time. It is in UTC unless
+    it names an offset. These are the forms that Patchwork's ``since`` takes; raises
+    ``ArgumentTypeError`` for any other."""
     text = text.strip()
     try:
         if not _DATE.fullmatch(text):

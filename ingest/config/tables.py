@@ -99,10 +99,15 @@ class WorkerSettings:
     )
     jitter: float = setting(values.number, 0.1, "share by which a wait is varied at random")
     give_up_missing: float = setting(
-        values.number, DAY, "seconds until an unknown patch makes a mail unresolved"
+        values.number,
+        DAY,
+        "seconds until an unknown patch makes a mail unresolved, if it was tried as often as retry "
+        "has steps",
     )
     give_up_down: float = setting(
-        values.number, 7 * DAY, "seconds until a Patchwork that is down makes it failed"
+        values.number,
+        7 * DAY,
+        "seconds until a Patchwork that is down or gives no usable answer makes it failed",
     )
 
 

@@ -282,17 +282,17 @@ class Ledger(Protocol):
     def drop_cursor(self, name: str) -> None:
         """Forget a cursor."""
 
-    def find(self, message_id: str) -> list[Record]:
-        """The mails of this Message-ID, given without angle brackets, oldest first, as they were
-        at one moment."""
+    def find(self, name: str) -> list[Record]:
+        """The mails of this Message-ID, given without angle brackets, or the one without any that
+        is called ``mail-N``; oldest first, as they were at one moment."""
 
     def totals(self) -> Totals:
         """The ledger at a glance, as it was at one moment."""
 
-    def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
+    def retry(self, names: Iterable[str] | None, now: float) -> int:
         """Queue again what is unresolved or failed and make due what waits: the mails of these
-        Message-IDs, or all. How many mails that were. A mail whose raw bytes were dropped stays
-        as it is."""
+        names (see ``find``), or all. How many mails that were. A mail whose raw bytes were dropped
+        stays as it is."""
 
     def prune(self, before: float, now: float) -> int:
         """Drop the raw bytes of mails that ended before a time, and answers that have expired;

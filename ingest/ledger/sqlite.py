@@ -7,6 +7,7 @@ How the file is opened, written and locked is ``database``'s knowledge. Opened t
 
 import math
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +45,10 @@ _RERUNS = "reruns"
 
 # Mails whose bytes are dropped in one go: others write in between.
 _PRUNED_AT_ONCE = 200
+
+
+# A mail by its Message-ID, or by its number if it has none; see ``_called``.
+_NAMED = "message_id = ? OR (id = ? AND message_id = '')"
 
 
 class SqliteLedger:
@@ -264,7 +269,7 @@ class SqliteLedger:
                 mail_id,
             )
 
-    def find(self, message_id: str) -> list[Record]:
+    def find(self, name: str) -> list[Record]:
         with self._db.reading():
             return [
                 made.record(
@@ -277,7 +282,7 @@ class SqliteLedger:
                     ),
                 )
                 for row in self._db.rows(
-                    "SELECT * FROM mail WHERE message_id = ? ORDER BY id", message_id
+                    f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id", *_called(name)
                 )
             ]
 
@@ -302,7 +307,7 @@ class SqliteLedger:
                 cursors=self.cursors(),
             )
 
-    def retry(self, message_ids: Iterable[str] | None, now: float) -> int:
+    def retry(self, names: Iterable[str] | None, now: float) -> int:
         again = (
             "UPDATE mail SET outcome = 'queued', waiting = '', due = ?, since = ?, begun = ?,"
             " waited = 0, missing = 0, tries = 0, starts = 0, ended = NULL, story = story || ?"
@@ -310,11 +315,11 @@ class SqliteLedger:
         )
         values = (now, now, now, made.story_text([Event(now, "queued again", {})]))
         with self._db.writing():
-            if message_ids is None:
+            if names is None:
                 return self._db.run(again, *values).rowcount
             return sum(
-                self._db.run(f"{again} AND message_id = ?", *values, each).rowcount
-                for each in dict.fromkeys(message_ids)
+                self._db.run(f"{again} AND ({_NAMED})", *values, *_called(each)).rowcount
+                for each in dict.fromkeys(names)
             )
 
     def prune(self, before: float, now: float) -> int:
@@ -372,3 +377,9 @@ class SqliteLedger:
     def _number(self, query: str) -> float | None:
         value: float | None = self._db.rows(query)[0][0]
         return value
+
+
+def _called(name: str) -> tuple[str, int]:
+    """The values that ``_NAMED`` takes for a name; no mail has the number 0."""
+    number = re.fullmatch(r"mail-([1-9][0-9]{0,17})", name)
+    return name, int(number[1]) if number else 0

@@ -311,7 +311,7 @@ def test_show_tells_the_whole_story(command: Command, patchwork: Sandbox) -> Non
 
 def test_show_of_an_unknown_mail_says_so(command: Command) -> None:
     done = command("show", "nobody@example.org")
-    assert done.returncode == 64
+    assert done.returncode == 1
     assert b"no such mail" in done.stderr
 
 

@@ -93,6 +93,22 @@ def test_only_the_named_mails_are_tried_again(ledger: Ledger) -> None:
     assert the_outcome(ledger, "b") is Outcome.UNRESOLVED
 
 
+def test_a_mail_without_message_id_is_called_by_its_number(ledger: Ledger) -> None:
+    ledger.accept(arrival("a"))
+    id, _ = ledger.accept(arrival(""))
+    ledger.accept(arrival("mail-1"))
+    assert [record.id for record in ledger.find(f"mail-{id}")] == [id]
+    # A mail that has a Message-ID is called by that alone, whatever it is.
+    assert [record.message_id for record in ledger.find("mail-1")] == ["mail-1"]
+    for _ in range(3):
+        finish(ledger, claimed(ledger), Outcome.FAILED)
+    assert ledger.retry([f"mail-{id}"], NOON) == 1
+    assert claimed(ledger).id == id
+    assert [ledger.find(each) for each in ("mail-0", "mail-", "mail-x", "mail-" + "9" * 99)] == [
+        [], [], [], [],
+    ]  # fmt: skip
+
+
 def test_every_mail_that_is_not_dealt_with_can_be_tried_again(ledger: Ledger) -> None:
     for name, outcome in (("a", Outcome.UNRESOLVED), ("b", Outcome.FAILED), ("c", Outcome.DONE)):
         ledger.accept(arrival(name))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ``status`` and ``show`` look at: the ledger and the settings as values of ``story``."""
+"""A look at a ledger, as values of ``story``: the whole at a glance, and what became of mails.
+
+It only reads.
+"""
 
 from collections.abc import Iterable
 
