@@ -14,7 +14,6 @@ import pytest
 
 from ingest.commands import options
 from ingest.config import load as config
-from ingest.config.tables import sink_kinds
 from ingest.retests import document as retests
 from tests.support import settings_table
 from tests.support.places import ROOT
@@ -61,10 +60,10 @@ def test_the_example_configurations_are_valid(page: str, tmp_path: Path) -> None
         loaded: Any = config.load(file=str(file), environment={"HOME": str(tmp_path)})
         for name, content in tomllib.loads(text).items():
             table = getattr(loaded, name)
-            named = content.items() if name in sink_kinds() else [("", content)]
-            for sink, entries in named:
+            several = content.items() if isinstance(table, dict) else [("", content)]
+            for each, entries in several:
                 for key, value in entries.items():
-                    held = getattr(table[sink] if sink else table, key)
+                    held = getattr(table[each] if each else table, key)
                     assert held == (tuple(value) if isinstance(value, list) else value)
 
 

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     work = command("work", "work off queued mail and hand requests to the sinks", common)
     work.add_argument("--once", action="store_true", help="work off what is due now, then end")
     serve = command("serve", "receive mail and work it off until SIGTERM, as a service", common)
-    for protocol in ("smtp", "lmtp"):
+    for protocol in ("smtp", "lmtp", "http"):
         serve.add_argument(
             f"--{protocol}",
             metavar="ADDRESS",
@@ -246,6 +246,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         ("state", "dir"): arguments.state,
         ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
         ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
+        ("http", "listen"): tuple(getattr(arguments, "http", None) or ()) or None,
         ("maildir", "path"): getattr(arguments, "maildir", None),
     }
     given = {key: value for key, value in flags.items() if value is not None}

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ingest.background import WORKER, Background, Guard, Trouble
 from ingest.commands.catch_up import Periodic
@@ -25,10 +26,15 @@ from ingest.ledger import Envelope, Ledger, open_configured
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
+from ingest.sources.admission import Accept
 from ingest.sources.listeners import Listeners
+from ingest.sources.sockets import Bound
 from ingest.sources.writer import Writer
 from ingest.words import harmless
 from ingest.worker import POLL, Worker, connect
+
+if TYPE_CHECKING:
+    from ingest.web.server import Http
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +63,19 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         working.wake()
         return receipt
 
-    listeners = Listeners(accept, sockets.inherited(os.environ))
+    handed, others = sockets.named("http", sockets.inherited(os.environ))
+    listeners = Listeners(accept, others)
     await listeners.configure(settings)
     spool = _Spool(accept)
+    web = _Web(accept, handed, lambda: all(each.is_well() for each in (working, spool, writer)))
+    await web.configure(settings)
     await spool.configure(settings)
     working.start()
     notify("READY=1")
     log.info("serving the ledger %s", settings.state.ledger)
     watching = asyncio.create_task(
         _watchdog(
-            lambda: all(each.is_well() for each in (working, spool, writer)),
+            lambda: all(each.is_well() for each in (working, spool, writer, web)),
             lambda: [*working.troubles(), *spool.troubles()],
         )
     )
@@ -75,8 +84,10 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             new = _reloaded(settings, load())
+            await web.configure(new)
             await listeners.configure(new)
         except ConfigError as error:
+            await web.configure(settings)
             log.error("the configuration stays as it was: %s", error)
         else:
             settings = new
@@ -90,7 +101,9 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     watching.cancel()
     await spool.stop()
     timeout = settings.serve.stop_timeout
-    await asyncio.gather(listeners.stop(timeout), asyncio.to_thread(working.stop, timeout))
+    await asyncio.gather(
+        listeners.stop(timeout), web.stop(), asyncio.to_thread(working.stop, timeout)
+    )
     await writer.close()
 
 
@@ -142,6 +155,40 @@ class _Spool:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
+
+
+class _Web:
+    """What listens for HTTP, if anything does; it is imported only then."""
+
+    def __init__(self, accept: Accept, handed: list[Bound], is_well: Callable[[], bool]) -> None:
+        self._accept = accept
+        self._handed = handed
+        self._is_well = is_well
+        self._http: Http | None = None
+
+    async def configure(self, settings: Settings) -> None:
+        """Listen on what these settings name, and nothing else. Raises ``ConfigError``."""
+        if self._http is None:
+            if not settings.http.listen and not self._handed:
+                return
+            from ingest.web.server import Http
+
+            self._http = Http(
+                self._accept,
+                lambda: open_configured(settings.state),
+                self._is_well,
+                self._handed,
+            )
+        await self._http.configure(settings)
+
+    def is_well(self) -> bool:
+        """Whether all that is listened on still is."""
+        return self._http is None or self._http.is_well()
+
+    async def stop(self) -> None:
+        """Accept no more, and let requests come to their answer."""
+        if self._http is not None:
+            await self._http.stop()
 
 
 async def _which(*events: asyncio.Event) -> asyncio.Event:

@@ -45,6 +45,7 @@ def load(
         raise ConfigError('[requests] contexts: "patchwork" stands alone, without patterns')
     for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
         _check_listener(name, listener, loaded.intake.max_size)
+    _check_http(loaded)
     return _with_paths(loaded, environment)
 
 
@@ -98,6 +99,30 @@ def recipients_needed(table: str, text: str) -> str:
     return (
         f"[{table}] recipients must be set to listen on {text}: without it any recipient is "
         "accepted, and that is for loopback and Unix sockets only"
+    )
+
+
+def _check_http(settings: Settings) -> None:
+    """As ``_check_listener``, for HTTP."""
+    if not settings.http.listen:
+        return
+    from ingest import addresses
+
+    for text in settings.http.listen:
+        if addresses.is_public(addresses.parse(text)) and not settings.token:
+            raise ConfigError(token_needed(text))
+    if settings.http.max_body < settings.intake.max_size:
+        raise ConfigError(
+            "[http] max_body must hold a mail of [intake] max_size, "
+            f"{settings.intake.max_size} bytes"
+        )
+
+
+def token_needed(text: str) -> str:
+    """What to tell who wants to listen for HTTP on a public address without any token."""
+    return (
+        f"[http] cannot listen on {text} without a token, which keeps others from posting mail: "
+        "set file of [token.NAME], or listen on loopback, behind a web server"
     )
 
 

@@ -18,6 +18,7 @@ from ingest.config.sink_tables import (
     WebhookSettings,
 )
 from ingest.config.values import DAY, HOUR, MINUTE
+from ingest.config.web_tables import HookSettings, HttpSettings, TokenSettings
 
 # In the place of patterns of contexts: those of the checks that the patch has.
 BY_PATCHWORK = "patchwork"
@@ -233,6 +234,9 @@ class Settings:
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     lmtp: LmtpSettings = field(default_factory=LmtpSettings)
     maildir: MaildirSettings = field(default_factory=MaildirSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    token: Mapping[str, TokenSettings] = named(TokenSettings)
+    hook: Mapping[str, HookSettings] = named(HookSettings)
     take: TakeSettings = field(default_factory=TakeSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)

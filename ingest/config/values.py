@@ -139,3 +139,17 @@ def choice(*options: str) -> Reader:
         return str(value)
 
     return one_of
+
+
+@functools.cache
+def some_of(*options: str) -> Reader:
+    """The reader of a setting that lists some of a few values. Equal options give one reader."""
+
+    @_must_be("a list of " + ", ".join(f'"{option}"' for option in options))
+    def several_of(value: Any) -> tuple[str, ...]:
+        read = texts(value)
+        if not set(read) <= set(options):
+            raise ValueError
+        return read
+
+    return several_of

@@ -255,7 +255,8 @@ def _protocol(name: str) -> str:
         if protocol in name.lower():
             return protocol
     raise ConfigError(
-        f"systemd handed over a socket named {name!r}: give it FileDescriptorName=smtp or lmtp"
+        f"systemd handed over a socket named {name!r}: "
+        "give it FileDescriptorName=smtp, lmtp or http"
     )
 
 

@@ -150,3 +150,11 @@ def inherited(environment: Mapping[str, str]) -> list[tuple[str, Bound]]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"the sockets handed over by systemd cannot be used: {error}") from error
     return handed
+
+
+def named(
+    kind: str, handed: list[tuple[str, Bound]]
+) -> tuple[list[Bound], list[tuple[str, Bound]]]:
+    """Of sockets with their names those that are named so, and the others."""
+    among = [bound for name, bound in handed if kind in name.lower()]
+    return among, [(name, bound) for name, bound in handed if kind not in name.lower()]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The HTTP listener in a thread of its own, as ``serve`` runs it, and a client that may be rude."""
+
+import asyncio
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ingest.config import load as config
+from ingest.config.tables import Settings
+from ingest.ledger import Queued, Record, open_ledger
+from ingest.sources.writer import Writer
+from ingest.web.inbound import Accept
+from ingest.web.server import Http
+from tests.support.smtp_sink import PATIENCE
+
+T = TypeVar("T")
+
+LISTEN = '[http]\nlisten = ["127.0.0.1:0"]\n'
+
+
+def request(name: str, body: bytes = b"") -> bytes:
+    """A mail that may hold a request, and so is kept; ``body`` goes below it."""
+    return (
+        b"From: robin@example.org\nMessage-ID: <%s@example.org>\n"
+        b"In-Reply-To: <patch@example.org>\n\nRecheck-request: a\n%s" % (name.encode(), body)
+    )
+
+
+class Site:
+    """A running listener; ``accept`` instead of the writer's, if given."""
+
+    def __init__(self, folder: Path, toml: str = LISTEN, accept: Accept | None = None) -> None:
+        self.folder = folder
+        self.is_well = True
+        self._accept = accept
+        self._ledger = f"sqlite:{folder}/ledger.sqlite"
+        self._toml = toml
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="site")
+
+    def __enter__(self) -> "Site":
+        self._thread.start()
+        try:
+            self.run(self._open())
+        except BaseException:
+            self._end_loop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.run(self.http.stop())
+        self.run(self._writer.close())
+        self._end_loop()
+
+    def settings(self, toml: str) -> Settings:
+        file = self.folder / "settings.toml"
+        file.write_text(toml)
+        return config.load({("state", "dir"): str(self.folder)}, file=str(file), environment={})
+
+    async def _open(self) -> None:
+        settings = self.settings(self._toml)
+        opened = lambda: open_ledger(self._ledger)  # noqa: E731
+        self._writer = Writer(opened, settings.intake.max_size)
+        self.http = Http(self._accept or self._writer.accept, opened, lambda: self.is_well)
+        try:
+            await self.http.configure(settings)
+        except BaseException:
+            await self.http.stop()
+            await self._writer.close()
+            raise
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the site's loop."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
+
+    def configure(self, toml: str) -> None:
+        """Reload."""
+        self.run(self.http.configure(self.settings(toml)))
+
+    @property
+    def port(self) -> int:
+        return int(self.http.addresses()[0].rpartition(":")[2])
+
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None, method: str = "POST"
+    ) -> tuple[int, str]:
+        """The status and the text of an answer; 0 if the connection ends without one."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path, body, dict(headers or {}))
+                answer = connection.getresponse()
+            except (ConnectionError, http.client.RemoteDisconnected):
+                return 0, ""
+            return answer.status, answer.read().decode()
+
+    def get(self, path: str) -> tuple[int, str]:
+        return self.post(path, b"", method="GET")
+
+    def open(self) -> socket.socket:
+        """A connection, to say what no client would."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def say(self, *pieces: bytes) -> bytes:
+        """What comes back for these bytes, up to the end of the connection."""
+        with self.open() as connection:
+            heard = b""
+            with contextlib.suppress(ConnectionError):
+                for piece in pieces:
+                    connection.sendall(piece)
+                while piece := connection.recv(1 << 16):
+                    heard += piece
+            return heard
+
+    def kept(self, message_id: str) -> Record:
+        """The one mail of this Message-ID."""
+        ledger = open_ledger(self._ledger)
+        with contextlib.closing(ledger):
+            (found,) = ledger.find(message_id)
+            return found
+
+    def queued(self) -> list[Queued]:
+        """What the worker would work on."""
+        found = []
+        ledger = open_ledger(self._ledger)
+        with contextlib.closing(ledger):
+            while mail := ledger.claim(float("inf")):
+                found.append(mail)
+        return found
