@@ -42,6 +42,8 @@ from tests.support.traffic import (
 
 START = datetime(2023, 9, 6, tzinfo=UTC).timestamp()
 LONG_BEFORE = "2023-09-01T00:00:00"
+# All but the last need what takes seconds to make ready.
+pytestmark = pytest.mark.slow
 WAYS = ("replay", "pipe", "catch-up")
 
 # What a mail, by its Message-ID, asks for a series.
@@ -161,7 +163,6 @@ def document_in(folder: Path) -> dict[int, Asked]:
     }
 
 
-@pytest.mark.slow
 def test_the_mails_are_many_and_mixed_and_lists_have_several_pages(readings: Readings) -> None:
     assert len(readings.kinds) >= 290  # some are on both lists
     assert len(readings.polled.comments) > 80
@@ -321,7 +322,6 @@ def by_us(folder: Path, *, mail: bool, looks: list[float]) -> tuple[int, set[int
     return count, series
 
 
-@pytest.mark.slow
 def test_a_day_of_mail_costs_patchwork_a_hundredth_of_what_polling_costs(quick_path: Path) -> None:
     kinds = Counter(each.kind for each in DAY_OF_MAIL)
     comments, requests = kinds["discussion"] + kinds["a request"], kinds["a request"]

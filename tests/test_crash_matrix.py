@@ -170,6 +170,7 @@ def labs(url: str, commands: Commands) -> Iterator[Labs]:
 # The tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_THE_PIPE)
 def test_killed_in_the_pipe_a_mail_that_is_delivered_again_is_recorded_once(
     labs: Labs, name: str

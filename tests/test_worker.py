@@ -76,6 +76,7 @@ def test_an_error_of_ours_at_one_mail_leaves_the_others_alone(
     assert outage.broken(breaking.ledger, breaking.clock()) is None
 
 
+@pytest.mark.slow
 def test_an_error_of_ours_that_stays_ends_the_mail_as_failed_and_retryable(
     breaking: Lab,
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_wait_is_lengthened_at_random_by_a_tenth_at_most(
 # Up and down.
 
 
+@pytest.mark.slow
 def test_a_patchwork_that_goes_up_and_down_keeps_no_mail_waiting_for_ever(
     hell: Hell, lab: Lab
 ) -> None:
@@ -243,6 +244,7 @@ def test_a_wait_of_years_is_kept_for_a_day(wanted: str, hell: Hell, lab: Lab) ->
     assert lab.ledger.totals().mails["done"] == 2
 
 
+@pytest.mark.slow
 def test_a_patchwork_that_is_down_is_asked_once_a_step_for_a_hundred_mails(
     hell: Hell, lab: Lab
 ) -> None:

@@ -235,6 +235,7 @@ def test_events_of_submissions_are_not_asked_for(catching: Catching, box: Sandbo
     assert categories == ["patch-comment-created", "cover-comment-created"]
 
 
+@pytest.mark.slow
 def test_every_page_of_events_is_read(catching: Catching, box: Sandbox) -> None:
     file(box, *answers(*map(str, range(230)), body="Fine.\n"))
     haul = catching.catch_up().haul

@@ -86,6 +86,7 @@ def reply(message_id: str = "plain@example.org", text: str = "Recheck-request: i
     ).encode()
 
 
+@pytest.mark.slow
 def test_replaying_the_recorded_replies_gives_their_retests(
     command: Command, patchwork: Sandbox
 ) -> None:
@@ -282,6 +283,7 @@ def test_a_patch_that_quotes_an_example_records_nothing(
     assert not command.retests.exists()
 
 
+@pytest.mark.slow
 def test_an_api_that_ignores_the_filter_resolves_nothing(
     command: Command, patchwork: Sandbox
 ) -> None:
@@ -292,6 +294,7 @@ def test_an_api_that_ignores_the_filter_resolves_nothing(
     assert "the msgid filter was ignored" in shown
 
 
+@pytest.mark.slow
 def test_show_tells_the_whole_story(command: Command, patchwork: Sandbox) -> None:
     mail = reply(text="Recheck-request: iol-a,  iol-b\n")
     command("pipe", mail=mail, url=patchwork.url, environment={"SENDER": "list@example.org"})

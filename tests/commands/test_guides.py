@@ -39,6 +39,7 @@ def test_files_names_folders_of_ready_files_and_what_is_in_them() -> None:
         assert all((Path(place) / name).is_file() for name in names.split(", "))
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_guides_files_license_manual_page_and_completion(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],

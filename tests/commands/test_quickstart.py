@@ -53,6 +53,7 @@ def applied(found: Machine, steps: list[Step]) -> tuple[int, list[str]]:
     return quickstart.apply(steps, found, say=said.append, may=lambda step: True), said
 
 
+@pytest.mark.slow
 def test_applied_the_machine_has_user_folder_configuration_and_alias(found: Machine) -> None:
     code, said = applied(found, quickstart.plan(found, "alias", "recheck"))
     assert code == EX_OK, said
@@ -71,6 +72,7 @@ def test_applied_the_machine_has_user_folder_configuration_and_alias(found: Mach
     )
 
 
+@pytest.mark.slow
 def test_applied_twice_nothing_changes(found: Machine) -> None:
     applied(found, quickstart.plan(found, "alias", "recheck"))
     before = dict(tree(found.root))
@@ -81,6 +83,7 @@ def test_applied_twice_nothing_changes(found: Machine) -> None:
     assert len([line for line in said if line.startswith("–")]) == len(said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", (0, 3, 6))
 def test_a_step_that_fails_has_all_before_it_undone(found: Machine, place: int) -> None:
     before = dict(tree(found.root))
@@ -95,6 +98,7 @@ def test_a_step_that_fails_has_all_before_it_undone(found: Machine, place: int) 
     assert {path: held for path, held in after.items() if not path.endswith("/var")} == before
 
 
+@pytest.mark.slow
 def test_a_no_stops_it_and_undoes_what_was_done(found: Machine) -> None:
     steps = quickstart.plan(found, "alias", "recheck")
     said: list[str] = []
@@ -104,6 +108,7 @@ def test_a_no_stops_it_and_undoes_what_was_done(found: Machine) -> None:
     assert "recheck-ingest" not in machine.look(found.root).users
 
 
+@pytest.mark.slow
 def test_a_configuration_that_is_there_stays_as_it_is(found: Machine) -> None:
     found.at(quickstart.CONFIG).write_text("[requests]\ncontexts = ['x']\n")
     applied(found, quickstart.plan(found, "events", "recheck"))
@@ -112,6 +117,7 @@ def test_a_configuration_that_is_there_stays_as_it_is(found: Machine) -> None:
     assert "# interval = 300" in printed
 
 
+@pytest.mark.slow
 def test_the_printed_commands_do_the_same_as_apply(found: Machine, tmp_path: Path) -> None:
     other = replace(found, root=tmp_path / "other")
     shutil.copytree(found.root, other.root)

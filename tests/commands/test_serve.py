@@ -92,6 +92,7 @@ def test_a_second_worker_of_a_timer_steps_back(service: Service, patchwork: Sand
     assert b"another worker is at work" in said
 
 
+@pytest.mark.slow
 def test_with_few_descriptors_mail_is_taken_in_all_the_same(
     service: Service, patchwork: Sandbox, tmp_path: Path
 ) -> None:

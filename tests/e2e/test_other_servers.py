@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Lab, example, request
 from tests.support.breakages import BREAKAGES
-from tests.support.parts import eventually, missing, require, require_root
+from tests.support.parts import eventually, require, require_root
 from tests.support.places import ROOT
 from tests.support.postfix import DOMAIN, LIST
 
@@ -77,7 +77,7 @@ def folder(lab: Lab) -> Path:
     try:
         pwd.getpwnam(_EXIM_USER)
     except KeyError:
-        missing(f"Exim's user {_EXIM_USER} is not there")
+        pytest.skip(f"Exim's user {_EXIM_USER} is not there")
     return lab.paths.state.with_name("exim")
 
 

@@ -215,6 +215,7 @@ def run(commands: Commands, state: Path) -> Run:
     return command
 
 
+@pytest.mark.slow
 def test_the_file_is_byte_for_byte_what_get_reruns_would_write(run: Run, tmp_path: Path) -> None:
     output = tmp_path / "out.json"
     done = run(*ASKED, "-o", str(output))

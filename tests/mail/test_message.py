@@ -782,6 +782,7 @@ HOSTILE = (
 
 @settings(max_examples=500)
 @given(st.binary(max_size=200) | st.lists(st.sampled_from(HOSTILE), max_size=30).map(b"".join))
+@pytest.mark.slow
 def test_any_bytes_give_a_mail_or_unreadable(raw: bytes) -> None:
     assert_storable(raw)
 

@@ -246,6 +246,7 @@ some_mail = st.builds(
 
 @settings(max_examples=500)
 @given(some_mail)
+@pytest.mark.slow
 def test_no_mail_with_a_request_gets_a_no(raw: bytes) -> None:
     assert may_hold_request(raw) or not holds_request(raw)
 

@@ -300,6 +300,7 @@ LINES = st.lists(
 
 @PROPERTY
 @given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\r"]), st.booleans())
+@pytest.mark.slow
 def test_a_sieve_finds_the_end_of_a_header_where_a_mail_alone_has_it_or_not_at_all(
     lines: list[bytes], end: bytes, is_ended: bool
 ) -> None:
@@ -344,6 +345,7 @@ def test_base64_is_decoded_the_same_whatever_follows(body: bytes, behind: bytes)
     *[bodies(crafted_mails.PIECES[b"quoted-printable"])] * 3,
     st.sampled_from([b"\n", b"\r", b"\r\n"]),
 )
+@pytest.mark.slow
 def test_quoted_printable_lines_are_decoded_the_same_whatever_surrounds_them(
     before: bytes, body: bytes, behind: bytes, end: bytes
 ) -> None:

@@ -369,6 +369,7 @@ LINES = (*LINE, "\n", ",\n", ", \n", "\n\n", "> ")
 ASCII = tuple(piece for piece in LINES if piece.isascii() and "=" not in piece)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", range(5))
 def test_every_line_of_up_to_four_pieces_is_read_as_get_reruns_reads_it(pieces: int) -> None:
     for line in map("".join, product(LINES, repeat=pieces)):
@@ -397,6 +398,7 @@ def test_one_line_is_read_as_get_reruns_reads_it(line: str) -> None:
 
 @settings(max_examples=500)
 @given(on_lines, on_lines)
+@pytest.mark.slow
 def test_one_request_in_any_text_is_read_as_get_reruns_reads_it(before: str, after: str) -> None:
     text = f"{before}\n{KEYWORD}{after}"
     assume(text.count(KEYWORD) == 1)
@@ -434,6 +436,7 @@ def test_several_requests_are_read_each_as_if_it_were_alone(bodies: list[str]) -
 
 @settings(max_examples=300)
 @given(on_one_line)
+@pytest.mark.slow
 def test_what_is_not_read_is_left_over_to_the_letter(line: str) -> None:
     found = parse(KEYWORD + line)
     assume(found)

@@ -160,6 +160,7 @@ def test_any_bytes_are_filed_or_not_and_raise_nothing(raw: bytes) -> None:
     st.text(max_size=60),
     st.lists(st.sampled_from([*DIFF.splitlines(), "", "-- ", "--- ", "GIT binary patch", "x"])),
 )
+@pytest.mark.slow
 def test_a_patch_s_lines_are_all_kept_or_cut_with_the_signature(
     subject: str, lines: list[str]
 ) -> None:

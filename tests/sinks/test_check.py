@@ -261,6 +261,7 @@ def test_it_ends_between_two_checks_when_it_is_to(giving: Giving, patchwork: San
     assert giving.answer() == f"1 pending check posted on patch {PATCH}, 2 there already"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_posted_for_a_week_is_given_up(giving_to: MakeGiving) -> None:
     giving = giving_to(refused_url())
     giving.records(asked(1))

@@ -456,6 +456,7 @@ def many(number: int = 2000) -> list[bytes]:
     return [mail(n, os.urandom(100).hex().encode() + b"\n") for n in range(number)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
 def test_of_a_truncated_archive_all_that_can_be_read_is_read(
     pack: Callable[[bytes], bytes], tmp_path: Path
@@ -484,6 +485,7 @@ def test_junk_after_a_packed_archive_is_reported(tmp_path: Path) -> None:
     assert reader.warnings == [f"{path}: read in part only: junk follows the packed data"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
 def test_of_a_damaged_archive_all_before_the_damage_is_read(
     pack: Callable[[bytes], bytes], tmp_path: Path

@@ -14,8 +14,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import TypedDict
 
+import pytest
+
 import ingest
-from tests.support.parts import missing
 
 _PROBE = "import sys, sqlite3, tomllib; sys.exit(sys.version_info < (3, 11))"
 
@@ -67,7 +68,7 @@ def _interpreter(user: str) -> str:
             continue
         if tried.returncode == 0:
             return str(candidate)
-    return missing(f"there is no Python 3.11 that {user} can run")
+    return pytest.skip(f"there is no Python of this release that {user} can run")
 
 
 def _requirements(name: str, known: dict[str, None]) -> dict[str, None]:
