@@ -73,6 +73,10 @@ class OutOfTime(Temporary):
     """The time that there was for Patchwork is over."""
 
 
+class FeedUnavailable(Temporary):
+    """A feed of mails cannot be read now."""
+
+
 class SinkUnavailable(Temporary):
     """What a sink writes to cannot be written now."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
-from ingest.errors import Error, StateUnavailable, Unavailable
+from ingest.errors import Error, FeedUnavailable, StateUnavailable, Unavailable
 from ingest.ledger import open_ledger
 from ingest.sinks import Configured, delivery
 from ingest.worker import connect
@@ -56,6 +56,8 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
             yield from _sink(receiver, user, me)
+    for name in settings.inbox:
+        yield _inbox(settings, name)
     yield from _patchwork(settings)
 
 
@@ -157,6 +159,17 @@ def _sink(sink: Configured, user: str, me: str) -> Iterator[Finding]:
         yield Finding("warning", what, danger)
     if not problems:
         yield Finding("ok", what, sink.purpose)
+
+
+def _inbox(settings: Settings, name: str) -> Finding:
+    """Whether a public-inbox can be read."""
+    from ingest.sources import inboxes
+
+    what = f"inbox.{name}"
+    try:
+        return Finding("ok", what, inboxes.inbox(settings, name).probe())
+    except FeedUnavailable as error:
+        return Finding("problem", what, str(error))
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from ingest.patchwork.lookup import Patchwork
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
 from ingest.sources.admission import Accept
+from ingest.sources.inboxes import Inboxes
 from ingest.sources.listeners import Listeners
 from ingest.sources.sockets import Bound
 from ingest.sources.writer import Writer
@@ -208,13 +209,14 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 
 
 class _Working:
-    """The worker's thread, which holds the lease as soon as it can have it, the sinks' threads,
-    and that which catches up."""
+    """The worker's thread, which holds the lease as soon as it can have it, the threads of
+    the sinks and of the public-inboxes, and that which catches up."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._delivery = Delivery(settings)
         self._catching_up = Periodic(settings)
+        self._inboxes = Inboxes(settings, self.wake)
         # An attempt asks several questions, each of which may take a timeout.
         patience = 100 * settings.patchwork.timeout + settings.state.busy_timeout
         self._worker = Background(WORKER, settings.state, self._work, patience=patience)
@@ -223,6 +225,7 @@ class _Working:
         self._delivery.start()
         self._worker.start()
         self._catching_up.start()
+        self._inboxes.start()
 
     def stop(self, timeout: float) -> None:
         """End them between two mails or requests; one that is waited on for longer is left as
@@ -230,10 +233,12 @@ class _Working:
         end = time.monotonic() + timeout
         self._worker.stop()
         self._catching_up.stop()
+        self._inboxes.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
         self._worker.wait(max(0.0, end - time.monotonic()))
         self._catching_up.wait(max(0.0, end - time.monotonic()))
+        self._inboxes.wait(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
         """Have the worker look at the queue now."""
@@ -241,12 +246,14 @@ class _Working:
 
     def is_well(self) -> bool:
         """Whether all of them live, and none is stuck."""
-        return all(each.is_well() for each in (self._worker, self._delivery, self._catching_up))
+        parts = (self._worker, self._delivery, self._catching_up, self._inboxes)
+        return all(each.is_well() for each in parts)
 
     def troubles(self) -> list[Trouble]:
         """What keeps any of them from its work."""
         mine = [self._worker.trouble] if self._worker.trouble else []
-        return [*mine, *self._delivery.troubles(), *self._catching_up.troubles()]
+        others = (self._delivery, self._catching_up, self._inboxes)
+        return [*mine, *(trouble for each in others for trouble in each.troubles())]
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with contextlib.closing(connect(self._settings, ledger)) as patchwork:

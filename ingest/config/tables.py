@@ -17,6 +17,7 @@ from ingest.config.sink_tables import (
     SinkSettings,
     WebhookSettings,
 )
+from ingest.config.source_tables import InboxSettings
 from ingest.config.values import DAY, HOUR, MINUTE
 from ingest.config.web_tables import HookSettings, HttpSettings, TokenSettings
 
@@ -239,6 +240,7 @@ class Settings:
     hook: Mapping[str, HookSettings] = named(HookSettings)
     take: TakeSettings = field(default_factory=TakeSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
+    inbox: Mapping[str, InboxSettings] = named(InboxSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)
     command: Mapping[str, CommandSettings] = named(CommandSettings)
     webhook: Mapping[str, WebhookSettings] = named(WebhookSettings)

@@ -6,6 +6,7 @@ raises ``ValueError`` whose message says what the value must be.
 
 import functools
 from collections.abc import Callable
+from datetime import date, datetime
 from math import isfinite
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -49,6 +50,31 @@ def url(value: Any) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return str(value)
+
+
+@_must_be("the https URL of a public-inbox, or the absolute path of a folder")
+def inbox(value: Any) -> str:
+    """Where a public-inbox is: an https URL without a name, a query or a fragment, or a folder.
+    It goes into command lines, so every character of it shows."""
+    place = text(value)
+    if not place.isprintable():
+        raise ValueError
+    if place.startswith("/"):
+        return place
+    parts = urlsplit(place)
+    odd = parts.username is not None or parts.query or parts.fragment or " " in place
+    host = parts.hostname or "-"
+    if parts.scheme != "https" or host.startswith("-") or parts.port == 0 or odd:
+        raise ValueError
+    return place.rstrip("/")
+
+
+@_must_be('a day, like "2026-01-31"')
+def day(value: Any) -> str:
+    """A day, or none."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()  # TOML has dates without quotes, too
+    return date.fromisoformat(value).isoformat() if value else ""
 
 
 @_must_be("true or false")

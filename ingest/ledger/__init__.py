@@ -169,6 +169,23 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """How far a source has come that is read from somewhere else. ``name``: the source's, as
+    "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:
+    what was taken in last, in the source's words; ``begun``: the Unix time from which on all is
+    wanted; ``moved``: of the last look that went well; ``tries`` and ``reason``: the looks since
+    then that failed, and why the last one did."""
+
+    name: str
+    part: str = ""
+    position: str = ""
+    begun: float = 0.0
+    moved: float = 0.0
+    tries: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """The ledger at a glance. Times are Unix times, 0 for never."""
 
@@ -180,6 +197,7 @@ class Totals:
     requests: int
     last_request: int  # the newest one's number
     cursors: tuple[Cursor, ...]
+    feeds: tuple[Feed, ...] = ()
 
 
 class Asides(Protocol):
@@ -281,6 +299,12 @@ class Ledger(Protocol):
 
     def drop_cursor(self, name: str) -> None:
         """Forget a cursor."""
+
+    def feeds(self) -> tuple[Feed, ...]:
+        """Every feed, by name and part."""
+
+    def set_feed(self, feed: Feed) -> None:
+        """Keep how far a feed has come."""
 
     def find(self, name: str) -> list[Record]:
         """The mails of this Message-ID, given without angle brackets, or the one without any that

@@ -10,6 +10,7 @@ from ingest.ledger import (
     Cursor,
     Envelope,
     Event,
+    Feed,
     Outcome,
     Queued,
     Record,
@@ -130,6 +131,11 @@ def request(row: sqlite3.Row) -> Request:
 def cursor(row: sqlite3.Row) -> Cursor:
     """A cursor."""
     return Cursor(**row)
+
+
+def feed(row: sqlite3.Row) -> Feed:
+    """How far a feed has come."""
+    return Feed(**row)
 
 
 def _envelope(text: str) -> Envelope:

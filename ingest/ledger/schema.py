@@ -125,4 +125,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE request ADD COLUMN received REAL NOT NULL DEFAULT 0",
         "UPDATE request SET received = (SELECT received FROM mail WHERE mail.id = request.mail)",
     ),
+    (
+        # How far sources have come that are read from somewhere else: see ``Feed``.
+        """CREATE TABLE feed (
+            name TEXT NOT NULL,
+            part TEXT NOT NULL,
+            position TEXT NOT NULL,
+            begun REAL NOT NULL,
+            moved REAL NOT NULL,
+            tries INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (name, part)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )

@@ -20,6 +20,7 @@ from ingest.ledger import (
     Arrival,
     Cursor,
     Event,
+    Feed,
     Outcome,
     Queued,
     Record,
@@ -261,6 +262,13 @@ class SqliteLedger:
         with self._db.writing():
             self._db.run("DELETE FROM cursor WHERE name = ?", name)
 
+    def feeds(self) -> tuple[Feed, ...]:
+        return tuple(map(made.feed, self._db.rows("SELECT * FROM feed ORDER BY name, part")))
+
+    def set_feed(self, feed: Feed) -> None:
+        with self._db.writing():
+            self._insert("feed", asdict(feed), or_replace=True)
+
     def tell(self, mail_id: int, events: Iterable[Event]) -> None:
         with self._db.writing():
             self._db.run(
@@ -305,6 +313,7 @@ class SqliteLedger:
                 requests=mails["request"],
                 last_request=self.last_request(),
                 cursors=self.cursors(),
+                feeds=self.feeds(),
             )
 
     def retry(self, names: Iterable[str] | None, now: float) -> int:

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A public-inbox, followed: each new commit's mail is taken in, once.
+
+Owns how far each epoch was read, the commit and its date in the ledger's ``Feed``, and what
+happens where that commit is not in the history any more. ``look`` is one look for news.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest import intake
+from ingest.config.source_tables import InboxSettings
+from ingest.config.values import DAY
+from ingest.errors import FeedUnavailable
+from ingest.ledger import Feed, Ledger
+from ingest.mail import headers
+from ingest.mail.prefilter import Sieve
+from ingest.sources import public_inbox
+from ingest.sources.git import Commit, Git
+from ingest.sources.git_process import never
+from ingest.sources.inbox_places import Folder, Mirror, after
+from ingest.sources.public_inbox import V1, Piece
+from ingest.words import counted
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Haul:
+    """What a look came to. ``queued``: mails that are new and may hold a request."""
+
+    mails: int = 0
+    queued: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What is new in an epoch, oldest first; ``tip``: its newest commit, "" if it has none;
+    ``reaches_back``: whether the epoch before may hold something new, too."""
+
+    git: Git
+    tip: str
+    commits: list[Commit]
+    reaches_back: bool
+
+
+class Inbox:
+    """One public-inbox. Not to be shared by threads."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: InboxSettings,
+        copies: Path,
+        *,
+        max_size: int,
+        clock: Callable[[], float] = time.time,
+        stop: Callable[[], bool] = never,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``name``: as in [inbox.NAME]; ``copies``: the folder for what is fetched; ``max_size``:
+        bytes of a mail; ``stop``: asked now and then whether to end; ``accepted`` is called when
+        mail was queued."""
+        self.name = f"inbox.{name}"
+        self._settings = settings
+        self._max_size = max_size
+        self._clock, self._stop, self._accepted = clock, stop, accepted
+        self._sieve = Sieve()
+        self._source: Folder | Mirror = (
+            Folder(Path(settings.url), settings.timeout, stop)
+            if settings.url.startswith("/")
+            else Mirror(settings, copies / name, stop)
+        )
+
+    def look(self, ledger: Ledger) -> Haul:
+        """Take in what is new, oldest first.
+
+        Raises ``FeedUnavailable``, which the ledger keeps as the feed's trouble, or
+        ``StateUnavailable``; what was taken in until then stays, and is not looked at again.
+        """
+        feeds = {each.part: each for each in ledger.feeds() if each.name == self.name}
+        whole = feeds.pop("", None)
+        now = self._clock()
+        is_first = whole is None
+        if whole is None:
+            whole = Feed(self.name, begun=self._begin(now))
+            ledger.set_feed(whole)
+        haul = Haul()
+        try:
+            if feeds:
+                self._go_on(ledger, feeds, whole.begun, haul)
+            elif is_first and not self._settings.since:
+                self._begin_now(ledger)
+            else:
+                self._go_back(ledger, whole.begun, haul)
+        except FeedUnavailable as error:
+            self._source.forget()
+            if not self._stop():
+                ledger.set_feed(replace(whole, tries=whole.tries + 1, reason=str(error)))
+            raise
+        self._source.tidy()
+        ledger.set_feed(replace(whole, moved=now, tries=0, reason=""))
+        return haul
+
+    def probe(self) -> str:
+        """What there is, in a few words. Raises ``FeedUnavailable``."""
+        newest = self._source.newest()
+        tip = self._source.tip(newest)
+        kind = "version 1" if newest == V1 else f"version 2, epoch {newest}"
+        return f"{self._source.place(newest)}: {kind}, {f'at {tip[:12]}' if tip else 'empty'}"
+
+    def _begin(self, now: float) -> float:
+        """The Unix time from which on all is wanted."""
+        if not self._settings.since:
+            return now
+        return datetime.fromisoformat(self._settings.since).replace(tzinfo=UTC).timestamp()
+
+    def _begin_now(self, ledger: Ledger) -> None:
+        """All that is there at the first look is old; nothing has to be fetched for that."""
+        newest = self._source.newest()
+        tip = self._source.tip(newest)
+        self._keep(ledger, newest, Commit(tip, int(self._clock())) if tip else None)
+        log.info("%s begins behind commit %s of epoch %s", self.name, tip or "none", newest)
+
+    def _go_back(self, ledger: Ledger, begun: float, haul: Haul) -> None:
+        """The first look at mail since a time, in as many epochs as it takes."""
+        epoch = self._source.newest()
+        found = [(epoch, self._news(epoch, None, begun))]
+        while found[0][1].reaches_back and (epoch := _before(epoch)):
+            found.insert(0, (epoch, self._news(epoch, None, begun)))
+        for each, news in found:
+            self._take(ledger, each, news, haul)
+
+    def _go_on(self, ledger: Ledger, feeds: dict[str, Feed], begun: float, haul: Haul) -> None:
+        """Look at the newest known epoch, and at those that came since."""
+        epoch = V1 if set(feeds) == {V1} else max(set(feeds) - {V1}, key=int)
+        feed = feeds[epoch]
+        while True:
+            following = after(epoch)
+            is_last = self._source.tip(following) is None
+            if is_last or self._source.tip(epoch) is not None:
+                # After the look for the next one: until that came, mail came here.
+                self._take(ledger, epoch, self._news(epoch, feed, begun), haul)
+            if is_last:
+                return
+            log.warning("%s has a new epoch, %s", self.name, following)
+            epoch, feed = following, Feed(self.name, following)
+
+    def _news(self, epoch: str, feed: Feed | None, begun: float) -> _News:
+        """What is new in an epoch: the commits behind the last one that was taken in, or, if that
+        is not in its history, those since then, with a day to spare."""
+        git = self._source.git(epoch)
+        tip = self._source.tip(epoch)
+        if tip is None:
+            raise FeedUnavailable(f"{self._source.place(epoch)} is gone: is {self._settings.url} "
+                                  "still the right place?")  # fmt: skip
+        last = _position(feed)
+        if not tip or (last and last.id == tip):
+            return _News(git, tip, [], reaches_back=not tip)
+        tip = self._source.bring(epoch)
+        bound = begun
+        if last and feed:
+            bound = max(begun, min(last.date, feed.moved) - DAY)
+        while True:
+            if last and git.is_ancestor(last.id, tip):
+                return _News(git, tip, git.history(tip, last.id)[::-1], reaches_back=False)
+            history = git.history(tip)
+            complete = not self._source.can_deepen(git, len(history))
+            number = public_inbox.since([c.date for c in history], bound, complete=complete)
+            if number is not None:
+                break
+            tip = self._source.deepen(epoch)
+        if last:
+            log.warning(
+                "the history of %s was rewritten: %s since %s are looked at again, and those that "
+                "are known are passed over",
+                *(self._source.place(epoch), counted(number, "commit")),
+                datetime.fromtimestamp(bound, UTC).isoformat(" ", "seconds"),
+            )
+        return _News(git, tip, history[:number][::-1], complete and number == len(history))
+
+    def _take(self, ledger: Ledger, epoch: str, news: _News, haul: Haul) -> None:
+        """Take in what is new; how far that came is kept together with it."""
+        for piece in public_inbox.pieces(news.git, news.commits, self._max_size):
+            with ledger.batch():
+                queued = self._accept(ledger, piece)
+                if piece.complete:
+                    self._keep(ledger, epoch, piece.complete)
+            haul.mails += len(piece.starts)
+            haul.queued += queued
+            if queued:
+                self._accepted()
+            if self._stop():
+                raise FeedUnavailable("it was stopped")
+        if not news.commits:
+            self._keep(ledger, epoch, Commit(news.tip, int(self._clock())) if news.tip else None)
+
+    def _accept(self, ledger: Ledger, piece: Piece) -> int:
+        """Take in those mails that may hold a request; how many of them are new."""
+        if not piece.starts:
+            return 0
+        queued = 0
+        held = self._sieve.held(piece.buffer, piece.starts, piece.bodies, piece.ends)
+        for number, (start, end) in enumerate(zip(piece.starts, piece.ends, strict=True)):
+            if number in held or end - start > self._max_size:
+                receipt = intake.accept(
+                    self._listed(piece.buffer[start:end]),
+                    self.name,
+                    ledger=ledger,
+                    now=self._clock(),
+                    max_size=self._max_size,
+                )
+                queued += receipt is intake.Receipt.QUEUED
+        return queued
+
+    def _listed(self, raw: bytes) -> bytes:
+        """The mail with the List-Id that is configured, if it has none."""
+        if not self._settings.list_id:
+            return raw
+        head = headers.read(raw)
+        if headers.list_id(head):
+            return raw
+        line = f"List-Id: <{self._settings.list_id.strip('<>')}>\n".encode()
+        return raw[: head.start] + line + raw[head.start :]
+
+    def _keep(self, ledger: Ledger, epoch: str, commit: Commit | None) -> None:
+        position = f"{commit.id} {commit.date}" if commit else ""
+        ledger.set_feed(Feed(self.name, epoch, position, moved=self._clock()))
+
+
+def _before(epoch: str) -> str:
+    """The epoch before, "" if there is none."""
+    return str(int(epoch) - 1) if epoch not in (V1, "0") else ""
+
+
+def _position(feed: Feed | None) -> Commit | None:
+    """The last commit that was taken in."""
+    if not feed or not feed.position:
+        return None
+    commit, _, date = feed.position.partition(" ")
+    return Commit(commit, int(date))
