@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ingest import errors
 from ingest.mail.prefilter import Sieve
+from ingest.sources import inbox_archive
 from ingest.sources.mbox_boundaries import Span, is_from_line, spans
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _PIECE = 128 << 10
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
 _STANDARD_INPUT = "-"
-_ADVICE = "name an mbox, a mail (either may be packed with gzip or xz) or a Maildir"
+_ADVICE = "name an mbox, a mail (packed with gzip or xz or not), a Maildir or a public-inbox"
 
 _QUOTED = re.compile(rb"\n>(>*From )")
 _ENVELOPE = re.compile(rb"\A(?:>*From [^\n]*(?:\n|\Z))+")
@@ -58,6 +59,7 @@ class _File:
     size: int | None  # bytes on disk; None: a pipe
     named: bool  # by the user; otherwise found in a folder
     surely_mail: bool  # it is in a Maildir
+    repository: bool = False  # of a public-inbox: a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,9 @@ def mails(*paths: str) -> Iterator[Item]:
 class Reader:
     """The mails below the given paths, in order, with what a progress bar needs.
 
-    A path is an mbox, a single mail, either packed with gzip or xz, a Maildir, a folder of any
-    of these (read in natural order of name; hidden files are left out), or ``-`` for standard
-    input.
+    A path is an mbox, a single mail, either packed with gzip or xz, a Maildir, a public-inbox, a
+    folder of any of these (read in natural order of name; hidden files are left out), or ``-`` for
+    standard input.
 
     Raises ``errors.BadInput`` here if a path cannot be read, and while iterating if a file that
     was named is no mail. What was found in a folder and is no mail, and what was cut short, is
@@ -195,6 +197,10 @@ class Reader:
         here = (status.st_dev, status.st_ino)
         if here in above:
             return
+        if repositories := inbox_archive.repositories(folder):
+            for path, size in repositories:
+                yield _File(path, size, named=not above, surely_mail=True, repository=True)
+            return
         maildir = _is_maildir(folder)
         parts = [os.path.join(folder, part) for part in ("cur", "new")] if maildir else [folder]
         names = [(_natural(name), part, name) for part in parts for name in os.listdir(part)]
@@ -221,9 +227,14 @@ class Reader:
 
     def _read(self, file: _File) -> Iterator[_Piece]:
         try:
+            if file.repository:
+                for buffer, spans_, cut in inbox_archive.mails(file.path):
+                    yield _Piece(buffer, spans_, _shown(file.path), -1, cut)
+                self._finished += file.size or 0
+                return
             piped = file.path == _STANDARD_INPUT
             source = _Input(0 if piped else os.open(file.path, os.O_RDONLY | os.O_CLOEXEC))
-        except OSError as error:
+        except (OSError, errors.FeedUnavailable) as error:
             self._refuse(file, _reason(error))
             return
         self._input = source
