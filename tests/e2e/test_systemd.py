@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The units of contrib/systemd, judged by systemd's own programs without a running systemd."""
+"""The units of contrib, judged by systemd's own programs without a running systemd."""
 
 import re
 import subprocess
@@ -11,7 +11,14 @@ from tests.support.parts import require, require_root
 from tests.support.places import ROOT
 
 UNITS = ROOT / "contrib" / "systemd"
-SERVICES = sorted(unit.name for unit in UNITS.glob("*.service"))
+EVERY = [
+    path
+    for folder in ("systemd", "getmail", "lei")
+    for path in sorted((ROOT / "contrib" / folder).glob("recheck-ingest*"))
+]
+SERVICES = sorted(unit.name for unit in EVERY if unit.suffix == ".service")
+# Ours, which is not installed where the units look for it.
+PROGRAM = re.compile(r"/usr/local/bin/recheck-ingest(-lei\.sh)?")
 
 
 def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -25,15 +32,15 @@ def units(tmp_path: Path) -> Path:
     """The units in a folder, with a program that exists in the place of ours."""
     folder = tmp_path / "units"
     folder.mkdir()
-    for unit in UNITS.iterdir():
-        text = unit.read_text().replace("/usr/local/bin/recheck-ingest", require("true"))
+    for unit in EVERY:
+        text = PROGRAM.sub(require("true"), unit.read_text())
         (folder / unit.name).write_text(text)
     return folder
 
 
 def test_systemd_has_nothing_to_say_against_the_units(units: Path) -> None:
     named = [path for path in units.iterdir() if path.suffix in (".service", ".socket", ".timer")]
-    assert len(named) == 5
+    assert len(named) == 8
     done = run("systemd-analyze", "verify", "--man=no", *named)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
