@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """getmail with the file of contrib, from a real Dovecot by IMAP and by POP3."""
 
+import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import NOBODY, Lab, Paths, example, request
 from tests.support.breakages import BREAKAGES
+from tests.support.installation import become
 from tests.support.parts import eventually, require
+from tests.support.places import ROOT
 from tests.support.postfix import free_port
 
 DONE = {"29430": ["iol-a"]}
@@ -90,6 +95,14 @@ class Dovecot:
         file.write_bytes(mail)
         shutil.chown(file, NOBODY)
 
+    def add(self, mail: bytes) -> None:
+        """One more mail, as a delivery agent adds it."""
+        name = f"{time.time_ns()}.1.localhost"
+        file = self.folder / "mail" / "tmp" / name
+        file.write_bytes(mail)
+        shutil.chown(file, NOBODY)
+        file.rename(self.folder / "mail" / "new" / name)
+
     def inbox(self) -> int:
         """How many mails there are."""
         mail = self.folder / "mail"
@@ -110,7 +123,7 @@ def dovecot(paths: Paths) -> Iterator[Dovecot]:
 
 
 class Getmail:
-    """getmail for one protocol; ``fetch`` gives the state of the retest JSON after a run."""
+    """getmail for one protocol; ``fetch`` is a run, ``waiting`` a service."""
 
     def __init__(self, lab: Lab, dovecot: Dovecot, protocol: str) -> None:
         self._lab = lab
@@ -129,12 +142,51 @@ class Getmail:
         (self._folder / "getmailrc").write_text(settings)
         self._program = require("getmail")
 
+    @contextmanager
+    def waiting(self, options: list[str]) -> Iterator[None]:
+        """A run that does not end, with the options of a unit."""
+        there = "--getmaildir=/var/lib/recheck-ingest/getmail"
+        command = [option.replace(there, f"--getmaildir={self._folder}") for option in options]
+        assert command != options
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "RECHECK_INGEST_CONFIG": str(self._lab.paths.settings),
+            "HOME": str(self._folder),
+        }
+        with subprocess.Popen(
+            [self._program, *command], env=environment, cwd="/", **become(NOBODY)
+        ) as process:
+            try:
+                yield
+                assert process.poll() is None
+            finally:
+                process.terminate()
+
     def fetch(self) -> str:
         """One run; what it says."""
         done = self._lab.run(
             self._program, "--getmaildir", self._folder, environment={"HOME": str(self._folder)}
         )
         return (done.stdout + done.stderr).decode()
+
+
+def test_a_mail_that_comes_while_getmail_waits_is_there_at_once(lab: Lab, dovecot: Dovecot) -> None:
+    """With the command line of recheck-ingest-getmail.service."""
+    unit = (ROOT / "contrib/getmail/recheck-ingest-getmail.service").read_text()
+    (command,) = re.findall(r"^ExecStart=/usr/bin/getmail (.*)", unit, re.M)
+    dovecot.deliver(request("iol-a"))
+    getmail = Getmail(lab, dovecot, "IMAP")
+    added = iter(range(100))
+
+    def comes() -> bool:
+        """Whether something came since it waits, of which it says nothing."""
+        dovecot.add(request(f"iol-{next(added)}"))
+        time.sleep(1)
+        return lab.retests() != DONE
+
+    with getmail.waiting(command.split()):
+        eventually(lambda: lab.retests() == DONE, "what was there when it began is fetched")
+        eventually(comes, "what came while it waited is fetched")
 
 
 @pytest.fixture(params=["IMAP", "POP3"])
