@@ -13,7 +13,7 @@ from typing import Any
 from ingest import sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
-from ingest.ledger import Cursor, Envelope, Event, Record, Request, Totals, request_id
+from ingest.ledger import Cursor, Envelope, Event, Feed, Record, Request, Totals, request_id
 from ingest.sink_states import Delivery, Sinks
 from ingest.words import instant, named, utc
 
@@ -141,6 +141,19 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedState:
+    """A source that is read from somewhere else. ``part``: the newest of the feeds that it is made
+    of; ``read``: when it was last read; ``failures``: how often that failed since, and
+    ``trouble``, why."""
+
+    name: str
+    part: str
+    read: datetime | None
+    failures: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
@@ -161,6 +174,7 @@ class Status:
     consumers: tuple[Taker, ...]
     held: tuple[Batch, ...]
     catch_up: CatchingUp | None
+    feeds: tuple[FeedState, ...]
     troubles: tuple[Hindrance, ...]
 
 
@@ -231,6 +245,7 @@ def status(
         consumers=tuple(_taker(each, last) for each in consumers),
         held=tuple(batch for each in consumers for batch in each.held),
         catch_up=_catching_up(catching_up[0]) if catching_up else None,
+        feeds=tuple(_feed(each, totals.feeds) for each in totals.feeds if not each.part),
         troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
     )
 
@@ -246,6 +261,12 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [jsonable(each) for each in value]
     return value
+
+
+def _feed(whole: Feed, feeds: Sequence[Feed]) -> FeedState:
+    parts = [each for each in feeds if each.name == whole.name and each.part]
+    newest = max(parts, key=lambda each: each.moved).part if parts else ""
+    return FeedState(whole.name, newest, _once(whole.moved), whole.tries, whole.reason)
 
 
 def _step(event: Event) -> Step:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ingest import policy
 from ingest.sink_states import Delivery
-from ingest.story import Asked, Status, Step, Story, jsonable
+from ingest.story import Asked, FeedState, Status, Step, Story, jsonable
 from ingest.words import ago, as_json, asked_for, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
@@ -207,6 +207,8 @@ def status(status: Status, *, in_json: bool = False) -> None:
     out.line(f"requests   {status.requests}")
     if status.catch_up:
         out.line(f"caught up  {_when(status.catch_up.moved)}", *_trouble(status.catch_up.reason))
+    for feed in status.feeds:
+        out.line(f"feed       {_fed(feed, status.now)}", *_trouble(feed.trouble))
     for sink in status.sinks:
         out.line(f"sink       {sink.name} {sink.state}", *_trouble(sink.trouble))
     for consumer in status.consumers:
@@ -215,6 +217,12 @@ def status(status: Status, *, in_json: bool = False) -> None:
         left = (batch.due - status.now).total_seconds()
         again = f"due again in {ago(left)}" if left > 0 else "due again now"
         out.line(f"held       {batch.id} given {times(batch.given)}, {again}")
+
+
+def _fed(feed: FeedState, now: datetime) -> str:
+    read = f"read {ago((now - feed.read).total_seconds())} ago" if feed.read else "never read"
+    at = f", epoch {feed.part}" if feed.part else ""
+    return f"{feed.name} {read}{at}{f', failed {times(feed.failures)} since' * (feed.failures > 0)}"
 
 
 def _mails(out: Printer, status: Status) -> None:
