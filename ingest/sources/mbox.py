@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mails out of archives: mbox, .gz, .xz, Maildir, single mails, folders of these, standard input.
 
-Owns finding, opening and unpacking the files; where a mail ends is known by ``boundaries``.
-Called by ``replay`` and by the sandbox. Prints nothing and writes nothing.
+Owns finding, opening and unpacking the files. Prints nothing and writes nothing.
 
 A file is read in pieces from front to back, never mapped: a map would count in full as our
 memory, and a file that shrinks under a map kills the process (SIGBUS). Here a file that shrinks
