@@ -3,7 +3,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ from ingest.ledger import Request
 Document = dict[str, Any]
 
 _TEXT = {str}
+# How old the mails are that set a value, by series, name and value.
+_Ages = dict[tuple[int, str, str], tuple[float, str]]
 
 
 def empty() -> Document:
@@ -26,11 +28,12 @@ def merge(
 
     Contexts of a series are united. Of two values for one argument that of the later mail wins,
     whatever the order in which they come: ``earlier`` are the requests for the same series that
-    were merged before, by which the age of a value that stands in the document is known. The
-    same requests again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``,
-    as does the time at which a request was recorded.
+    were merged before, by which the age of a value that stands in the document is known. A value
+    of another program stays, whatever it is, until a request sets its name. The same requests
+    again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``, as does the
+    time at which a request was recorded.
     """
-    known: dict[tuple[int, str, str], tuple[float, str]] = {}
+    known: _Ages = {}
     for request in earlier:
         for name, value in request.arguments.items():
             key = (request.series, name, value)
@@ -42,15 +45,17 @@ def merge(
         series = str(request.series)
         if series not in touched:
             touched.add(series)
-            before = retests.get(series, {"contexts": [], "arguments": {}})
-            retests[series] = {**before, "arguments": dict(before["arguments"])}
+            retests[series] = dict(retests.get(series, {"contexts": [], "arguments": {}}))
         entry = retests[series]
         entry["contexts"] = sorted({*entry["contexts"], *request.contexts})
-        for name, value in request.arguments.items():
-            standing = known.get((request.series, name, entry["arguments"].get(name)))
-            if standing is None or standing <= _age(request):
-                entry["arguments"][name] = value
-                known[request.series, name, value] = _age(request)
+        if request.arguments:
+            arguments = dict(arguments_of(entry))
+            for name, value in request.arguments.items():
+                standing = _age_of(arguments.get(name), request.series, name, known)
+                if standing is None or standing <= _age(request):
+                    arguments[name] = value
+                    known[request.series, name, value] = _age(request)
+            entry["arguments"] = arguments
         stamp = _later(stamp, timestamp(request.date, min(request.recorded, now)))
     return {**document, "retests": retests, "last_comment_timestamp": stamp}
 
@@ -65,13 +70,26 @@ def _tidied(entry: Document) -> Document:
     return {
         **entry,
         "contexts": sorted({*contexts}),
-        "arguments": dict(entry.get("arguments") or {}),
+        "arguments": {} if entry.get("arguments") is None else entry["arguments"],
     }
 
 
+def arguments_of(entry: Document) -> Mapping[str, Any]:
+    """The arguments of a series' entry. Another program may have left something else there,
+    which holds none."""
+    arguments = entry.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _age_of(standing: object, series: int, name: str, known: _Ages) -> tuple[float, str] | None:
+    """How old the mail is that set a standing value, None for a value of another program's."""
+    return known.get((series, name, standing)) if isinstance(standing, str) else None
+
+
 def _age(request: Request) -> tuple[float, str]:
-    # Two mails of one second are told apart by what does not depend on the order they came in.
-    return request.date, request.message_id
+    """When a mail was sent, and what tells apart two mails of one second, whatever the order in
+    which they came. A sender's clock may be ahead: no mail was sent after it was received."""
+    return min(request.date, request.received or request.recorded), request.message_id
 
 
 def timestamp(date: float, now: float) -> str:
@@ -121,9 +139,6 @@ def load(text: str) -> Document:
     for series, entry in document["retests"].items():
         if not isinstance(entry, dict) or not _texts(entry.get("contexts")):
             raise ValueError(f"the entry of series {series} has no list of contexts")
-        arguments = entry.get("arguments") or {}
-        if not isinstance(arguments, dict):
-            raise ValueError(f"the arguments of series {series} are no object")
         if not _is_plain(entry):
             others.append(entry)
     dump({"others": [others]})  # what is nested too deep could not be written again

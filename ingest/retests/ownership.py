@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.ledger import Request
-from ingest.retests.document import Document
+from ingest.retests.document import Document, arguments_of
 
 # The log's requests of each series that the file has an entry for, by the entry's key.
 Log = Mapping[str, Sequence[Request]]
@@ -22,7 +22,7 @@ def part_of(request: Request, entry: Document, series: Sequence[Request]) -> Req
         contexts = tuple(each for each in request.contexts if each in entry["contexts"])
         return replace(request, contexts=contexts) if contexts else None
     # Of two values for one argument one stands in the file, for both requests.
-    values = entry.get("arguments") or {}
+    values = arguments_of(entry)
     names = request.arguments
     return request if all(_is_ours(series, name, values.get(name)) for name in names) else None
 
@@ -42,7 +42,7 @@ def without(
         wanted, names = staying[key]
         contexts = [each for each in entry["contexts"] if each not in gone or each in wanted]
         arguments = entry.get("arguments") or {}
-        if wanted.issuperset(contexts):
+        if isinstance(arguments, dict) and wanted.issuperset(contexts):
             # Else they may be those of a context that came from elsewhere.
             arguments = {
                 name: value
@@ -61,7 +61,7 @@ def only(document: Document, share: Iterable[Request]) -> Document:
     for key, entry in document["retests"].items():
         if key in asked:
             contexts, names = asked[key]
-            arguments = entry.get("arguments") or {}
+            arguments = arguments_of(entry)
             retests[key] = {
                 **entry,
                 "contexts": [each for each in entry["contexts"] if each in contexts],

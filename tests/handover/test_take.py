@@ -56,6 +56,20 @@ def test_the_document_is_that_of_the_retest_json(desk: Desk, consumer: str) -> N
     }
 
 
+@pytest.mark.parametrize("value", [["main"], {"a": 1}, 7], ids=repr)
+@pytest.mark.parametrize("single", FORMS)
+def test_an_odd_value_of_another_program_hinders_nothing(
+    desk: Desk, single: bool, value: object
+) -> None:
+    """``"rebase": ["main"]`` once stopped the retest JSON for good."""
+    entry = {"contexts": ["old"], "arguments": {"rebase": value}}
+    desk.retests.write_text(json.dumps({"retests": {"1": entry}}))
+    desk.asks("a", rebase="main")
+    desk.publishes()
+    assert desk.document()["retests"]["1"]["arguments"] == {"rebase": "main"}
+    assert labels(desk.takes(single=single)) == (["a"] if single else ["a", "old"])
+
+
 def test_a_request_by_itself_has_all_that_is_known_of_it(desk: Desk) -> None:
     desk.asks("b", series=7, rebase="main")
     [request] = desk.takes("lab", single=True)

@@ -40,6 +40,9 @@ requests = st.lists(
     ]
 )
 
+# Values that no request sets.
+ODD: st.SearchStrategy[object] = st.sampled_from([["main"], {"a": 1}, None, 7, True, "", [[]]])
+
 # What another program, get_reruns.py among them, may have left.
 documents = st.fixed_dictionaries(
     {
@@ -49,7 +52,7 @@ documents = st.fixed_dictionaries(
                 {"contexts": st.lists(st.sampled_from([*LABELS, "old"]))},
                 optional={
                     "arguments": st.none()
-                    | st.dictionaries(st.sampled_from(["rebase", "old"]), st.just("v23")),
+                    | st.dictionaries(st.sampled_from(["rebase", "old"]), ODD | st.just("v23")),
                     "note": st.text(max_size=3),
                 },
             ),
@@ -142,6 +145,40 @@ def test_a_value_of_unknown_age_gives_way() -> None:
     document = {"retests": {"29430": {"contexts": [], "arguments": {"rebase": "v22", "x": "y"}}}}
     result = merged(document, asked(arguments={"rebase": "main"}))
     assert result["retests"]["29430"]["arguments"] == {"rebase": "main", "x": "y"}
+
+
+def test_no_date_in_the_future_outlasts_a_later_mail() -> None:
+    """A mail's date is the earlier of its Date and its reception."""
+    ahead = asked(1, arguments={"rebase": "old"}, date=NOON + 1e9, received=NOON + 10)
+    honest = asked(2, arguments={"rebase": "new"}, date=NOON + 60, received=NOON + 70)
+    for log in ([ahead, honest], [honest, ahead]):
+        result = merged(retests.empty(), *log)
+        assert result["retests"]["29430"]["arguments"] == {"rebase": "new"}
+
+
+def test_where_the_reception_is_not_known_the_time_of_recording_bounds_a_date() -> None:
+    ahead = asked(1, arguments={"rebase": "old"}, date=NOON + 1e9, recorded=NOON + 10)
+    honest = asked(2, arguments={"rebase": "new"}, date=NOON + 60, recorded=NOON + 70)
+    result = merged(retests.empty(), honest, ahead)
+    assert result["retests"]["29430"]["arguments"] == {"rebase": "new"}
+
+
+@pytest.mark.parametrize("value", [["main"], {"a": 1}, None, 7, True, "", [[]]], ids=repr)
+def test_an_odd_value_stays_until_a_request_sets_its_name(value: object) -> None:
+    entry = {"contexts": [], "arguments": {"rebase": value, "x": value}}
+    document = {"retests": {"29430": entry}}
+    other = merged(document, asked(arguments={"y": "z"}))
+    assert other["retests"]["29430"]["arguments"] == {"rebase": value, "x": value, "y": "z"}
+    same = merged(document, asked(arguments={"rebase": "main"}))
+    assert same["retests"]["29430"]["arguments"] == {"rebase": "main", "x": value}
+
+
+@pytest.mark.parametrize("odd", [["a"], "a", 7, True, []], ids=repr)
+def test_arguments_that_are_no_object_stay_until_a_request_sets_one(odd: object) -> None:
+    document = retests.load(json.dumps({"retests": {"29430": {"contexts": [], "arguments": odd}}}))
+    assert merged(document, asked())["retests"]["29430"]["arguments"] == odd
+    again = merged(document, asked(arguments={"rebase": "main"}))
+    assert again["retests"]["29430"]["arguments"] == {"rebase": "main"}
 
 
 def test_a_merged_document_is_a_new_one() -> None:
@@ -300,7 +337,6 @@ GARBAGE = {
     "contexts a text": b'{"retests": {"1": {"contexts": "abc"}}}',
     "contexts of numbers": b'{"retests": {"1": {"contexts": [1]}}}',
     "contexts nested": b'{"retests": {"1": {"contexts": [["a"]]}}}',
-    "arguments a list": b'{"retests": {"1": {"contexts": [], "arguments": ["a"]}}}',
     "NaN": b'{"retests": {}, "x": NaN}',
     "a number that is infinite": b'{"retests": {}, "x": 1e999}',
     "a number of 5000 digits": b'{"retests": {}, "x": ' + b"1" * 5000 + b"}",
