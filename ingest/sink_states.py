@@ -34,12 +34,12 @@ class SinkState:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What became of a request in a sink or with a consumer, ``to``. ``state`` is one word for a
-    program; ``text`` and ``trouble`` are for a person, ``trouble`` "" if nothing hinders it."""
+    program; ``text`` and ``trouble`` are for a person, ``trouble`` None if nothing hinders it."""
 
     to: str
     state: str
     text: str
-    trouble: str = ""
+    trouble: str | None = None
 
 
 def is_sink(cursor: Cursor) -> bool:
@@ -75,8 +75,8 @@ def deliveries(
     known_arguments: Sequence[str],
     now: float,
 ) -> Iterator[Delivery]:
-    """What became of a request in each configured sink. ``story``: its mail's, which tells what
-    was handed over and what was skipped."""
+    """What became of a request in each configured sink. ``story``: its mail's, in which it
+    stands what was handed over and what was skipped."""
     for cursor in cursors:
         name = cursor.name
         if name not in sinks:
@@ -87,13 +87,13 @@ def deliveries(
         elif cursor.position >= request.number:
             yield _over(name, story)
         elif cursor.begun == request.number and not cursor.tries:
-            yield Delivery(name, "on its way", f"on its way to {name}", cursor.reason)
+            yield Delivery(name, "on its way", f"on its way to {name}", cursor.reason or None)
         else:
             is_behind = cursor.position < cursor.begun < request.number
             before = f": request {cursor.begun} is before it" if is_behind else ""
             tried = f", {_tried(cursor, now)}" if cursor.tries else ""
             text = f"not yet in {name}{before}{tried}"
-            yield Delivery(name, "waiting", text, cursor.reason if tried else "")
+            yield Delivery(name, "waiting", text, cursor.reason if tried else None)
 
 
 def _tried(cursor: Cursor, now: float) -> str:
@@ -103,7 +103,7 @@ def _tried(cursor: Cursor, now: float) -> str:
 
 def _over(name: str, story: Sequence[Event]) -> Delivery:
     """What became of a request that a sink has behind it."""
-    if name.startswith("json_file:"):  # which tells no story
+    if name.startswith("json_file:"):  # which adds nothing to the story
         return Delivery(name, "published", f"published to {name}")
     for event in reversed(story):
         if event.what == "handed over" and event.details.get("to") == name:

@@ -48,6 +48,15 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Transport:
+    """What the mail's transport said: the envelope, and the ``peer`` that it came from."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    peer: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A mail. ``name``: what it is called, by its Message-ID or its number; ``due``: when it is
     tried next."""
@@ -57,7 +66,7 @@ class Story:
     message_id: str | None
     list_id: str | None
     source: str
-    envelope: Envelope | None
+    envelope: Transport | None
     received: datetime
     size: int
     outcome: str
@@ -147,10 +156,10 @@ class FeedState:
     ``trouble``, why."""
 
     name: str
-    part: str
+    part: str | None
     read: datetime | None
     failures: int
-    trouble: str
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ def story_of(
         message_id=record.message_id or None,
         list_id=record.list_id or None,
         source=record.source,
-        envelope=None if record.envelope.sender is None else record.envelope,
+        envelope=_transport(record.envelope),
         received=utc(record.received),
         size=record.size,
         outcome=record.outcome.value,
@@ -263,10 +272,16 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def _transport(envelope: Envelope) -> Transport | None:
+    if envelope.sender is None:
+        return None
+    return Transport(envelope.sender, envelope.recipients, envelope.peer or None)
+
+
 def _feed(whole: Feed, feeds: Sequence[Feed]) -> FeedState:
     parts = [each for each in feeds if each.name == whole.name and each.part]
-    newest = max(parts, key=lambda each: each.moved).part if parts else ""
-    return FeedState(whole.name, newest, _once(whole.moved), whole.tries, whole.reason)
+    newest = max(parts, key=lambda each: each.moved).part if parts else None
+    return FeedState(whole.name, newest, _once(whole.moved), whole.tries, whole.reason or None)
 
 
 def _step(event: Event) -> Step:

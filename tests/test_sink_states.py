@@ -127,7 +127,7 @@ def test_what_became_of_a_request_is_told_for_each_sink(
 ) -> None:
     sinks = {NAME: (), FILE: ()}
     [delivery] = deliveries(asked(7), story, [cursor], sinks, (), NOW)
-    assert (delivery.to, delivery.text, delivery.trouble) == (cursor.name, text, trouble)
+    assert (delivery.to, delivery.text, delivery.trouble) == (cursor.name, text, trouble or None)
     assert delivery.state == STATES[delivery.text.partition(cursor.name)[0]]
 
 

@@ -54,7 +54,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     from ingest.commands import options
     from ingest.ledger import Envelope, open_configured
 
-    # What a worker tells is told by show; here it would go into the mail server's log.
+    # The worker's log would go into the mail server's; show has the same.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
     settings = options.settings_of(options.parser().parse_args(["pipe", *arguments]))
     size = settings.intake.max_size
