@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ingest import policy
 from ingest.config.tables import Settings
 from ingest.errors import (
+    IsSubmission,
     NotFound,
     NotYet,
     OutOfTime,
@@ -93,6 +94,8 @@ def resolve(
         wanted, reason = labels.known(decision.wanted, target, patchwork, settings.requests, trail)
     except OutOfTime:
         raise
+    except IsSubmission as error:
+        return replace(decision, outcome=Outcome.IGNORED, reason=str(error), trail=tuple(trail))
     except NotYet as error:
         waits = _waits(decision, Waiting.MISSING, error, trail)
         return replace(waits, pause=error.pause)

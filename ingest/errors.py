@@ -51,8 +51,10 @@ class Unavailable(Temporary):
         self.retry_after = retry_after
 
 
-class Unanswered(Unavailable):
+class Unanswered(Temporary):
     """Patchwork is well, but gives this one question no usable answer."""
+
+    exit_code = EX_UNAVAILABLE
 
 
 class NotYet(Temporary):
@@ -95,10 +97,8 @@ class NotTaken(Permanent):
     """Who receives requests does not want this one."""
 
 
-class Refused(Permanent):
-    """Patchwork refuses the question itself."""
-
-    exit_code = EX_UNAVAILABLE
+class IsSubmission(Permanent):
+    """The mail is a patch or cover letter itself."""
 
 
 class Unreadable(Permanent):

@@ -91,10 +91,10 @@ class Client:
         self._shown = shown
         self._session = _Session()
 
-    def get(self, url: str, seconds: float) -> Reply:
+    def get(self, url: str, seconds: float, headers: Mapping[str, str] | None = None) -> Reply:
         """The answer to a GET; redirects are not followed. Raises ``Unavailable``, after
         ``seconds`` at the latest."""
-        return self._ask("GET", url, {}, None, seconds)
+        return self._ask("GET", url, headers or {}, None, seconds)
 
     def post(
         self, url: str, content: bytes, seconds: float, headers: Mapping[str, str] | None = None

@@ -13,7 +13,8 @@ from ingest.errors import NotYet, Temporary, Unanswered, Unavailable
 from ingest.ledger import Ledger, Outcome
 from ingest.mail.message import Mail
 from ingest.patchwork import outage
-from ingest.patchwork.lookup import Lookup, Patchwork, Target
+from ingest.patchwork.dialect import Filing, Lookup, Target
+from ingest.patchwork.lookup import Patchwork
 from ingest.worker import POLL, Worker
 from tests.support.bad_server import Hell, failing
 from tests.support.clock import DAY, HOUR, MINUTE, Clock
@@ -29,10 +30,12 @@ class Breaking(Patchwork):
         super().__init__(tables.PatchworkSettings(url), ledger, clock=clock)
         self._error = error
 
-    def resolve(self, mail: Mail, received: float, trail: list[Lookup]) -> Target:
+    def resolve(
+        self, mail: Mail, received: float, trail: list[Lookup], filing: Filing | None = None
+    ) -> Target:
         if "patch-0@example.org" in mail.candidates:
             raise self._error
-        return super().resolve(mail, received, trail)
+        return super().resolve(mail, received, trail, filing)
 
 
 ERRORS = [MemoryError(), RecursionError("too deep"), KeyError("series"), ValueError("\x1b[31m")]

@@ -9,15 +9,25 @@ import pytest
 
 from ingest.ledger import Outcome
 from ingest.sandbox import Sandbox
-from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, patch_row, rows, stalls
+from tests.support.bad_server import (
+    TIMEOUT,
+    Answer,
+    Hell,
+    Seen,
+    html,
+    patch_row,
+    rows,
+    stalls,
+    text,
+)
 from tests.support.clock import MINUTE, Clock
-from tests.support.faults import DONE, DOWN, FAILED, MISSING, OURS, Case
-from tests.support.lab import Lab, MakeLab, knows
+from tests.support.faults import DONE, MISSING, OURS, USELESS, Case
+from tests.support.lab import Lab, MakeLab, attempts, knows
 from tests.support.mails import cover, letter, patch, reply
 
 # Faults whose reason tells what the server said.
 TELLING = (
-    "400",
+    "400 as JSON",
     "503",
     "a status of 999",
     "no HTTP",
@@ -28,7 +38,7 @@ TELLING = (
     "a compression not asked for",
     "a chunk of no length",
     "a header of 100 KB",
-    "404, and 404 for the API",
+    "404 as HTML",
 )
 
 
@@ -36,30 +46,30 @@ def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
-def let(hell: Hell, case: Case) -> None:
-    hell.will(*case.answers)
-    hell.route(lambda seen: case.root if seen.path == "/api/" else None)
+def timeout_of(case: Case) -> float:
+    """What comes before the silence has to be in time, also on a slow machine."""
+    return TIMEOUT * (1 if case.requests == 1 else 4) if case.waits else 10.0
 
 
 # Patchwork from hell.
 
 
-@named(DOWN)
+@named(USELESS)
 @pytest.mark.slow
-def test_a_useless_answer_has_the_mail_tried_again_as_down(
+def test_a_useless_answer_to_all_questions_has_the_mail_wait_for_the_server(
     case: Case, hell: Hell, lab_at: MakeLab
 ) -> None:
-    let(hell, case)
-    # What comes before the silence has to be in time, also on a slow machine.
-    timeout = TIMEOUT * (1 if case.requests == 1 else 4)
-    lab = lab_at(hell.url, timeout=timeout) if case.waits else lab_at(hell.url)
+    hell.will(*case.answers)
+    # The neutral question is answered as uselessly; only it asks for an object.
+    hell.root = text("null") if case.name == "an object" else None
+    lab = lab_at(hell.url, timeout=timeout_of(case))
     lab.arrives(reply(OURS))
     lab.works()
     assert lab.outcome() is Outcome.QUEUED
     assert lab.waiting() == {"down": 1}
-    assert len(hell.seen) == case.requests
     assert not case.waits or hell.was_left(1)
     # And all is well at the next step, once Patchwork is.
+    hell.root = text("{}")
     hell.route(knows())
     lab = lab_at(hell.url) if case.waits else lab
     lab.works_when_due()
@@ -68,11 +78,82 @@ def test_a_useless_answer_has_the_mail_tried_again_as_down(
     }
 
 
+@named([case for case in USELESS if not case.overload])
+@pytest.mark.slow
+def test_a_useless_answer_to_one_mails_question_concerns_that_mail_only(
+    case: Case, hell: Hell, lab_at: MakeLab
+) -> None:
+    hell.will(*case.answers)
+    hell.route(lambda seen: knows()(seen) if seen.query.get("msgid") == ["good@x"] else None)
+    lab = lab_at(hell.url, timeout=timeout_of(case))
+    lab.arrives(reply(OURS), reply("good@x", "good-recheck@example.org"))
+    lab.works()
+    assert lab.waiting() == {"failing": 1}
+    assert lab.outcome("good-recheck@example.org") is Outcome.DONE
+    assert [seen.path for seen in hell.seen][case.requests] == "/api/"
+    hell.route(knows())
+    lab = lab_at(hell.url) if case.waits else lab
+    lab.works_when_due()
+    assert lab.outcome() is Outcome.DONE
+
+
+@named([case for case in USELESS if case.overload])
+def test_a_server_that_is_overloaded_is_asked_nothing_more(
+    case: Case, hell: Hell, lab: Lab
+) -> None:
+    hell.will(*case.answers)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    assert len(hell.seen) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 414, 431, 451])
+def test_a_proxys_refusal_is_no_verdict_on_a_mail(status: int, hell: Hell, lab: Lab) -> None:
+    """It ends as failed when it has been refused for a week, and can be retried."""
+    hell.will(html(status))
+    lab.arrives(reply(OURS))
+    attempts(lab, 300)
+    assert lab.outcome() is Outcome.FAILED
+    assert f"Patchwork answers {status}" in lab.record().reason
+    hell.route(knows())
+    lab.ledger.retry(["recheck@example.org"], lab.clock())
+    lab.works()
+    assert lab.outcome() is Outcome.DONE
+
+
+def test_a_mistyped_base_url_is_told_and_is_no_verdict_on_a_mail(
+    box: Sandbox, lab_at: MakeLab
+) -> None:
+    box.file(patch(OURS))
+    lab = lab_at(f"{box.url}/patchwork")
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    assert lab.record().reason == (
+        f"there is no Patchwork API at {box.url}/patchwork/api (404 Not Found): "
+        "check [patchwork] url"
+    )
+    lab = lab_at(box.url)
+    lab.works_when_due()
+    assert lab.outcome() is Outcome.DONE
+
+
+@pytest.mark.parametrize("root", [html(200), None])
+def test_a_page_with_200_is_called_what_it_is(root: Answer | None, hell: Hell, lab: Lab) -> None:
+    hell.will(html(200))
+    hell.root = root
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.waiting() == {"down": 1}
+    assert lab.record().reason.endswith("with an HTML page (a login or a bot check?)")
+
+
 @named(MISSING)
 def test_an_answer_that_holds_nothing_of_ours_has_the_mail_tried_again_as_missing(
     case: Case, hell: Hell, lab: Lab
 ) -> None:
-    let(hell, case)
+    hell.will(*case.answers)
     lab.arrives(reply(OURS))
     lab.works()
     assert lab.outcome() is Outcome.QUEUED
@@ -83,24 +164,9 @@ def test_an_answer_that_holds_nothing_of_ours_has_the_mail_tried_again_as_missin
     assert list(lab.document()) == ["29430"]
 
 
-@named(FAILED)
-def test_what_cannot_change_fails_at_once_and_can_be_retried(
-    case: Case, hell: Hell, lab: Lab
-) -> None:
-    let(hell, case)
-    lab.arrives(reply(OURS))
-    lab.works()
-    assert lab.outcome() is Outcome.FAILED
-    assert len(hell.seen) == case.requests
-    hell.route(knows())
-    lab.ledger.retry(["recheck@example.org"], lab.clock())
-    lab.works()
-    assert lab.outcome() is Outcome.DONE
-
-
 @named(DONE)
 def test_an_odd_answer_that_is_good_resolves_the_mail(case: Case, hell: Hell, lab: Lab) -> None:
-    let(hell, case)
+    hell.will(*case.answers)
     lab.arrives(reply(OURS))
     lab.works()
     assert lab.outcome() is Outcome.DONE
@@ -108,9 +174,9 @@ def test_an_odd_answer_that_is_good_resolves_the_mail(case: Case, hell: Hell, la
     assert len(hell.seen) == case.requests
 
 
-@named([case for case in (*DOWN, *FAILED) if case.name in TELLING])
+@named([case for case in USELESS if case.name in TELLING])
 def test_a_fault_is_told_in_one_printable_line(case: Case, hell: Hell, lab: Lab) -> None:
-    let(hell, case)
+    hell.will(*case.answers)
     lab.arrives(reply(OURS))
     lab.works()
     reason = lab.record().reason
@@ -120,16 +186,25 @@ def test_a_fault_is_told_in_one_printable_line(case: Case, hell: Hell, lab: Lab)
 
 
 def test_endless_pages_are_asked_for_a_bounded_number_of_times(hell: Hell, lab: Lab) -> None:
-    def route(seen: Seen) -> Answer:
+    def route(seen: Seen) -> Answer | None:
+        if seen.path != "/api/events/":
+            return None
         page = int(seen.query.get("page", ["1"])[0]) + 1
-        link = f'Link: <{hell.url}/api/events/?page={page}>; rel="next"'
-        return rows(headers=(link,)) if seen.path == "/api/events/" else rows()
+        return rows(headers=(f'Link: <{hell.url}/api/events/?page={page}>; rel="next"',))
 
+    hell.will(rows())
     hell.route(route)
     lab.arrives(reply(OURS))
     lab.works()
-    assert lab.waiting() == {"down": 1}
-    assert len(hell.seen) == 102
+    parts = [len(hell.seen)]
+    while "knows nothing" not in lab.record().reason:
+        assert "questions" in lab.record().reason
+        before = len(hell.seen)
+        lab.works_when_due()
+        parts.append(len(hell.seen) - before)
+    # Two kinds of comments, when the mail was sent and when it came, a hundred pages each.
+    assert sum(seen.path == "/api/events/" for seen in hell.seen) == 400
+    assert max(parts) <= 41  # the question for the version is no mail's
 
 
 def test_a_connection_that_is_refused_is_tried_again(hell: Hell, lab: Lab) -> None:
@@ -151,14 +226,15 @@ def test_a_name_that_does_not_resolve_is_tried_again(lab_at: MakeLab) -> None:
 
 
 @pytest.mark.slow
-def test_a_fault_behind_the_first_answer_costs_one_time_out(hell: Hell, lab_at: MakeLab) -> None:
+def test_a_server_that_falls_silent_costs_two_time_outs(hell: Hell, lab_at: MakeLab) -> None:
     hell.will(rows(), stalls())
+    hell.root = None
     lab = lab_at(hell.url, timeout=4 * TIMEOUT)
     lab.arrives(reply(OURS, references=["a@example.org", "b@example.org"]))
     lab.works()
     assert lab.waiting() == {"down": 1}
-    assert len(hell.seen) == 2
-    assert hell.was_left(1)
+    assert [seen.path for seen in hell.seen] == ["/api/patches/", "/api/covers/", "/api/"]
+    assert hell.was_left(2)
 
 
 def test_a_mail_without_a_request_asks_patchwork_nothing(hell: Hell, lab: Lab) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Catching up: what was filed at Patchwork and never came by mail, once or now and then.
 
-Owns from when on is asked and how far all is known, the cursor ``catch-up``. Called by ``cli``
-and ``serve``.
+It owns from where on is asked, and how far all is known: the cursor ``catch-up``, and for each
+kind of comment the last event.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from ingest.commands import replay
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.decision import judge
-from ingest.errors import ConfigError, Refused, StateUnavailable, Unavailable
+from ingest.errors import ConfigError, StateUnavailable, Unanswered, Unavailable
 from ingest.ledger import Cursor, Ledger
 from ingest.mail import headers
-from ingest.patchwork import comments, outage
+from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
 from ingest.sink_states import CATCH_UP
 from ingest.sources import events
@@ -70,8 +70,8 @@ def catch_up(
     clock: Callable[[], float] = time.time,
     stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Take in what was filed as a comment since a Unix time; by default since the last complete
-    run, or else the last mail or a day ago, less [catch_up] overlap.
+    """Take in what was filed as a comment since a Unix time; by default behind the last event of
+    the last complete run, or else since the last mail or a day ago, less [catch_up] overlap.
 
     What was taken in stays, whatever happens then. ``stop``: asked between two questions whether
     to end. Raises ``ConfigError`` for a server that has no comment events, ``StateUnavailable``
@@ -91,7 +91,7 @@ def catch_up(
         start = known - settings.catch_up.overlap
         summary = Summary(since=start if since is None else since)
         try:
-            _take_in(settings, ledger, patchwork, summary, clock, stop)
+            last = _take_in(settings, ledger, patchwork, summary, since is None, clock, stop)
         except ConfigError as error:
             summary.problem = str(error)
             raise
@@ -103,6 +103,8 @@ def catch_up(
             outage.note_answer(ledger, clock())
             summary.moved = summary.since <= start
             if summary.moved:
+                for kind, id in last.items():
+                    ledger.remember(_last_key(patchwork, kind), str(id), math.inf)
                 ledger.set_cursor(Cursor(CURSOR, ledger.last_request(), begun))
     return summary
 
@@ -112,9 +114,13 @@ def _take_in(
     ledger: Ledger,
     patchwork: Patchwork,
     summary: Summary,
+    by_id: bool,
     clock: Callable[[], float],
     stop: Callable[[], bool],
-) -> None:
+) -> dict[str, int]:
+    """Take in what is new, and tell what came of it in ``summary``: the id of the newest event of
+    each kind. ``by_id``: whether to begin behind those of the last complete run."""
+
     def note(raw: bytes) -> None:
         if judge(raw, False, settings).wanted:
             summary.missed.append(headers.message_id(headers.read(raw)))
@@ -123,16 +129,18 @@ def _take_in(
     if down is not None:
         until, reason = down
         summary.problem = f"Patchwork is asked again at {moment(until)}: {reason}"
-        return
+        return {}
+    last: dict[str, int] = {}
     try:
-        key = f"{patchwork.base} has comment events"
-        if ledger.recall(key, clock()) is None:
-            comments.require(patchwork)
-            ledger.remember(key, "", clock() + settings.patchwork.remember_found)
+        if not patchwork.tells_of_comments():
+            raise ConfigError(
+                f"Patchwork at {patchwork.base} does not tell of comments: it does so from "
+                "version 1.3 of its API on"
+            )
         events.take_in(
-            patchwork,
+            patchwork.dialect,
             ledger,
-            summary.since,
+            _news(ledger, patchwork, summary, last, by_id, clock()),
             summary.haul,
             clock=clock,
             max_size=settings.intake.max_size,
@@ -145,7 +153,7 @@ def _take_in(
         if error.retry_after is not None:
             outage.trip(ledger, error, clock(), settings.worker.retry[0])
         summary.problem = str(error)
-    except Refused as error:
+    except Unanswered as error:
         summary.problem = str(error)
     failed = summary.haul.problems
     if stop():
@@ -153,6 +161,37 @@ def _take_in(
     elif failed and not summary.problem:
         lost = counted(len(failed), "comment")
         summary.problem = f"{lost} could not be had: {failed[0]}"
+    return last
+
+
+def _news(
+    ledger: Ledger,
+    patchwork: Patchwork,
+    summary: Summary,
+    newest: dict[str, int],
+    by_id: bool,
+    now: float,
+) -> list[feed.Event]:
+    """The events that are new. ``newest`` is given the id of the newest one of each kind."""
+    found: list[feed.Event] = []
+    for kind in feed.KINDS:
+        last = int(ledger.recall(_last_key(patchwork, kind), now) or 0) if by_id else 0
+        news = feed.news(patchwork.dialect, kind, last, summary.since)
+        if news.was_reset:
+            log.warning(
+                "Patchwork at %s was reset: its newest event of a %s comment is older than the "
+                "last one seen; looking for those since %s",
+                patchwork.base,
+                kind,
+                moment(summary.since),
+            )
+        newest[kind] = news.last
+        found += news.events
+    return found
+
+
+def _last_key(patchwork: Patchwork, kind: str) -> str:
+    return f"{patchwork.base} last event of a {kind} comment"
 
 
 class Periodic:

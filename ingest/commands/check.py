@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,9 +19,17 @@ from pathlib import Path
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
-from ingest.errors import Error, FeedUnavailable, StateUnavailable, Unavailable
+from ingest.errors import (
+    Error,
+    FeedUnavailable,
+    SinkUnavailable,
+    StateUnavailable,
+    Unavailable,
+)
 from ingest.ledger import open_ledger
-from ingest.sinks import Configured, delivery
+from ingest.patchwork.dialect import Abilities
+from ingest.patchwork.lookup import Patchwork
+from ingest.sinks import Configured, delivery, secret
 from ingest.worker import connect
 
 # What a finding is about if Patchwork gives no usable answer.
@@ -210,27 +219,52 @@ def _patchwork(settings: Settings) -> Iterator[Finding]:
     try:
         server = patchwork.probe()
         projects = patchwork.projects()
+        yield Finding("ok", PATCHWORK, f"{patchwork.base} answers")
+        yield _clock(server.date)
+        yield from _abilities(server, patchwork.base, settings)
+        lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
+        yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
+        yield from _tokens(settings, patchwork)
     except Unavailable as error:
         yield Finding("problem", PATCHWORK, str(error))
-        return
     except Error as error:
         yield Finding("problem", "API", str(error))
-        return
     finally:
         patchwork.close()
-    yield Finding("ok", PATCHWORK, f"{patchwork.base} answers")
-    yield _clock(server.date)
-    if server.filters:
+
+
+def _abilities(server: Abilities, base: str, settings: Settings) -> Iterator[Finding]:
+    """What the server can do, and what follows from what it cannot."""
+    if server.finds_by_message_id:
         yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
     else:
         yield Finding(
             "problem",
             "API",
-            f"{patchwork.base} ignores the msgid filter, which API 1.2 brought: no request can "
+            f"{base} ignores the msgid filter, which API 1.2 brought: no request can "
             "be resolved; give [patchwork] url without an API version, or ask for an upgrade",
         )
-    lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
-    yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
+    if not server.tells_of_comments:
+        yield Finding(
+            "problem" if settings.catch_up.interval else "warning",
+            "comments",
+            f"API {server.version} has no events of comments, which came with 1.3: catching up "
+            "does not work, and a reply without References to another reply is not resolved; give "
+            "[patchwork] url without an API version, or ask for an upgrade",
+        )
+
+
+def _tokens(settings: Settings, patchwork: Patchwork) -> Iterator[Finding]:
+    """Whether Patchwork knows the tokens that checks are posted with."""
+    for name, table in settings.check.items():
+        with suppress(SinkUnavailable):  # told of the sink already
+            if not patchwork.knows_token(secret.token(table.token_file)):
+                yield Finding(
+                    "problem",
+                    f"check:{name}",
+                    f"Patchwork does not know the token in {table.token_file}: make a new one on "
+                    "your profile page there",
+                )
 
 
 def _clock(date: str) -> Finding:

@@ -157,11 +157,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
-    from ingest.patchwork import outage
+    from ingest.patchwork import answers, outage
 
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     with closing(open_configured(settings_of(arguments).state)) as ledger:
         outage.close(ledger)
+        answers.ask_anew(ledger, time.time())
         count = ledger.retry(None if arguments.all else ids, time.time())
     if not count and not arguments.all:
         raise NothingFound("none of these mails waits, is unresolved or has failed; see show")

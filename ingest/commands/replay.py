@@ -72,7 +72,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
                 size = 0
                 _take_in(batch, settings, ledger, summary)
         _take_in(batch, settings, ledger, summary)
-    work_off(settings, ledger, connect(settings, ledger), summary)
+    work_off(settings, ledger, connect(_unbounded(settings), ledger), summary)
     return summary
 
 
@@ -88,6 +88,13 @@ def work_off(settings: Settings, ledger: Ledger, patchwork: Patchwork, summary: 
 
             Worker(ledger, patchwork, settings, report=count).work_off()
             summary.recorded = ledger.last_request() - before
+
+
+def _unbounded(settings: Settings) -> Settings:
+    """The settings for an archive: its mails may cost any number of questions, and Patchwork has
+    had its time to file them."""
+    table = replace(settings.patchwork, questions=0, questions_per_sender=0, waits=())
+    return replace(settings, patchwork=table)
 
 
 def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
@@ -118,7 +125,7 @@ def rehearse(
     Nothing is written; with ``offline`` Patchwork is asked nothing either. Raises ``BadInput``.
     """
     summary = Summary(dry=True)
-    patchwork = None if offline else connect(settings, _Recollection())
+    patchwork = None if offline else connect(_unbounded(settings), _Recollection())
     known: set[str] = set()
     down = ""
     with _reading(paths, summary) as items:

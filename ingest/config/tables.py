@@ -42,6 +42,18 @@ class PatchworkSettings:
         values.number, DAY, "seconds that a found patch or project list is cached"
     )
     remember_missing: float = setting(values.number, 30.0, "seconds that “not found” is cached")
+    waits: tuple[float, ...] = setting(
+        values.numbers,
+        (10.0, 20.0, 30.0, 60.0),
+        "seconds before Patchwork is asked again for the mail that was replied to, before another "
+        "one of the thread counts",
+    )
+    questions: int = setting(
+        values.whole, 40, "questions that an attempt at a mail may cost; then it goes on later"
+    )
+    questions_per_sender: int = setting(
+        values.whole, 200, "questions that the mails of one sender may cost in an hour"
+    )
 
 
 @dataclass(frozen=True, slots=True)

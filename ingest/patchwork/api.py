@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Patchwork's REST API: one question, one answer that is checked and not trusted, or an error that
-says by its type whether it may go better later. What is asked is ``patchwork``'s, ``checks``' and
-``events_api``'s business.
+"""Patchwork's REST API: one question, and one answer that is checked and not trusted, or an error
+that says by its type whether the server is down (``Unavailable``) or only this question failed
+(``Unanswered``). A neutral question, the API's root, tells the two apart.
 """
 
 import json
@@ -19,40 +19,31 @@ from requests.utils import parse_header_links
 
 from ingest import __version__
 from ingest.config.tables import PatchworkSettings
-from ingest.errors import OutOfTime, Refused, Unavailable
+from ingest.errors import OutOfTime, Unanswered, Unavailable
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
 
 USER_AGENT = f"recheck-ingest/{__version__}"
 
 PER_PAGE = 100
-_MOST_PAGES = 100
+MOST_PAGES = 100
 _MOST_REDIRECTS = 3
+VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
+_VERSION = re.compile(r"/(\d+\.\d+)$")
+# Statuses by which a GET, or a POST that has not been done, is asked for elsewhere.
+_MOVED_GET, _MOVED_POST = (301, 302, 303, 307, 308), (301, 302, 307, 308)
 _LEAST_TIME = 0.1  # seconds below which a question is not worth asking
-_VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
-_NO_ID = "recheck-ingest-check%40invalid"
 # Of the refusals, those that may pass: a time-out, a lock, overload.
 _MAY_PASS = (408, 423, 425, 429)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A server as ``check`` tells of it: its Date header, whether it filters by Message-ID, and
-    the newest version of the API that it has."""
-
-    date: str
-    filters: bool
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Way:
     """How a question is asked: of a URL within so many seconds, which statuses are redirects that
-    it is asked again for, and from where it may go where."""
+    it is asked again for."""
 
     ask: Callable[[str, float], Reply]
     redirects: Collection[int]
-    may_go: Callable[[str, str], bool]
 
 
 class Api:
@@ -61,6 +52,7 @@ class Api:
     ``table``: its settings. ``/api`` is added to the URL unless that holds an API path; the timeout
     is for each question, from the first byte sent to the last received, redirects included.
     ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
+    ``before_each`` is called before each question that is not a neutral one, and may raise.
     """
 
     def __init__(
@@ -69,78 +61,96 @@ class Api:
         *,
         until: float | None = None,
         clock: Callable[[], float] = time.time,
+        before_each: Callable[[], None] = lambda: None,
     ) -> None:
         base = table.url.rstrip("/")
         self.base = base if re.search(r"/api(/\d+\.\d+)?$", base) else f"{base}/api"
         self._timeout = table.timeout
         self._until = until
         self._clock = clock
+        self._before_each = before_each
         self._client = Client(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
             max_answer=table.max_answer,
         )
 
-    def probe(self) -> Server:
-        """What kind of server this is, asked anew. Raises ``Unavailable`` or ``Refused``."""
-        reply, _ = self._fetch(f"{self.base}/")
-        # A server that knows the filter finds nothing by an id that cannot be.
-        filters = not self.rows(f"patches/?msgid={_NO_ID}&per_page=1")
-        stem = self._unversioned()
-        deadline = time.monotonic() + self._timeout
-        version = next(
-            (each for each in _VERSIONS if self._follow(f"{stem}/{each}/", deadline).status == 200),
-            "unknown",
-        )
-        return Server(reply.headers.get("Date", ""), filters, version)
+    @property
+    def version(self) -> str:
+        """The version that the URL names, "" if it names none."""
+        named = _VERSION.search(self.base)
+        return named[1] if named else ""
 
-    def pages(self, path: str, most: int = _MOST_PAGES) -> Iterator[dict[str, Any]]:
-        """The rows of every page, following the Link header's query only: the scheme and host
-        that it names may be others. Raises ``Unavailable`` or ``Refused``, also if there are more
-        than ``most`` pages."""
-        for _ in range(most):
-            reply, content = self._fetch(f"{self.base}/{path}")
-            yield from self._checked_rows(content, path)
-            links = parse_header_links(reply.headers.get("Link", ""))
-            following = next((link["url"] for link in links if link.get("rel") == "next"), None)
-            if following is None:
-                return
-            path = f"{path.partition('?')[0]}?{following.partition('?')[2].partition('#')[0]}"
-        raise Unavailable(f"Patchwork's answer to {path} has more than {most} pages")
-
-    def find(self, path: str) -> dict[str, Any] | None:
-        """One object, None if Patchwork says that there is none. Raises as ``pages``."""
-        url = f"{self.base}/{path}"
-        reply, content = self._fetch(url, may_miss=True)
-        if reply.status == 404:
-            if isinstance(content, dict) and "detail" in content:
-                return None
-            raise self._unavailable(reply, url)
-        if not isinstance(content, dict):
-            raise Unavailable(f"Patchwork's answer to {path} is no object")
-        return content
+    def root(self) -> Reply:
+        """The answer to the neutral question, which says nothing about any mail. Raises
+        ``Unavailable`` unless a Patchwork answers it."""
+        url = f"{self.base}/"
+        reply, _ = self._ask(url)
+        if problem := _problem_of_root(reply, url):
+            raise self._unavailable(problem, reply)
+        return reply
 
     def has_version(self, version: str) -> bool:
-        """Whether it has this version of the API, asked anew. Raises as ``pages``."""
-        url = f"{self._unversioned()}/{version}/"
-        deadline = time.monotonic() + self._timeout
-        reply = self._follow(url, deadline)
-        if reply.status == 404 and self._has_api(deadline):
-            return False
-        self._check_status(reply, url, deadline)
-        return True
+        """Whether the server has this version of the API. Raises ``Unavailable``."""
+        reply, _ = self._ask(f"{re.sub(_VERSION, '', self.base)}/{version}/")
+        if not _problem_of_root(reply, self.base):
+            return True
+        self.root()
+        return False
+
+    def page(self, path: str) -> tuple[list[dict[str, Any]], str]:
+        """The rows of one page, and the path of the next one, "" at the end. Of the Link header
+        only the query is followed: the scheme and host that it names may be others. Raises
+        ``Unavailable`` or ``Unanswered``."""
+        reply, content = self._fetch(path)
+        rows = self._checked_rows(content, path)
+        links = parse_header_links(reply.headers.get("Link", ""))
+        following = next((link["url"] for link in links if link.get("rel") == "next"), None)
+        if following is None:
+            return rows, ""
+        return rows, f"{path.partition('?')[0]}?{following.partition('?')[2].partition('#')[0]}"
+
+    def pages(self, path: str, most: int = MOST_PAGES) -> Iterator[dict[str, Any]]:
+        """The rows of every page. Raises as ``page``, also if there are more than ``most``."""
+        for _ in range(most):
+            rows, following = self.page(path)
+            yield from rows
+            if not following:
+                return
+            path = following
+        raise Unanswered(f"Patchwork's answer to {path} has more than {most} pages")
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """One object, None if Patchwork says that there is none. Raises as ``page``."""
+        reply, content = self._fetch(path, may_miss=True)
+        if reply.status == 404:
+            return None
+        if not isinstance(content, dict):
+            raise self._failed(f"Patchwork's answer to {path} is not an object")
+        return content
 
     def rows(self, path: str) -> list[dict[str, Any]]:
-        """A list of objects, of which only the first page matters. Raises as ``pages``."""
-        return self._checked_rows(self.get(path), path)
+        """A list of objects, of which only the first page matters. Raises as ``page``."""
+        return self.page(path)[0]
+
+    def knows_token(self, token: str) -> bool:
+        """Whether an account has this token. Raises as ``page``."""
+        url = f"{self.base}/users/?per_page=1"
+        headers = {"Authorization": f"Token {token}"}
+        way = _Way(
+            lambda at, seconds: self._client.get(at, seconds, headers),
+            _MOVED_GET,
+        )
+        reply, _ = self._ask(url, way)
+        if reply.status in (401, 403) and _is_json(reply):
+            return False
+        if reply.status != 200:
+            raise self._failed(_problem(reply, url), reply)
+        return True
 
     def _checked_rows(self, content: Any, path: str) -> list[dict[str, Any]]:
         if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-            raise Unavailable(f"Patchwork's answer to {path} is no list of objects")
+            raise self._failed(f"Patchwork's answer to {path} is not a list of objects")
         return content
-
-    def get(self, path: str) -> Any:
-        """An answer of whatever shape. Raises as ``pages``."""
-        return self._fetch(f"{self.base}/{path}")[1]
 
     def post(self, path: str, content: Mapping[str, str], token: str) -> tuple[int, Any]:
         """Have something written by the account of a token: the status, and the JSON that came
@@ -154,18 +164,43 @@ class Api:
             return self._client.post(at, body, seconds, headers)
 
         # 303 would say that it is done, and where to look.
-        reply, _ = self._ask(url, _Way(ask, (301, 302, 307, 308), _is_same_server))
+        reply, _ = self._ask(url, _Way(ask, _MOVED_POST))
         refused = 400 <= reply.status < 500 and reply.status not in _MAY_PASS
         if reply.status != 201 and not (refused and _is_json(reply)):
-            raise self._unavailable(reply, url)
-        return reply.status, _content(reply, url)
+            raise self._unavailable(_problem(reply, url), reply)
+        try:
+            return reply.status, json.loads(reply.body)
+        except (ValueError, RecursionError) as error:
+            raise Unavailable(_not_json(reply, url)) from error
 
-    def _fetch(self, url: str, *, may_miss: bool = False) -> tuple[Reply, Any]:
-        """One question, and its answer as JSON; ``may_miss``: 404 is one, if Patchwork says it."""
-        reply, deadline = self._ask(url)
-        if not (may_miss and reply.status == 404 and _is_json(reply)):
-            self._check_status(reply, url, deadline)
-        return reply, _content(reply, url)
+    def _fetch(self, path: str, *, may_miss: bool = False) -> tuple[Reply, Any]:
+        """One question, and its answer as JSON; ``may_miss``: None for a 404, if Patchwork itself
+        says it."""
+        url = f"{self.base}/{path}"
+        self._before_each()
+        try:
+            reply, _ = self._ask(url)
+        except Unavailable as error:
+            raise self._failed(str(error)) from error
+        if may_miss and reply.status == 404 and _is_detail(reply):
+            return reply, None
+        if reply.status != 200:
+            raise self._failed(_problem(reply, url), reply)
+        try:
+            return reply, json.loads(reply.body)
+        except (ValueError, RecursionError) as error:
+            raise self._failed(_not_json(reply, url)) from error
+
+    def _failed(self, problem: str, reply: Reply | None = None) -> Unanswered | Unavailable:
+        """What to raise for a question without a usable answer: is it the server, or is it the
+        question? A server that names a time to wait until is not asked anything else before."""
+        if reply is not None and (reply.status == 429 or retry_after(reply, self._clock())):
+            return self._unavailable(problem, reply)
+        try:
+            self.root()
+        except Unavailable as error:
+            return error
+        return Unanswered(problem)
 
     def _ask(self, url: str, way: "_Way | None" = None) -> tuple[Reply, float]:
         """One question, asked within the time that there is, and the end of that time."""
@@ -185,7 +220,7 @@ class Api:
     def _follow(self, url: str, deadline: float, way: "_Way | None" = None) -> Reply:
         """The answer to a question, by default a GET, and to where it is redirected if it may go
         there."""
-        way = way or _Way(self._client.get, (301, 302, 303, 307, 308), _is_same_server)
+        way = way or _Way(self._client.get, _MOVED_GET)
         for _ in range(_MOST_REDIRECTS + 1):
             reply = way.ask(url, deadline - time.monotonic())
             target = reply.headers.get("Location")
@@ -194,33 +229,15 @@ class Api:
             told = f"Patchwork redirects {url} to another server: {printable(target)}"
             try:
                 following = urljoin(url, target)
-                if not way.may_go(url, following):
+                if not _is_same_server(url, following):
                     raise Unavailable(told)
             except ValueError as error:  # no URL at all
                 raise Unavailable(told) from error
             url = following
         raise Unavailable(f"Patchwork redirects {url} again and again")
 
-    def _check_status(self, reply: Reply, url: str, deadline: float) -> None:
-        status = reply.status
-        if status == 200:
-            return
-        if status == 404 and not self._has_api(deadline):
-            raise Refused(f"there is no Patchwork API at {self.base}: check [patchwork] url")
-        # What is refused as a question stays refused; all else may pass: overload, bot walls
-        # (401, 403), a page of a proxy in front (404).
-        if 400 <= status < 500 and status not in (401, 403, 404, *_MAY_PASS):
-            raise Refused(_problem(reply, url))
-        raise self._unavailable(reply, url)
-
-    def _unavailable(self, reply: Reply, url: str) -> Unavailable:
-        return Unavailable(_problem(reply, url), retry_after(reply, self._clock()))
-
-    def _has_api(self, deadline: float) -> bool:
-        return self._client.get(f"{self.base}/", deadline - time.monotonic()).status != 404
-
-    def _unversioned(self) -> str:
-        return re.sub(r"/\d+\.\d+$", "", self.base)
+    def _unavailable(self, problem: str, reply: Reply) -> Unavailable:
+        return Unavailable(problem, retry_after(reply, self._clock()))
 
     def close(self) -> None:
         """Close the connection."""
@@ -236,25 +253,38 @@ def _is_json(reply: Reply) -> bool:
     return "json" in reply.headers.get("Content-Type", "")
 
 
-def _content(reply: Reply, url: str) -> Any:
+def _is_detail(reply: Reply) -> bool:
+    """Whether this is how Patchwork says that there is no such thing."""
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
-        raise Unavailable(f"Patchwork's answer to {url} is no JSON") from error
+        content = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "detail" in content
+
+
+def _problem_of_root(reply: Reply, url: str) -> str:
+    """Why this is not the answer of a Patchwork to the question for its API's root, "" if it is."""
+    if reply.status == 404:
+        base = url.rstrip("/")
+        return f"there is no Patchwork API at {base} (404 Not Found): check [patchwork] url"
+    if reply.status != 200:
+        return _problem(reply, url)
+    try:
+        is_index = isinstance(json.loads(reply.body), dict)
+    except (ValueError, RecursionError):
+        return _not_json(reply, url)
+    return "" if is_index else f"Patchwork's answer to {url} is not an object"
+
+
+def _not_json(reply: Reply, url: str) -> str:
+    if reply.body[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return f"Patchwork answers {url} with an HTML page (a login or a bot check?)"
+    return f"Patchwork's answer to {url} is not JSON"
 
 
 def _problem(reply: Reply, url: str) -> str:
     phrase = f"{reply.status} {responses.get(reply.status, '')}".rstrip()
     return f"Patchwork answers {phrase} to {url}"
-
-
-def _is_same_server(url: str, following: str) -> bool:
-    """Whether a question may go on: to the same scheme, host and port, or from HTTP to HTTPS."""
-    old, new = urlsplit(url), urlsplit(following)
-    return old.hostname == new.hostname and (
-        (old.scheme, old.port) == (new.scheme, new.port)
-        or (old.scheme, old.port, new.scheme, new.port) == ("http", None, "https", None)
-    )
 
 
 def stamp(moment: datetime) -> str:
@@ -265,3 +295,12 @@ def stamp(moment: datetime) -> str:
 def is_id(value: object) -> bool:
     """Whether this can be an id of Patchwork's."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
+
+
+def _is_same_server(url: str, following: str) -> bool:
+    """Whether a question may go on: to the same scheme, host and port, or from HTTP to HTTPS."""
+    old, new = urlsplit(url), urlsplit(following)
+    return old.hostname == new.hostname and (
+        (old.scheme, old.port) == (new.scheme, new.port)
+        or (old.scheme, old.port, new.scheme, new.port) == ("http", None, "https", None)
+    )

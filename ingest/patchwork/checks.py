@@ -1,30 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The checks that labs have put on patches: which there are, and a new one.
 
-Facts of Patchwork's ``api/check.py``. Called by ``patchwork`` and by the sink ``check``.
+Facts of Patchwork's ``api/check.py``, alike in every version of its REST API.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest.errors import Unavailable
+from ingest.errors import Unanswered, Unavailable
 from ingest.patchwork.api import PER_PAGE, Api, is_id, stamp
+from ingest.patchwork.dialect import Check
 from ingest.words import printable
 
 # Patchwork keeps no longer context.
 _LONGEST_CONTEXT = 255
 # A page holds a hundred; labs retest a patch now and then, and each time post again.
 _MOST_PAGES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A check, as far as this program cares."""
-
-    context: str
-    state: str
-    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,8 @@ class Refusal:
 
 
 def of_patch(api: Api, patch: int, since: datetime | None = None) -> list[Check]:
-    """The checks of a patch, all or those from a moment on. Raises as ``Api.pages``."""
+    """The checks of a patch, oldest first: all, or those from a moment on, which the server
+    compares with its own local time. Raises as ``Api.page``."""
     path = f"patches/{patch}/checks/?per_page={PER_PAGE}"
     path += f"&since={stamp(since)}" if since else ""
     found = []
@@ -44,14 +37,14 @@ def of_patch(api: Api, patch: int, since: datetime | None = None) -> list[Check]
         texts = [row.get(each) for each in ("context", "state", "description")]
         context, state, description = (each if isinstance(each, str) else "" for each in texts)
         if not 0 < len(context) <= _LONGEST_CONTEXT or not context.isprintable():
-            raise Unavailable(f"Patchwork's answer to {path} holds something that is no check")
+            raise Unanswered(f"Patchwork's answer to {path} holds something that is not a check")
         found.append(Check(context, state, description))
     return found
 
 
 def patches_of(api: Api, series: int) -> list[int] | None:
     """The patches of a series in their order, None if there is no such series. Raises as
-    ``Api.pages``."""
+    ``Api.page``."""
     found = api.find(f"series/{series}/")
     if found is None:
         return None
@@ -60,7 +53,7 @@ def patches_of(api: Api, series: int) -> list[int] | None:
         ids: list[int] = [row["id"] for row in rows if isinstance(row, dict) and "id" in row]
         if len(ids) == len(rows) and all(map(is_id, ids)):
             return ids
-    raise Unavailable(f"Patchwork's answer to series/{series}/ is no series")
+    raise Unanswered(f"Patchwork's answer to series/{series}/ is not a series")
 
 
 def post(api: Api, patch: int, check: Check, target_url: str, token: str) -> Refusal | None:

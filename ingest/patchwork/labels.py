@@ -3,6 +3,7 @@
 a check. Called by the worker and by ``replay --dry-run`` once a mail is resolved.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
@@ -12,6 +13,9 @@ from ingest.mail.recheck import Recheck
 from ingest.patchwork.lookup import Lookup, Patchwork, Target
 from ingest.words import listed
 
+# What a line can ask for (DESIGN.md, The grammar), and what a slug has no room for.
+_LABEL = re.compile(r"(?!-)[\w-]+")
+_NO_WORD, _NO_WORDS = re.compile(r"[^\w-]"), re.compile(r"[^\w-]+")
 # Looking for what was meant takes time by labels and contexts, and a mail may hold 100,000.
 _MOST_SUGGESTED, _MOST_COMPARED, _LONGEST_COMPARED = 20, 500, 100
 
@@ -38,7 +42,8 @@ def known(
     known one. ``trail`` is given the question; raises as ``Patchwork.resolve``."""
     if not are_asked_for(requests) or not wanted.contexts:
         return wanted, ""
-    contexts = patchwork.contexts(target, wanted.contexts)
+    asked_for = frozenset(wanted.contexts)
+    contexts = patchwork.contexts(target, lambda found: asked_for <= names(found))
     trail.append(
         Lookup(
             f"contexts of the checks of {target.kind} {target.id}",
@@ -46,10 +51,28 @@ def known(
         )
     )
 
-    def describe(labels: Sequence[str]) -> list[str]:
-        return with_suggestions(labels, contexts)
+    known = names(contexts)
 
-    return policy.choose(wanted, contexts.__contains__, requests.arguments, describe)
+    def describe(labels: Sequence[str]) -> list[str]:
+        return with_suggestions(labels, known)
+
+    return policy.choose(wanted, known.__contains__, requests.arguments, describe)
+
+
+def names(contexts: Collection[str]) -> frozenset[str]:
+    """The labels that mean a check of one of these contexts: its name, or where no line can ask
+    for that, as ``github-robot: build`` is, the part before ``: `` and the slugs of the whole."""
+    return frozenset(
+        label for context in contexts for label in _names(context) if _LABEL.fullmatch(label)
+    )
+
+
+def _names(context: str) -> tuple[str, ...]:
+    if _LABEL.fullmatch(context):
+        return (context,)
+    # As DPDK's scripts write it for the REST API, which takes slugs only; and the usual slug.
+    slugs = _NO_WORD.sub("-", context.replace(" ", "_")), _NO_WORDS.sub("-", context).strip("-")
+    return (context.partition(": ")[0], *slugs)
 
 
 def with_suggestions(labels: Sequence[str], contexts: Collection[str]) -> list[str]:

@@ -9,18 +9,21 @@ from datetime import UTC, datetime, timedelta
 
 from ingest.config.sink_tables import CheckSettings
 from ingest.config.tables import PatchworkSettings, Settings
-from ingest.errors import NotTaken, Refused, SinkUnavailable, Unavailable
+from ingest.errors import NotTaken, SinkUnavailable, Unanswered, Unavailable
 from ingest.ledger import Request
 from ingest.mail import requester
 from ingest.patchwork import checks
 from ingest.patchwork.api import Api
 from ingest.patchwork.checks import Refusal
+from ingest.patchwork.dialect import Check as PostedCheck
+from ingest.patchwork.feed import ZONES
 from ingest.sinks import Stop, secret
 from ingest.words import counted, listed
 
 _PENDING = "pending"
-# By how much Patchwork's clock may be behind ours before a check of ours is not found again.
-_CLOCKS_APART = timedelta(hours=1)
+# By how much Patchwork's clock may be behind ours, and its local time, in which checks are dated,
+# behind UTC, before a check of ours is not found again.
+_CLOCKS_APART = timedelta(hours=1) + ZONES
 # One mail must not have us post without end: it may name any number of labels, and a series has
 # any number of patches.
 _MOST = 500
@@ -69,8 +72,8 @@ class Check:
                 return self._post_all(api, request, token, again, stop)
             except Unavailable as error:
                 raise SinkUnavailable(str(error), error.retry_after) from error
-            except Refused as error:
-                raise NotTaken(str(error)) from error
+            except Unanswered as error:
+                raise SinkUnavailable(str(error)) from error
 
     def _post_all(self, api: Api, request: Request, token: str, again: bool, stop: Stop) -> str:
         patches = self._patches(api, request)
@@ -86,7 +89,7 @@ class Check:
                     continue
                 if stop():
                     raise SinkUnavailable("there was no time to post all checks")
-                check = checks.Check(context, _PENDING, description(request))
+                check = PostedCheck(context, _PENDING, description(request))
                 refusal = checks.post(api, patch, check, self._table.target_url, token)
                 if refusal is None:
                     posted.append(patch)
@@ -96,6 +99,8 @@ class Check:
                 refused.setdefault(refusal, []).append(what)
                 if of_patch:
                     break
+            if any(refusal.status in (401, 403) for refusal in refused):
+                break  # it is the token's fault, and the same for every patch of a project
         told = [self._told(each, what, request) for each, what in refused.items()]
         if posted or not refused:
             told.append(_told(posted, there))

@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Patchwork's comments as mails: each comment since a time, once, through ``accept``.
+"""Patchwork's comments as mails: each new comment, once, through ``accept``.
 
-For what the mail feed missed, and for installations without one. Called by ``catch_up``.
+For what the mail feed missed, and for installations without one.
 """
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 
 from ingest import intake
 from ingest.config.values import DAY
-from ingest.errors import Refused, Unavailable
+from ingest.errors import Unanswered
 from ingest.ledger import Ledger
 from ingest.mail import headers
-from ingest.patchwork import comments
-from ingest.patchwork.comments import BadEvent, Comment, CommentEvent
-from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.answers import note_filing
+from ingest.patchwork.dialect import BadEvent, Comment, CommentEvent, Dialect
 from ingest.words import printable
 
 log = logging.getLogger(__name__)
@@ -60,9 +59,9 @@ class Haul:
 
 
 def take_in(
-    patchwork: Patchwork,
+    dialect: Dialect,
     ledger: Ledger,
-    since: float,
+    found: Iterable[CommentEvent | BadEvent],
     haul: Haul,
     *,
     clock: Callable[[], float],
@@ -71,38 +70,37 @@ def take_in(
     each: Callable[[bytes], None],
     stop: Callable[[], bool],
 ) -> None:
-    """Take in every comment that was filed at or after a Unix time, oldest first, counting in
-    ``haul``. What was taken in before something is raised stays.
+    """Take in the comments of these events, oldest first, counting in ``haul``. What was taken in
+    before something is raised stays.
 
     ``give_up``: seconds after which a comment is left out that cannot be had while others can;
     ``each`` is given every mail that was queued; ``stop``: asked before each comment whether to
-    end. Raises ``Unavailable``, ``Refused`` or ``ConfigError`` as ``events_api`` does, and
-    ``StateUnavailable``.
+    end. Raises ``Unavailable``, ``Unanswered`` or ``StateUnavailable``.
     """
-    found: list[CommentEvent | BadEvent] = []
-    for event in comments.events(patchwork, since):
-        found.append(event)
-        haul.events += 1
-        if stop():
-            return
     failed: list[tuple[_Memory, str]] = []
     in_a_row = 0
-    for event in sorted(found, key=lambda event: event.date):
+    for event in sorted(found, key=lambda event: event.id or 0):
         if stop():
             return
-        memory = _Memory(ledger, f"{patchwork.base} {event.name}")
-        if memory.is_done(clock()) or _has_come(ledger, event):
+        haul.events += 1
+        memory = _Memory(ledger, f"{dialect.base} {event.name}")
+        if memory.is_done(clock()):
             haul.known += 1
             continue
-        if isinstance(event, BadEvent):
-            failed.append((memory, f"Patchwork tells of a comment in no known shape: {event.name}"))
+        if isinstance(event, CommentEvent):
+            note_filing(ledger, dialect.base, event, clock())
+            if _has_come(ledger, event):
+                haul.known += 1
+                continue
+        else:
+            failed.append((memory, f"{event.name} is not the event of a comment as we know it"))
             continue
         try:
-            comment = comments.comment(patchwork, event)
+            comment = dialect.comment(event)
             raw = mail_of(comment) if comment else None
-        except (Unavailable, Refused) as error:
+        except Unanswered as error:
             in_a_row += 1
-            if in_a_row == _MOST_IN_A_ROW or getattr(error, "retry_after", None) is not None:
+            if in_a_row == _MOST_IN_A_ROW:
                 raise
             failed.append((memory, str(error)))
             continue
@@ -126,10 +124,8 @@ def take_in(
             haul.problems.append(reason)
 
 
-def _has_come(ledger: Ledger, event: CommentEvent | BadEvent) -> bool:
-    return isinstance(event, CommentEvent) and any(
-        record.list_id == event.list_id for record in ledger.find(event.message_id)
-    )
+def _has_come(ledger: Ledger, event: CommentEvent) -> bool:
+    return any(record.list_id == event.list_id for record in ledger.find(event.message_id))
 
 
 def _accepted(raw: bytes, ledger: Ledger, now: float, max_size: int, haul: Haul) -> bool:
@@ -170,7 +166,7 @@ def mail_of(comment: Comment) -> bytes:
     comment's text as its body. ``mail.parse`` finds in it what it would find in the original, but
     that nobody can tell any more what in the text was forwarded or attached.
 
-    Raises ``Unavailable`` if its own header says that it is another mail.
+    Raises ``Unanswered`` if its own header says that it is another mail.
     """
     head = b"".join(
         _field(name, value)
@@ -182,7 +178,7 @@ def mail_of(comment: Comment) -> bytes:
     if not message_id:
         head += _field("Message-ID", f"<{expected}>")
     elif message_id != expected and _is_plain(message_id) and _is_plain(expected):
-        raise Unavailable(f"{comment.event.name} has the header of another mail, <{message_id}>")
+        raise Unanswered(f"{comment.event.name} has the header of another mail, <{message_id}>")
     if not headers.list_id(read):
         head += _field("List-Id", f"<{comment.event.list_id}>")
     types = [value for name, value in comment.headers if name.lower() == "content-type"]

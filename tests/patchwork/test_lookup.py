@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ingest.errors import NotFound, Unavailable
+from ingest.errors import NotFound, Unanswered
 from ingest.ledger import Ledger, open_ledger
+from ingest.patchwork import answers
 from ingest.patchwork import api as client
 from ingest.patchwork.lookup import Lookup, Target
 from ingest.sandbox import Project, Sandbox
@@ -91,18 +92,45 @@ def test_a_found_patch_is_asked_for_again_after_a_day(
         assert len(box.requests) == requests
 
 
-def test_not_found_is_remembered_briefly_only(box: Sandbox, connect: Connect, clock: Clock) -> None:
+def test_the_nearest_candidate_is_asked_for_however_short_ago_it_was_not_there(
+    box: Sandbox, connect: Connect
+) -> None:
     patchwork = connect(box.url)
     raw = reply("late@example.org")
     with pytest.raises(NotFound):
         resolve(patchwork, raw)
     box.file(patch("late@example.org"))
-    box.requests.clear()
-    with pytest.raises(NotFound):
-        resolve(patchwork, raw)
-    assert set(paths(box)) == {"/api/events/"}
-    clock += 31
     assert resolve(patchwork, raw).id == 131182
+
+
+@pytest.mark.parametrize(("passed", "asked"), [(29, 0), (30, 1), (-1, 1)])
+def test_that_a_farther_one_is_not_there_is_remembered_for_half_a_minute(
+    passed: float, asked: int, box: Sandbox, connect: Connect, clock: Clock
+) -> None:
+    """Not at all, if the clock was set back meanwhile."""
+    patchwork = connect(box.url)
+    raw = reply("late@example.org", references=["first@example.org", "late@example.org"])
+    for seconds in (0.0, passed):
+        box.requests.clear()
+        clock += seconds
+        with pytest.raises(NotFound):
+            resolve(patchwork, raw)
+    asked_for = [query["msgid"] for query in queries(box, "/api/patches/")]
+    assert asked_for.count(["first@example.org"]) == asked
+
+
+def test_a_retry_asks_for_what_was_not_there_a_moment_ago(
+    box: Sandbox, connect: Connect, ledger: Ledger, clock: Clock
+) -> None:
+    patchwork = connect(box.url)
+    raw = reply("late@example.org", references=["first@example.org", "late@example.org"])
+    for _ in range(2):
+        box.requests.clear()
+        with pytest.raises(NotFound):
+            resolve(patchwork, raw)
+        clock += 1
+        answers.ask_anew(ledger, clock())
+    assert ["first@example.org"] in [query["msgid"] for query in queries(box, "/api/patches/")]
 
 
 def test_a_server_without_projects_is_asked_for_them_again_soon(
@@ -209,11 +237,12 @@ def test_a_patch_of_another_project_is_none_of_ours_whatever_the_server_says(
 ) -> None:
     other = {"id": 1, "link_name": "dpdk", "list_id": DEV}
 
-    def route(seen: Seen) -> Answer:
+    def route(seen: Seen) -> Answer | None:
         if seen.path == "/api/projects/":
             return rows(other, {"id": 5, "link_name": "ci", "list_id": "ci.dpdk.org"})
-        return rows(patch_row(OURS, project=other)) if seen.path == "/api/patches/" else rows()
+        return rows(patch_row(OURS, project=other)) if seen.path == "/api/patches/" else None
 
+    hell.will(rows())
     hell.route(route)
     with pytest.raises(NotFound):
         resolve(connect(hell.url), reply(OURS, list_id="ci.dpdk.org"))
@@ -247,7 +276,7 @@ def test_projects_that_are_none_are_no_answer_and_are_not_remembered(
 ) -> None:
     hell.will(answer)
     patchwork = connect(hell.url)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unanswered):
         resolve(patchwork, reply(OURS, list_id="ci.dpdk.org"))
     hell.will(rows({"link_name": "ci", "list_id": "ci.dpdk.org"}), rows(patch_row(OURS)))
     assert resolve(patchwork, reply(OURS, list_id="ci.dpdk.org")).series == 29430

@@ -6,6 +6,7 @@ Raw sockets, because a proper server library would refuse to be this bad.
 """
 
 import json
+import re
 import socket
 import ssl
 import struct
@@ -93,6 +94,8 @@ class Hell:
         self.left = 0
         self._answers: list[Answer] = []
         self._route: Callable[[Seen], Answer | None] = lambda seen: None
+        # To neutral questions, of the API's root and versions; None leaves them to ``will``, too.
+        self.root: Answer | None = text("{}")
         self._connections: dict[int, socket.socket] = {}
         self._guard = threading.Condition()
         self._over = threading.Event()
@@ -188,6 +191,8 @@ class Hell:
         with self._guard:
             self.seen.append(seen)
             answer = self._route(seen)
+            if answer is None and re.fullmatch(r"/api/(\d\.\d/)?", seen.path):
+                answer = self.root
             if answer is None:
                 answer = self._answers[0]
                 self._answers = self._answers[1:] or self._answers

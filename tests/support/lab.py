@@ -2,6 +2,7 @@
 """A worker on a real ledger in a time of its own, and a Patchwork that is well."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -90,10 +91,12 @@ SELDOM = tables.WorkerSettings(retry=(6 * HOUR,))
 MakeLab = Callable[..., Lab]
 
 
-def knows(message_ids: Sequence[str] | None = None) -> Callable[[Seen], Answer]:
+def knows(message_ids: Sequence[str] | None = None) -> Callable[[Seen], Answer | None]:
     """A Patchwork that is well and has these patches, or every patch it is asked for."""
 
-    def route(seen: Seen) -> Answer:
+    def route(seen: Seen) -> Answer | None:
+        if re.fullmatch(r"/api/(\d\.\d/)?", seen.path):
+            return None
         asked = seen.query.get("msgid", [""])[0]
         found = seen.path == "/api/patches/" and (message_ids is None or asked in message_ids)
         return rows(patch_row(asked)) if found else rows()

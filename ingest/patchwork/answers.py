@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is remembered of a server's answers, and for how long. What is there stays there, and is
+known for a day; what is not there may come any moment.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from ingest.config.tables import PatchworkSettings
+from ingest.errors import NotFound
+from ingest.patchwork.attempt import Attempt, Memory
+from ingest.patchwork.dialect import CommentEvent, Dialect, Filing, Found, Project, Target
+
+# Of a series, those whose checks are asked for.
+_MOST_PATCHES = 100
+_DAY, _MONTH = 86400.0, 30 * 86400.0
+_ANEW = "patchwork is asked anew"
+_T = TypeVar("_T")
+
+
+def ask_anew(memory: Memory, now: float) -> None:
+    """Have nothing count any more that was not found until now: somebody wants it tried again."""
+    memory.remember(_ANEW, str(now), now + _DAY)
+
+
+def note_filing(memory: Memory, server: str, event: CommentEvent, now: float) -> None:
+    """Remember where a server filed a mail."""
+    key = _filing_key(server, event.list_id, event.message_id)
+    memory.remember(key, json.dumps(asdict(event.filing)), now + _MONTH)
+
+
+def filing_of(
+    memory: Memory, server: str, list_id: str, message_id: str, now: float
+) -> Filing | None:
+    """Where a server filed the mail of a list, if that is remembered."""
+    kept = memory.recall(_filing_key(server, list_id, message_id), now)
+    return Filing(**json.loads(kept)) if kept else None
+
+
+def _filing_key(server: str, list_id: str, message_id: str) -> str:
+    return f"{server} filed {json.dumps([list_id, message_id])}"
+
+
+class Answers:
+    """A server's answers, remembered or asked for. ``attempt``: the one under way, which is not
+    told anything twice; its budget is charged by the questions themselves. Methods raise as
+    ``Dialect`` does."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        memory: Memory,
+        table: PatchworkSettings,
+        clock: Callable[[], float],
+    ) -> None:
+        self.dialect = dialect
+        self.attempt: Attempt | None = None
+        self._memory = memory
+        self._table = table
+        self._clock = clock
+
+    def find(
+        self, kind: str, message_id: str, projects: Sequence[str], *, anew: bool
+    ) -> tuple[Found, bool]:
+        """The patch or cover letter of a Message-ID, and whether that was remembered. With
+        ``anew`` it counts for nothing that it was not there a moment ago."""
+        return self._remembered(
+            f"{kind} {' '.join(projects)} {message_id}",
+            lambda: self.dialect.find(kind, message_id, projects),
+            lambda found: found.target is not None,
+            lasts=lambda found: found.target is not None,
+            write=asdict,
+            read=_found,
+            anew=anew,
+        )
+
+    def projects(self) -> list[Project]:
+        """Every project of the server."""
+        return self._remembered(
+            "projects",
+            self.dialect.projects,
+            bool,
+            write=lambda projects: [asdict(each) for each in projects],
+            read=lambda rows: [Project(**row) for row in rows],
+        )[0]
+
+    def tells_of_comments(self) -> bool:
+        """Whether the server has events of comments."""
+        ask = self.dialect.tells_of_comments
+        return self._remembered("tells of comments", ask, _always, lasts=_always)[0]
+
+    def patches_of(self, series: int) -> list[int]:
+        """The patches of a series whose checks are asked for, the last ones first: labs that test
+        a series as a whole tell of it there. Raises ``NotFound`` if there are none."""
+
+        def ask() -> list[int]:
+            return self.dialect.patches_of(series) or []
+
+        patches, _ = self._remembered(f"patches of series {series}", ask, _never)
+        if not patches:
+            raise NotFound(f"Patchwork at {self.dialect.base} knows no patch of series {series}")
+        return patches[::-1][:_MOST_PATCHES]
+
+    def contexts_of(self, patch: int, is_enough: Callable[[set[str]], bool]) -> set[str]:
+        """The contexts of a patch's checks: as they were a moment ago, or at most a day ago if
+        they are enough."""
+
+        def ask() -> list[str]:
+            return sorted({check.context for check in self.dialect.checks_of(patch)})
+
+        def suffice(contexts: list[str]) -> bool:
+            return is_enough(set(contexts))
+
+        return set(self._remembered(f"contexts of patch {patch}", ask, suffice)[0])
+
+    def _remembered(
+        self,
+        question: str,
+        ask: Callable[[], _T],
+        is_enough: Callable[[_T], bool],
+        *,
+        lasts: Callable[[_T], bool] = bool,
+        write: Callable[[_T], Any] = lambda answer: answer,
+        read: Callable[[Any], _T] = lambda value: value,
+        anew: bool = False,
+    ) -> tuple[_T, bool]:
+        """An answer, and whether it was remembered: one that is enough or was given a moment ago,
+        else a new one. ``lasts``: whether it is worth keeping longer than for a moment; ``write``
+        and ``read`` make a value for JSON of it and back."""
+        learnt = self.attempt.answers if self.attempt else {}
+        if question in learnt:
+            return read(learnt[question]), True
+        key, now = f"{self.dialect.base} answer: {question}", self._clock()
+        text = self._memory.recall(key, now)
+        if text is not None:
+            given, value = json.loads(text)
+            kept = read(value)
+            if is_enough(kept) or (not anew and self._is_fresh(given, now)):
+                return kept, True
+        answer = ask()
+        learnt[question] = value = write(answer)
+        seconds = self._table.remember_found if lasts(answer) else self._table.remember_missing
+        self._memory.remember(key, json.dumps([self._clock(), value]), now + seconds)
+        return answer, False
+
+    def _is_fresh(self, given: float, now: float) -> bool:
+        """Whether an answer was given a moment ago. One that was given later than now is one of a
+        clock that was set back since."""
+        if given <= float(self._memory.recall(_ANEW, now) or "-inf"):
+            return False
+        return given <= now < given + self._table.remember_missing
+
+
+def _found(value: dict[str, Any]) -> Found:
+    target = value["target"]
+    return Found(Target(**target) if target else None, value["is_there"], value["answer"])
+
+
+def _always(answer: object) -> bool:
+    return True
+
+
+def _never(answer: object) -> bool:
+    return False

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a Patchwork server of any kind can be asked: the protocol ``Dialect``, and the values that
+its answers are made of. Each kind of server is one module that implements it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a mail replies to, as Patchwork knows it."""
+
+    series: int
+    kind: str  # "patch" or "cover"
+    id: int
+    project: str  # the project's link name
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Where Patchwork filed a mail: as which comment on which patch or cover letter.
+    ``parent``: that one's Message-ID, "" if it is not known."""
+
+    kind: str  # "patch" or "cover"
+    submission: int
+    comment: int
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One question about a mail and what came of it, for the mail's story."""
+
+    asked: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project of the server, and the list whose mail it files."""
+
+    link_name: str
+    list_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a server is and can do. ``version``: that of the API that is spoken; ``date``: its
+    answer's Date header."""
+
+    version: str
+    finds_by_message_id: bool
+    tells_of_comments: bool
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of the question for a Message-ID. ``target`` is None where there is no such patch
+    or cover letter, and also while one that ``is_there`` belongs to no series yet."""
+
+    target: Target | None
+    is_there: bool
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommentEvent:
+    """A mail was filed as a comment. ``id`` grows; ``date`` is in seconds and in the server's own
+    time: it may be compared with others of them only. ``sent``: the mail's own Unix time;
+    ``msgid``: its Message-ID as Patchwork shows it, in angle brackets and cut after 255
+    characters."""
+
+    id: int
+    date: float
+    sent: float | None
+    filing: Filing
+    msgid: str
+    list_id: str  # of the project
+
+    @property
+    def message_id(self) -> str:
+        """The Message-ID without angle brackets."""
+        return self.msgid.removeprefix("<").removesuffix(">")
+
+    @property
+    def name(self) -> str:
+        """Which comment it is, on this server."""
+        filing = self.filing
+        return f"{filing.kind} {filing.submission}, comment {filing.comment} {self.msgid}"
+
+
+@dataclass(frozen=True, slots=True)
+class BadEvent:
+    """A row that should be the event of a comment, and is not. ``name`` tells it from others;
+    ``id`` and ``date`` are as above where they can be read."""
+
+    id: int | None
+    date: float | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """One page of events, newest first. ``following`` leads to the next one, "" at the end."""
+
+    events: tuple[CommentEvent | BadEvent, ...]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A mail as Patchwork keeps it: header fields, several of one name as several pairs, and the
+    text that it made of the body."""
+
+    event: CommentEvent
+    headers: tuple[tuple[str, str], ...]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check, as far as this program cares."""
+
+    context: str
+    state: str
+    description: str
+
+
+class Dialect(Protocol):
+    """How one kind of server is asked. Nothing is remembered here. Every method raises
+    ``Unavailable`` if the server is down, ``Unanswered`` if only this question has no usable
+    answer, and ``OutOfTime``."""
+
+    @property
+    def base(self) -> str:
+        """The address of its API, which tells it from other servers."""
+
+    def probe(self) -> Abilities:
+        """What it can do."""
+
+    def tells_of_comments(self) -> bool:
+        """Whether it has events of comments. Where it has none it answers as if there were no
+        comments, so ask this first."""
+
+    def projects(self) -> list[Project]:
+        """Every project."""
+
+    def find(self, kind: str, message_id: str, projects: Sequence[str]) -> Found:
+        """The patch or cover letter of a Message-ID, in one of these projects if any are named."""
+
+    def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
+        """What a mail was filed under; None if that is not there, not in one of these projects,
+        or in no series."""
+
+    def comments_on(self, kind: str, submission: int) -> Iterator[str]:
+        """The Message-IDs, as Patchwork shows them, of the comments on a patch or cover letter."""
+
+    def comment_events(
+        self,
+        kind: str,
+        *,
+        project: str = "",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        page: str = "",
+    ) -> EventPage:
+        """A page of the events of comments, newest first: the first, or the one that ``page``, a
+        page's ``following``, leads to. The server compares the times with its own local time."""
+
+    def comment(self, event: CommentEvent) -> Comment | None:
+        """The comment that an event names, None if it is not there any more."""
+
+    def patches_of(self, series: int) -> list[int] | None:
+        """The patches of a series in their order, None if there is no such series."""
+
+    def checks_of(self, patch: int) -> list[Check]:
+        """The checks of a patch, oldest first."""
+
+    def knows_token(self, token: str) -> bool:
+        """Whether an account has this token."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    def cut(self) -> None:
+        """End the question that another thread waits for."""

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The dialect of Patchwork's own REST API from version 1.2 on, which finds patches and cover
+letters by Message-ID. Comments have events from 1.3 on.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from ingest.errors import Unanswered
+from ingest.patchwork import checks
+from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, stamp
+from ingest.patchwork.dialect import (
+    Abilities,
+    BadEvent,
+    Check,
+    Comment,
+    CommentEvent,
+    EventPage,
+    Filing,
+    Found,
+    Project,
+    Target,
+)
+from ingest.words import printable
+
+PATHS = {"patch": "patches", "cover": "covers"}
+# The first version of the API with comment events, and an address of each comment.
+_FIRST_WITH_COMMENTS = "1.3"
+_NO_ID = "recheck-ingest-check%40invalid"
+
+
+class Rest:
+    """A ``Dialect``."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @property
+    def base(self) -> str:
+        """See ``Dialect``."""
+        return self._api.base
+
+    def probe(self) -> Abilities:
+        """See ``Dialect``."""
+        root = self._api.root()
+        # A server that knows the filter finds nothing by an id that cannot be.
+        finds = not self._api.rows(f"patches/?msgid={_NO_ID}&per_page=1")
+        version = self._api.version or next(filter(self._api.has_version, VERSIONS), "unknown")
+        return Abilities(
+            version=version,
+            finds_by_message_id=finds,
+            tells_of_comments=self.tells_of_comments(),
+            date=root.headers.get("Date", ""),
+        )
+
+    def tells_of_comments(self) -> bool:
+        """See ``Dialect``. The URL says it, or else the server is asked."""
+        if version := self._api.version:
+            return _number(version) >= _number(_FIRST_WITH_COMMENTS)
+        return self._api.has_version(_FIRST_WITH_COMMENTS)
+
+    def projects(self) -> list[Project]:
+        """See ``Dialect``."""
+        return [_project(row) for row in self._api.pages(f"projects/?per_page={PER_PAGE}")]
+
+    def find(self, kind: str, message_id: str, projects: Sequence[str]) -> Found:
+        """See ``Dialect``. Only a row with the very Message-ID counts: a filter that a server does
+        not know is ignored."""
+        path = f"{PATHS[kind]}/?msgid={quote(message_id, safe='')}"
+        # Of projects that share a list all rows are asked for: a filter by several is an "and".
+        scope = f"&project={quote(projects[0], safe='')}" if len(projects) == 1 else ""
+        rows = self._api.rows(path + scope)
+        ours = [row for row in rows if row.get("msgid") == f"<{message_id}>"]
+        there = [row for row in ours if not projects or _link_name(row) in projects]
+        targets = [target for row in there if (target := _target(kind, row, projects))]
+        if targets:
+            return Found(targets[0], True, told(targets[0]))
+        if there:
+            return Found(None, True, "it is there, but in no series yet")
+        if ours:
+            return Found(None, False, "it is there, but in another project")
+        if rows:
+            older = "nothing: the msgid filter was ignored; is this API older than 1.2?"
+            return Found(None, False, older)
+        return Found(None, False, told(None))
+
+    def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
+        """See ``Dialect``."""
+        row = self._api.find(f"{PATHS[filing.kind]}/{filing.submission}/")
+        if row is None or row.get("id") != filing.submission:
+            return None
+        if filing.parent and row.get("msgid") != f"<{filing.parent}>":
+            return None
+        return _target(filing.kind, row, projects)
+
+    def comments_on(self, kind: str, submission: int) -> Iterator[str]:
+        """See ``Dialect``."""
+        path = f"{PATHS[kind]}/{submission}/comments/?per_page={PER_PAGE}"
+        return (_text(row.get("msgid")) for row in self._api.pages(path))
+
+    def comment_events(
+        self,
+        kind: str,
+        *,
+        project: str = "",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        page: str = "",
+    ) -> EventPage:
+        """See ``Dialect``. Events come newest first unless another order is asked for."""
+        category = f"{kind}-comment-created"
+        if not page:
+            page = f"events/?category={category}&per_page={PER_PAGE}"
+            page += f"&since={stamp(since)}" if since else ""
+            page += f"&before={stamp(before)}" if before else ""
+            page += f"&project={quote(project, safe='')}" if project else ""
+        rows, following = self._api.page(page)
+        if any(row.get("category", category) != category for row in rows):
+            raise Unanswered(f"asked for {category}, Patchwork answers with other events")
+        return EventPage(tuple(_event(row, kind) for row in rows), following)
+
+    def comment(self, event: CommentEvent) -> Comment | None:
+        """See ``Dialect``."""
+        filing = event.filing
+        path = f"{PATHS[filing.kind]}/{filing.submission}/comments/{filing.comment}/"
+        row = self._api.find(path)
+        if row is None:
+            return None
+        headers, content = row.get("headers"), row.get("content")
+        same = is_id(row.get("id")) and row.get("id") == filing.comment
+        if not same or _text(row.get("msgid")) != event.msgid:
+            raise Unanswered(f"Patchwork's answer to {path} is another comment")
+        if not isinstance(headers, dict) or not isinstance(content, str):
+            raise Unanswered(f"Patchwork's answer to {path} lacks headers or content")
+        fields = (
+            (name, value)
+            for name, values in headers.items()
+            for value in (values if isinstance(values, list) else [values])
+        )
+        return Comment(event, tuple(each for each in fields if isinstance(each[1], str)), content)
+
+    def patches_of(self, series: int) -> list[int] | None:
+        """See ``Dialect``."""
+        return checks.patches_of(self._api, series)
+
+    def checks_of(self, patch: int) -> list[Check]:
+        """See ``Dialect``."""
+        return checks.of_patch(self._api, patch)
+
+    def knows_token(self, token: str) -> bool:
+        """See ``Dialect``."""
+        return self._api.knows_token(token)
+
+    def close(self) -> None:
+        """See ``Dialect``."""
+        self._api.close()
+
+    def cut(self) -> None:
+        """See ``Dialect``."""
+        self._api.cut()
+
+
+def told(target: Target | None) -> str:
+    """What was found, for the mail's story."""
+    return f"{target.kind} {target.id}, series {target.series}" if target else "unknown"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _project(row: dict[str, Any]) -> Project:
+    link_name, list_id = row.get("link_name"), row.get("list_id")
+    if not isinstance(link_name, str) or not isinstance(list_id, str):
+        raise Unanswered("Patchwork's answer to projects/ holds something that is not a project")
+    return Project(printable(link_name), printable(list_id))
+
+
+def _link_name(row: dict[str, Any]) -> str:
+    project = row.get("project")
+    named = project.get("link_name") if isinstance(project, dict) else None
+    return printable(named) if isinstance(named, str) else ""
+
+
+def _target(kind: str, row: dict[str, Any], projects: Sequence[str]) -> Target | None:
+    """A row as a target, None if it is in no series or in none of these projects."""
+    series = row.get("series")
+    first = series[0] if isinstance(series, list) and series else None
+    if not isinstance(first, dict) or not is_id(first.get("id")) or not is_id(row.get("id")):
+        return None
+    if projects and _link_name(row) not in projects:
+        return None
+    return Target(first["id"], kind, row["id"], _link_name(row))
+
+
+def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:
+    date, id = _seconds(row.get("date")), row.get("id")
+    payload, project = row.get("payload"), row.get("project")
+    named = payload if isinstance(payload, dict) else {}
+    made, submission = named.get("comment"), named.get(kind)
+    list_id = project.get("list_id") if isinstance(project, dict) else None
+    if (
+        is_id(id)
+        and date is not None
+        and isinstance(made, dict)
+        and isinstance(submission, dict)
+        and is_id(made.get("id"))
+        and is_id(submission.get("id"))
+        and isinstance(list_id, str)
+        and (msgid := _text(made.get("msgid")))
+    ):
+        of = _text(submission.get("msgid")).removeprefix("<").removesuffix(">")
+        return CommentEvent(
+            id=row["id"],
+            date=date,
+            sent=_seconds(made.get("date")),
+            filing=Filing(kind, submission["id"], made["id"], of),
+            msgid=msgid,
+            list_id=_text(list_id).strip().lower(),
+        )
+    return BadEvent(row["id"] if is_id(id) else None, date, f"event {printable(id)}")
+
+
+def _text(value: object) -> str:
+    """Text that can be kept, for JSON can name halves of surrogate pairs; "" for anything else."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _seconds(value: object) -> float | None:
+    """A date of Patchwork's, which names no zone, in seconds; None if it is not one."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() if moment else None
+    except (ValueError, OverflowError):
+        return None
