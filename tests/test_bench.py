@@ -21,6 +21,7 @@ ROWS = {
         "replay command / grep",
     },
     "memory": {"memory"},
+    "inbox": {"inbox first", "inbox next", "inbox replay"},
     "pipe": {"pipe script", "pipe script memory", "pipe module", "pipe module memory"},
     "pipe-request": {"pipe-request script", "pipe-request module"},
     "postfix": {"postfix"},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import growth
+import inbox
 import machine
 import pipe
 import postfix
@@ -26,6 +27,7 @@ from measure import ROOT, Plan, Row, Skipped
 ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "replay": replay.measure,
     "memory": replay.memory,
+    "inbox": inbox.measure,
     "pipe": pipe.measure,
     "pipe-request": pipe.request,
     "postfix": postfix.measure,
