@@ -52,7 +52,7 @@ class Feed:
         return next(each.reason for each in self.ledger.feeds() if not each.part)
 
 
-@pytest.fixture(params=["folder", "https"])
+@pytest.fixture(params=["folder", pytest.param("https", marks=pytest.mark.slow)])
 def feed(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -109,6 +109,7 @@ def test_a_mail_without_list_id_belongs_to_the_list_that_is_set(feed: Feed) -> N
     assert lists == ["dev.dpdk.org", "ci.dpdk.org"]
 
 
+@pytest.mark.slow
 def test_a_new_epoch_is_followed_and_the_end_of_the_old_one_is_not_missed(
     feed: Feed, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_history_that_was_cut_back_goes_on_from_there(feed: Feed) -> None:
     assert feed.look() == Haul(mails=1, queued=1)
 
 
+@pytest.mark.slow
 def test_an_inbox_of_version_1_is_followed(feed: Feed) -> None:
     shutil.rmtree(feed.inbox.folder)
     repository = Repository(feed.inbox.folder)

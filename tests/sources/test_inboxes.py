@@ -15,6 +15,8 @@ from tests.support.inboxes import Inbox
 from tests.support.places import RECORDED
 from tests.support.service import MAIL, Service, eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def patchwork() -> Iterator[Sandbox]:
