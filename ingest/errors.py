@@ -21,7 +21,7 @@ class Error(Exception):
     exit_code = EX_TEMPFAIL
 
     def __str__(self) -> str:
-        return super().__str__() or (type(self).__doc__ or "").strip()
+        return super().__str__() or " ".join((type(self).__doc__ or "").split())
 
 
 class Temporary(Error):

@@ -69,11 +69,11 @@ IN_THE_PIPE = {
 # Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
 # one whose patch never comes.
 IN_THE_WORKER = {
-    "the ledger is open": at("commands/cli.py", "with ledger.lease() as held:"),
+    "the ledger is open": at("commands/cli.py", "as ledger, ledger.lease() as held:"),
     "the lease is held": at(WORKER, "self._ledger.recover("),
     "a mail is claimed, not committed": Point(COMMIT, Place(LEDGER, "UPDATE mail SET starts")),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),
-    "a mail is judged": at(WORKER, "trail: list[Lookup] = []"),
+    "a mail is judged": at(WORKER, "down = outage.broken("),
     "Patchwork is about to be asked": at(PATCHWORK, "projects = self._projects_of("),
     "Patchwork has told its projects": at(PATCHWORK, "text = json.dumps([[each.link_name"),
     "Patchwork has named the patch": at(PATCHWORK, "kept = self._found if target"),
@@ -86,9 +86,9 @@ IN_THE_WORKER = {
     "the request is in the log": at(LEDGER, "self._end(mail.id, outcome, reason, told[-1]"),
     "the outcome is about to be committed": Point(COMMIT, Place(LEDGER, "self._end(mail.id, ")),
     "the outcome is committed": Point(COMMITTED, Place(LEDGER, "self._end(mail.id, ")),
-    "the outcome is told": at(WORKER, 'log.info("recorded'),
-    "a mail is about to wait": Point(COMMIT, Place(LEDGER, "UPDATE mail SET waiting")),
-    "a mail waits": Point(COMMITTED, Place(LEDGER, "UPDATE mail SET waiting")),
+    "the outcome is told": at(WORKER, 'self._tell(logging.INFO, "recorded"'),
+    "a mail is about to wait": Point(COMMIT, Place(LEDGER, "columns = asdict(wait)")),
+    "a mail waits": Point(COMMITTED, Place(LEDGER, "columns = asdict(wait)")),
     "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
     "all mails are worked on": at(SINK, "if not held or is_paused("),
     "all is published": at(WORKER, "if dropped := self._ledger.prune("),
