@@ -29,11 +29,11 @@ def at(file: str, text: str) -> Point:
     return Point(Place(file, text))
 
 
-PIPE, INTAKE, WORKER, PATCHWORK = (
+PIPE, INTAKE, WORKER, RESOLUTION = (
     "commands/pipe.py",
     "intake.py",
     "worker.py",
-    "patchwork/lookup.py",
+    "patchwork/resolution.py",
 )
 FILE, LEDGER = "ledger/database.py", "ledger/sqlite.py"
 SINK, RETESTS, FILES = "sinks/json_file.py", "retests/file.py", "files.py"
@@ -41,6 +41,9 @@ ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks
 
 COMMIT = Place(FILE, 'self._db.execute("COMMIT")')
 COMMITTED = Place(FILE, "if self._unproven:")
+
+# Patchwork has answered which patch it is.
+NAMED = Place("patchwork/rest.py", "there = [row for row in ours")
 
 # The first mail there ever was, by a pipe that also works it off.
 IN_THE_PIPE = {
@@ -74,13 +77,11 @@ IN_THE_WORKER = {
     "a mail is claimed, not committed": Point(COMMIT, Place(LEDGER, "UPDATE mail SET starts")),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),
     "a mail is judged": at(WORKER, "down = outage.broken("),
-    "Patchwork is about to be asked": at(PATCHWORK, "projects = self._projects_of("),
-    "Patchwork has told its projects": at(PATCHWORK, "text = json.dumps([[each.link_name"),
-    "Patchwork has named the patch": at(PATCHWORK, "kept = self._found if target"),
-    "the answer is about to be remembered": Point(
-        COMMIT, Place(PATCHWORK, "kept = self._found if target")
-    ),
-    "the answer is remembered": Point(COMMITTED, Place(PATCHWORK, "kept = self._found if target")),
+    "Patchwork is about to be asked": at(RESOLUTION, "self._projects = self._projects_of_list()"),
+    "Patchwork has told its projects": at(RESOLUTION, "return [each.link_name for"),
+    "Patchwork has named the patch": Point(NAMED),
+    "the answer is about to be remembered": Point(COMMIT, NAMED),
+    "the answer is remembered": Point(COMMITTED, NAMED),
     "the series is known": at(WORKER, "request = Request("),
     "the outcome's transaction is begun": at(LEDGER, "for request in requests:"),
     "the request is in the log": at(LEDGER, "self._end(mail.id, outcome, reason, told[-1]"),

@@ -78,6 +78,12 @@ def test_links_within_the_tree_lead_somewhere(page: str) -> None:
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
+@pytest.mark.parametrize("page", list(PAGES))
+def test_files_of_the_tree_that_a_guide_names_exist(page: str) -> None:
+    for named in re.findall(r"`((?:ingest|tests|contrib|\.ci)/[\w./-]*)`", PAGES[page]):
+        assert (ROOT / named).exists(), named
+
+
 def test_the_readme_is_short_and_names_every_guide() -> None:
     assert PAGES["README.md"].count("\n") <= 250
     for page in PAGES:

@@ -2,11 +2,13 @@
 """The house keeps its shape: imports run down only, and every module is about one thing."""
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.crashes import Place, Point
 from tests.support.places import ROOT
 
 PACKAGE = ROOT / "ingest"
@@ -75,3 +77,29 @@ def test_a_module_has_one_noun_and_a_license(path: Path) -> None:
     assert text.count("\n") <= 400
     if path.name != "__init__.py":
         assert ast.get_docstring(ast.parse(text))
+
+
+# Where processes are killed in tests: a line that was reworded is told here, at once.
+CRASHES = (
+    "test_crash_matrix",
+    "handover.test_take_crashes",
+    "handover.test_take_loop",
+    "commands.test_catch_up_crashes",
+)
+
+
+def places(value: object) -> Iterator[Place]:
+    """The places in a value of a module."""
+    if isinstance(value, Place):
+        yield value
+    elif isinstance(value, Point):
+        yield from (each for each in (value.before, value.after) if each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from places(each)
+
+
+@pytest.mark.parametrize("name", CRASHES)
+def test_every_crash_point_is_one_line_of_the_program(name: str) -> None:
+    module = importlib.import_module(f"tests.{name}")
+    assert [place.line() for value in vars(module).values() for place in places(value)]
