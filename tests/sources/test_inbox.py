@@ -100,6 +100,24 @@ def test_five_hundred_mails_come_in_once(feed: Feed) -> None:
     assert feed.ledger.totals().mails[Outcome.QUEUED] == 550
 
 
+def test_a_look_that_is_killed_is_taken_up_where_it_was(feed: Feed, clock: Clock) -> None:
+    """Three pieces of a megabyte each; the program ends behind the first one."""
+    large = b"Nobody reads this line, which only makes the mail longer.\n" * 1700
+    feed.inbox.add(*(recheck(n) + large for n in range(30)))
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    table = InboxSettings(url=feed.url, since="2023-01-01")
+    dying = Followed("dev", table, feed.copies, max_size=MAX_SIZE, clock=clock, accepted=die)
+    with pytest.raises(KeyboardInterrupt):
+        dying.look(feed.ledger)
+    before = feed.ledger.totals().mails[Outcome.QUEUED]
+    assert 0 < before < 30
+    assert feed.look(since="2023-01-01") == Haul(mails=30 - before, queued=30 - before)
+    assert feed.taken(*range(30)) == [str(n) for n in range(30)]
+
+
 def test_a_mail_without_list_id_belongs_to_the_list_that_is_set(feed: Feed) -> None:
     feed.inbox.add(recheck("old"))
     feed.look(list_id="dev.dpdk.org")
