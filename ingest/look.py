@@ -26,6 +26,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         sinks,
         settings,
         answered=outage.answered(ledger, now),
+        asides={name: ledger.asides.of(name) for name in sinks},
         troubles=background.troubles(ledger, threads, now),
         now=now,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ingest import policy
 from ingest.config.tables import sink_kinds
-from ingest.ledger import Cursor, Event, Request
+from ingest.ledger import Aside, Cursor, Event, Request
 from ingest.words import ago, listed, times
 
 # The cursor of catching up, see ``catch_up``.
@@ -52,10 +52,17 @@ def behind(position: int, last: int) -> str:
     return f"at {position}" + (f", {last - position} behind" if last > position else "")
 
 
-def state_of(cursor: Cursor, last: int, sinks: Sinks, now: float) -> SinkState:
-    """A sink's state at ``now``, a Unix time. ``last``: the newest request's number."""
+def state_of(
+    cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[Aside] = ()
+) -> SinkState:
+    """A sink's state at ``now``, a Unix time. ``last``: the newest request's number; ``asides``:
+    what the sink has set aside or skipped."""
     lag = max(last - cursor.position, 0)
+    waiting = [each for each in asides if each.due is not None]
     place = behind(cursor.position, last)
+    place += f", {len(waiting)} set aside" if waiting else ""
+    skipped = len(asides) - len(waiting)
+    place += f", {skipped} skipped" if skipped else ""
     if cursor.name not in sinks:
         return SinkState(cursor, False, lag, f"{place}, no longer configured")
     if cursor.tries:
@@ -64,6 +71,8 @@ def state_of(cursor: Cursor, last: int, sinks: Sinks, now: float) -> SinkState:
         at_work = f"{place}, at work on request {cursor.begun}"
         return SinkState(cursor, True, lag, at_work, cursor.reason)
     refused = f"it did not take the last one: {cursor.reason}" if cursor.reason else ""
+    if waiting:
+        refused = f"it turns requests away: {waiting[-1].reason}"
     return SinkState(cursor, True, lag, place, refused)
 
 
@@ -108,6 +117,7 @@ def _over(name: str, story: Sequence[Event]) -> Delivery:
     for event in reversed(story):
         if event.what == "handed over" and event.details.get("to") == name:
             return Delivery(name, "handed over", f"handed over to {name}")
-        if event.what == "skipped" and str(event.details.get("reason")).startswith(f"{name}: "):
-            return Delivery(name, "skipped", f"skipped by {name}")
+        by = event.details.get("by") or str(event.details.get("reason")).partition(": ")[0]
+        if event.what in ("skipped", "set aside") and by == name:
+            return Delivery(name, event.what, f"{event.what} by {name}")
     return Delivery(name, "before its time", f"recorded before there was {name}")

@@ -13,7 +13,17 @@ from typing import Any
 from ingest import sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
-from ingest.ledger import Cursor, Envelope, Event, Feed, Record, Request, Totals, request_id
+from ingest.ledger import (
+    Aside,
+    Cursor,
+    Envelope,
+    Event,
+    Feed,
+    Record,
+    Request,
+    Totals,
+    request_id,
+)
 from ingest.sink_states import Delivery, Sinks
 from ingest.words import instant, named, utc
 
@@ -105,7 +115,9 @@ class Consumer:
 @dataclass(frozen=True, slots=True)
 class Sink:
     """A sink and how far it has come. ``trying``: the request that it has begun to hand over;
-    ``due``: when one that failed is tried again; ``state`` and ``trouble`` are for a person."""
+    ``due``: when one that failed is tried again; ``aside`` and ``skipped``: how many requests are
+    set aside and tried again, and how many are left to ``retry --sink``; ``state`` and
+    ``trouble`` are for a person."""
 
     name: str
     configured: bool
@@ -116,6 +128,8 @@ class Sink:
     tries: int
     due: datetime | None
     reason: str | None
+    aside: int
+    skipped: int
     state: str
     trouble: str | None
 
@@ -229,10 +243,12 @@ def status(
     *,
     answered: float,
     troubles: Iterable[Trouble],
+    asides: Mapping[str, Sequence[Aside]],
     now: float,
 ) -> Status:
     """The ledger at a glance at ``now``. ``answered``: the Unix time of Patchwork's last usable
-    answer, 0 if there was none; ``troubles``: those that parts of the service have met."""
+    answer, 0 if there was none; ``troubles``: those that parts of the service have met;
+    ``asides``: what sinks have set aside, by their names."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
     catching_up = [each for each in totals.cursors if each.name == sink_states.CATCH_UP]
@@ -249,7 +265,9 @@ def status(
         requests=totals.requests,
         last_request=last,
         sinks=tuple(
-            _sink(each, last, sinks, now) for each in totals.cursors if sink_states.is_sink(each)
+            _sink(each, last, sinks, now, asides.get(each.name, ()))
+            for each in totals.cursors
+            if sink_states.is_sink(each)
         ),
         consumers=tuple(_taker(each, last) for each in consumers),
         held=tuple(batch for each in consumers for batch in each.held),
@@ -326,8 +344,9 @@ def _taken(consumer: Consumer, number: int) -> Delivery:
     return Delivery(name, "waiting", f"not yet taken by {name}")
 
 
-def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float) -> Sink:
-    state = sink_states.state_of(cursor, last, sinks, now)
+def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[Aside]) -> Sink:
+    state = sink_states.state_of(cursor, last, sinks, now, asides)
+    waiting = sum(each.due is not None for each in asides)
     return Sink(
         name=cursor.name,
         configured=state.is_configured,
@@ -338,6 +357,8 @@ def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float) -> Sink:
         tries=cursor.tries,
         due=utc(cursor.due) if cursor.tries else None,
         reason=cursor.reason or None,
+        aside=waiting,
+        skipped=len(asides) - waiting,
         state=state.state,
         trouble=state.trouble or None,
     )

@@ -128,8 +128,8 @@ BEGUN, ENDED = Place(ONE_BY_ONE, "ledger.set_cursor(begun)"), Place(ONE_BY_ONE, 
 # The same, where a request is on its way from the log to a program.
 ON_THE_WAY_TO_A_PROGRAM = {
     "the sink is to begin": at(ONE_BY_ONE, "with ledger.lease(lease_name(self.name))"),
-    "the sink's lease is held": at(ONE_BY_ONE, "cursor = ledger.cursor(self.name)"),
-    "the cursor is read": at(ONE_BY_ONE, "count, kept = 0, cursor.position"),
+    "the sink's lease is held": at(ONE_BY_ONE, "if not held or is_paused("),
+    "the cursor is read": at(ONE_BY_ONE, "count = self._try_again("),
     "the request is read": at(ONE_BY_ONE, "mine = self._narrowed(request)"),
     "the request is narrowed": at(ONE_BY_ONE, "again = cursor.begun == request.number"),
     "that it is begun is about to be committed": Point(COMMIT, BEGUN),
@@ -141,8 +141,8 @@ ON_THE_WAY_TO_A_PROGRAM = {
     "the program has ended": at(PROGRAM, "running.read_rest()"),
     "its exit code is to be known": at(PROGRAM, "return Ended(running.code()"),
     "its exit code is known": at(COMMAND, "said = _last_line("),
-    "it has confirmed": at(ONE_BY_ONE, 'event = Event(clock(), "handed over"'),
-    "the story is about to be told": at(ONE_BY_ONE, "ledger.tell(request.mail_id"),
+    "it has confirmed": at(ONE_BY_ONE, "return self._end(ledger, request, self._handed("),
+    "the story is about to be told": at(ONE_BY_ONE, "ledger.tell(request.mail_id, [event])"),
     "the story is told": Point(ENDED),
     "story and cursor are about to be committed": Point(COMMIT, ENDED),
     "story and cursor are committed": Point(COMMITTED, ENDED),
@@ -226,7 +226,10 @@ def test_killed_at_a_program_each_request_comes_at_least_once_and_again_only_as_
     lab = labs.with_requests()
     script, told = lab.folder / "script", lab.folder / "told"
     script.write_text(f'echo "$RECHECK_ID $RECHECK_AGAIN" >> {told}\n')
-    program = {"RECHECK_INGEST_COMMAND_LAB_PROGRAM": f"sh {script}"}
+    program = {
+        "RECHECK_INGEST_COMMAND_LAB_PROGRAM": f"sh {script}",
+        "RECHECK_INGEST_POLICY_MAX_AGE": "0",  # the mails are old
+    }
     lab.begin("command:lab")
     point = ON_THE_WAY_TO_A_PROGRAM[name]
     assert lab.run("work", "--once", environment=program, die=point).killed

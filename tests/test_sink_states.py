@@ -191,6 +191,8 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
         "tries": 1,
         "due": instant(utc(clock() + DAY)),
         "reason": why,
+        "aside": 0,
+        "skipped": 0,
         "state": "at 0, 2 behind, tried once, next in 24 h",
         "trouble": why,
     }
@@ -221,7 +223,7 @@ def test_status_and_show_of_a_command_that_refuses(
     giving.works()
     why = "sh failed, exit code 1: no such job"
     assert lines(told(folder, capsys, "status"), "command:lab") == [
-        f"sink       command:lab at 1: it did not take the last one: {why}"
+        f"sink       command:lab at 1, 1 skipped: it did not take the last one: {why}"
     ]
     [skipped, state] = lines(told(folder, capsys, "show", "1@example.org"), "command:lab")
     assert skipped.endswith(f"skipped command:lab: {why}")

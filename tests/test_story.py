@@ -11,6 +11,7 @@ from ingest import story
 from ingest.background import Trouble
 from ingest.config import tables
 from ingest.ledger import (
+    Aside,
     Cursor,
     Envelope,
     Event,
@@ -186,6 +187,7 @@ def status(ledger: Ledger, *troubles: Trouble, answered: float = 0.0) -> story.S
         SETTINGS,
         answered=answered,
         troubles=troubles,
+        asides={FILE: [Aside(FILE, 1, NOON, 1, NOON, "x"), Aside(FILE, 1, NOON, 1, None, "y")]},
         now=NOON + 10,
     )
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from ingest.commands.options import PROGRAM, parser, settings_of
@@ -24,7 +25,7 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.ledger import open_configured
-from ingest.words import harmless
+from ingest.words import counted, harmless
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -159,6 +160,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def _retry(arguments: argparse.Namespace) -> int:
     from ingest.patchwork import answers, outage
 
+    if arguments.sink:
+        return _retry_sink(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     with closing(open_configured(settings_of(arguments).state)) as ledger:
         outage.close(ledger)
@@ -167,6 +170,28 @@ def _retry(arguments: argparse.Namespace) -> int:
     if not count and not arguments.all:
         raise NothingFound("none of these mails waits, is unresolved or has failed; see show")
     print(f"{count} queued; a running worker takes them up, else run: {PROGRAM} work --once")
+    return EX_OK
+
+
+def _retry_sink(arguments: argparse.Namespace) -> int:
+    from ingest.sinks import delivery
+
+    settings = settings_of(arguments)
+    names = [each for each in delivery.wanted(settings) if not each.startswith("json_file:")]
+    if arguments.sink not in names:
+        known = f"there are {', '.join(names)}" if names else "none but files is configured"
+        raise UsageError(f"there is no sink {arguments.sink}: {known}")
+    with closing(open_configured(settings.state)) as ledger:
+        count = ledger.asides.retry(arguments.sink, time.time())
+        cursor = ledger.cursor(arguments.sink)
+        if count and cursor.tries:  # a receiver that was down is asked now, too
+            ledger.set_cursor(replace(cursor, due=0.0))
+    if not count:
+        raise NothingFound(f"{arguments.sink} has set aside or skipped nothing; see status")
+    print(
+        f"{counted(count, 'request')} to be handed over to {arguments.sink}; serve does that, or "
+        f"run: {PROGRAM} work --once"
+    )
     return EX_OK
 
 

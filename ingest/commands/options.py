@@ -102,6 +102,11 @@ def parser() -> argparse.ArgumentParser:
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every such mail")
     which.add_argument(
+        "--sink",
+        metavar="KIND:NAME",
+        help="hand over what this sink has set aside or skipped, such as webhook:lab",
+    )
+    which.add_argument(
         "message_ids",
         metavar="MESSAGE-ID",
         nargs="*",

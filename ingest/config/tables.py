@@ -72,6 +72,18 @@ class RequestsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """Which requests are acted on."""
+
+    max_age: float = setting(
+        values.number,
+        7 * DAY,
+        "seconds; a request whose mail was older when it came goes to no command, webhook, check "
+        "or answer, until retry --sink; 0: any age",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StateSettings:
     """Where mails, outcomes and requests are kept."""
 
@@ -238,6 +250,7 @@ class Settings:
 
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)
     requests: RequestsSettings = field(default_factory=RequestsSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
     state: StateSettings = field(default_factory=StateSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     pipe: PipeSettings = field(default_factory=PipeSettings)

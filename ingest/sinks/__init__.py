@@ -26,6 +26,9 @@ class Sink(Protocol):
     def name(self) -> str:
         """Its cursor's name, such as ``webhook:jenkins``."""
 
+    def is_due(self, ledger: Ledger, now: float) -> bool:
+        """Whether there is something to hand over now."""
+
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """Hand over what is due; how many requests that were.
 
@@ -47,7 +50,9 @@ class Receiver(Protocol):
 
         ``again``: it may have had it before, for an attempt at it did not come to an end.
         ``stop``: asked now and then, by what takes long, whether to end it with
-        ``SinkUnavailable``. Raises that for what is tried again, ``NotTaken`` for what is not.
+        ``SinkUnavailable``. Raises that if the receiver is not to be had, and all wait; it raises
+        ``TurnedAway`` if it is, but takes this request for nothing that the request can help, and
+        ``NotTaken`` if the request is at fault.
         """
 
 

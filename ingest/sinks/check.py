@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest.config.sink_tables import CheckSettings
 from ingest.config.tables import PatchworkSettings, Settings
-from ingest.errors import NotTaken, SinkUnavailable, Unanswered, Unavailable
+from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
 from ingest.ledger import Request
 from ingest.mail import requester
 from ingest.patchwork import checks
@@ -63,7 +63,8 @@ class Check:
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. What Patchwork refuses for one patch or context keeps it from no
-        other; all refusals are told together, and then it is not taken."""
+        other; all refusals are told together. If one of them says something of us, or of where we
+        asked, the request is turned away, else it is not taken."""
         if not request.contexts:
             return "no context was named, so no check was posted"
         token = secret.token(self._table.token_file)
@@ -107,6 +108,8 @@ class Check:
         if left_out := len(request.contexts) - len(contexts):
             told.append(f"{left_out} contexts left out: they are too many")
         text = "; ".join(told)[:_LONGEST_TOLD]
+        if any(each.status in _OF_THE_PATCH for each in refused):
+            raise TurnedAway(text)
         if refused:
             raise NotTaken(text)
         return text
@@ -116,9 +119,10 @@ class Check:
         if kind == "patch":
             return [int(number)]
         found = checks.patches_of(api, request.series)
+        if found is None:
+            raise TurnedAway(f"series {request.series} is not known to Patchwork")
         if not found:
-            told = "has no patch" if found is not None else "is not known to Patchwork"
-            raise NotTaken(f"series {request.series} {told}")
+            raise NotTaken(f"series {request.series} has no patch")
         return found[-1:] if self._table.cover == "last" else found[:_MOST]
 
     def _ours(self, api: Api, patch: int, request: Request) -> frozenset[str]:

@@ -15,6 +15,7 @@ from importlib import import_module
 from ingest.background import Background, Thread, Trouble, wait_all
 from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, sink_kinds
+from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
@@ -44,7 +45,7 @@ def lag(ledger: Ledger, settings: Settings, now: float) -> bool:
     last = ledger.last_request()
     cursors = {cursor.name: cursor for cursor in ledger.cursors()}
     return any(
-        each.position < last and each.due <= now
+        (each.position < last and each.due <= now) or ledger.asides.due(each.name, now, DAY, 1)
         for each in (cursors.get(name, Cursor(name)) for name in wanted(settings))
     )
 
@@ -72,6 +73,7 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
             settings.requests.arguments,
             ending,
             once_per_mail=receiver.once_per_mail,
+            max_age=settings.policy.max_age,
         )
 
 
@@ -187,6 +189,6 @@ def _deliver_on(sink: Sink, settings: Settings, ledger: Ledger, thread: Backgrou
     """Have one sink hand over what comes, until its thread is stopped."""
     begin(ledger, settings)
     while not thread.is_stopping():
-        if ledger.cursor(sink.name).position < ledger.last_request():
+        if sink.is_due(ledger, time.time()):
             deliver(sink, ledger, until=None, stop=thread.is_stopping)
         thread.rest(POLL)

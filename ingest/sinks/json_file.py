@@ -57,6 +57,12 @@ class JsonFile:
         self._pause = pause
         self._patience = patience
 
+    def is_due(self, ledger: Ledger, now: float) -> bool:
+        """See ``Sink``."""
+        cursor = ledger.cursor(self.name)
+        paused = is_paused(cursor.due, now, self._pause)
+        return not paused and cursor.position < ledger.last_request()
+
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """See ``Sink``."""
         with ledger.lease(lease_name(self.name)) as held:

@@ -13,7 +13,6 @@ from textwrap import wrap
 from ingest import addresses
 from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import RequestsSettings, Settings
-from ingest.config.values import DAY
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
 from ingest.ledger import Request, request_id
 from ingest.mail import requester
@@ -84,9 +83,6 @@ class Answer:
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. Whether it is given again changes nothing: the answer is the same to
         the byte, its Message-ID too, by which mail servers and readers know a copy."""
-        age = request.recorded - request.date
-        if age > self._table.give_up:  # out of an archive: whoever asked has long forgotten
-            raise NotTaken(f"no answer: the mail is {age / DAY:.0f} days old")
         us = requester.read(self._table.sender)
         if not us.address:
             raise SinkUnavailable(f"sender {self._table.sender!r} is no address")

@@ -2,8 +2,8 @@
 """A sink that hands requests to a receiver one at a time, in the order of the log.
 
 What is begun is noted before, and what came of it in the mail's story and in the cursor at once:
-a crash between makes the same request come again, and the receiver is told so. Used by
-``delivery`` for all sinks but files.
+a crash between makes the same request come again, and the receiver is told so. A request that the
+receiver turns away is set aside, so that later ones pass, and is tried again.
 """
 
 import logging
@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from ingest import policy
 from ingest.config.sink_tables import ReceiverSettings
-from ingest.errors import NotTaken, SinkUnavailable
-from ingest.ledger import Cursor, Event, Ledger, Request, requests_after
+from ingest.config.values import DAY
+from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
+from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -26,7 +27,8 @@ class OneByOne:
     """A ``Sink`` made of a ``Receiver``. ``table``: its settings; ``arguments``: the known ones
     of [requests]; ``ending``: asked by a receiver at work whether to end at once, by default what
     ``deliver`` is told to ask between two requests; ``once_per_mail``: of the requests of one mail,
-    which are for several series if it went to several lists, the receiver gets the first only."""
+    which are for several series if it went to several lists, the receiver gets the first only;
+    ``max_age``: seconds; a request whose mail was older when it came is passed over, 0 for none."""
 
     def __init__(
         self,
@@ -36,28 +38,44 @@ class OneByOne:
         ending: Stop | None = None,
         *,
         once_per_mail: bool = False,
+        max_age: float = 0.0,
     ) -> None:
         self._receiver = receiver
         self._table = table
         self._arguments = arguments
         self._ending = ending
         self._once_per_mail = once_per_mail
+        self._max_age = max_age
+        self._longest = max(_LONGEST_PAUSE, *table.retry)
 
     @property
     def name(self) -> str:
         """Its cursor's name."""
         return self._receiver.name
 
+    def is_due(self, ledger: Ledger, now: float) -> bool:
+        """See ``Sink``."""
+        cursor = ledger.cursor(self.name)
+        if is_paused(cursor.due, now, self._longest):
+            return False
+        behind = cursor.position < ledger.last_request()
+        return behind or bool(ledger.asides.due(self.name, now, self._longest, 1))
+
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """See ``Sink``."""
+
+        def is_over() -> bool:
+            return stop() or (until is not None and clock() >= until)
+
         with ledger.lease(lease_name(self.name)) as held:
             cursor = ledger.cursor(self.name)
-            longest = max(_LONGEST_PAUSE, *self._table.retry)
-            if not held or is_paused(cursor.due, clock(), longest):
+            if not held or is_paused(cursor.due, clock(), self._longest):
                 return 0
-            count, kept = 0, cursor.position
+            count = self._try_again(ledger, cursor, clock, is_over, stop)
+            cursor = ledger.cursor(self.name)
+            kept = cursor.position
             for request in requests_after(ledger, cursor.position):
-                if stop() or (until is not None and clock() >= until):
+                if is_over():
                     break
                 mine = self._narrowed(request)
                 if mine is None:
@@ -65,11 +83,22 @@ class OneByOne:
                     reason = "" if cursor.begun == request.number else cursor.reason
                     cursor = Cursor(self.name, request.number, cursor.moved, reason=reason)
                     continue
-                cursor = self._hand_over(ledger, cursor, mine, clock, stop)
-                count, kept = count + 1, cursor.position
+                if age := self._too_old(mine):
+                    days = f"{age / DAY:.0f} days"
+                    reason = f"its mail was {days} old when it came ([policy] max_age)"
+                    cursor = self._skip(ledger, cursor, mine, clock(), reason, logging.INFO)
+                else:
+                    cursor = self._hand_over(ledger, cursor, mine, clock, stop)
+                    count += 1
+                kept = cursor.position
             if cursor.position > kept:  # what is not for it is passed over in one go
                 ledger.set_cursor(replace(cursor, moved=clock()))
             return count
+
+    def _too_old(self, request: Request) -> float:
+        """The age in seconds of a mail that was too old when it came, 0 for any other."""
+        age = (request.received or request.recorded) - request.date
+        return age if self._max_age and age > self._max_age else 0.0
 
     def _narrowed(self, request: Request) -> Request | None:
         return policy.narrowed(request, self._table.contexts, self._arguments)
@@ -93,42 +122,153 @@ class OneByOne:
         begun = cursor if again else replace(cursor, begun=request.number, reason="")
         if not again:
             ledger.set_cursor(begun)
-        trouble = ""
         try:
             answer = self._had(ledger, request) or self._give(request, again, stop)
-            event = Event(clock(), "handed over", {"to": self.name, "answer": answer})
-            log.info("handed <%s> to %s: %s", request.message_id, self.name, answer)
+        except TurnedAway as error:
+            return self._set_aside(ledger, cursor, request, clock(), str(error))
         except NotTaken as error:
-            trouble = str(error)
+            return self._skip(ledger, cursor, request, clock(), str(error))
         except SinkUnavailable as error:
-            if stop():  # for that it was ended; the next start has it again at once
-                ledger.set_cursor(replace(begun, reason=str(error)))
-                raise
-            tries = cursor.tries + 1
             is_old = clock() - request.recorded >= self._table.give_up
-            if not is_old or tries < len(self._table.retry):
-                pause = self._table.retry[min(tries, len(self._table.retry)) - 1]
-                pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE))
-                ledger.set_cursor(
-                    replace(begun, tries=tries, due=clock() + pause, reason=str(error))
-                )
+            if is_old and cursor.tries + 1 >= len(self._table.retry) and not stop():
+                return self._skip(ledger, cursor, request, clock(), f"gave up: {error}")
+            self._pause(ledger, replace(begun, tries=cursor.tries), error, clock(), stop)
+            raise
+        return self._end(ledger, request, self._handed(request, answer, clock()))
+
+    def _try_again(
+        self, ledger: Ledger, cursor: Cursor, clock: Clock, is_over: Stop, stop: Stop
+    ) -> int:
+        """The requests that were set aside and are due; how many were handed over."""
+        count = 0
+        turned_away: set[str] = set()
+        for aside in ledger.asides.due(self.name, clock(), self._longest):
+            if is_over():
+                break
+            if aside.reason in turned_away:  # one has asked for all
+                continue
+            [request] = ledger.requests(after=aside.request - 1, limit=1)
+            wanted = self._narrowed(request)
+            if wanted is None:
+                ledger.asides.drop(self.name, aside.request)
+                continue
+            try:
+                answer = self._had(ledger, wanted) or self._give(wanted, True, stop)
+            except TurnedAway as error:
+                self._leave_aside(ledger, aside, wanted, clock(), str(error))
+                turned_away.add(str(error))
+                continue
+            except NotTaken as error:
+                self._give_up(ledger, aside, wanted, clock(), str(error))
+                continue
+            except SinkUnavailable as error:
+                self._pause(ledger, cursor, error, clock(), stop)
                 raise
-            trouble = f"gave up: {error}"
-        if trouble:
-            event = Event(clock(), "skipped", {"reason": f"{self.name}: {trouble}"})
-            # The same trouble for one request after the other is told once.
-            level = logging.INFO if trouble == cursor.reason else logging.ERROR
-            log.log(level, "skipped <%s> by %s: %s", request.message_id, self.name, trouble)
-        after = Cursor(self.name, request.number, event.at, reason=trouble)
+            with ledger.batch():
+                ledger.tell(wanted.mail_id, [self._handed(wanted, answer, clock())])
+                ledger.asides.drop(self.name, wanted.number)
+                if cursor.begun <= cursor.position and (cursor.tries or cursor.reason):
+                    cursor = replace(cursor, tries=0, due=0.0, reason="")
+                    ledger.set_cursor(cursor)
+            count += 1
+        return count
+
+    def _pause(
+        self, ledger: Ledger, cursor: Cursor, error: SinkUnavailable, now: float, stop: Stop
+    ) -> None:
+        """Note that the receiver is not to be had, and when it is tried again."""
+        if stop():  # for that it was ended; the next start has it again at once
+            ledger.set_cursor(replace(cursor, reason=str(error)))
+            return
+        tries = cursor.tries + 1
+        pause = max(self._after(tries), min(error.retry_after or 0.0, _LONGEST_PAUSE))
+        ledger.set_cursor(replace(cursor, tries=tries, due=now + pause, reason=str(error)))
+
+    def _after(self, tries: int) -> float:
+        return self._table.retry[min(tries, len(self._table.retry)) - 1]
+
+    def _set_aside(
+        self, ledger: Ledger, cursor: Cursor, request: Request, now: float, reason: str
+    ) -> Cursor:
+        due = now + self._after(1)
+        event = Event(
+            now, "set aside", {"by": self.name, "reason": f"{self.name}: {reason}", "until": due}
+        )
+        self._complain("set aside", request, reason, cursor.reason)
+        aside = Aside(self.name, request.number, now, 1, due, reason)
+        return self._end(ledger, request, event, reason, aside)
+
+    def _leave_aside(
+        self, ledger: Ledger, aside: Aside, request: Request, now: float, reason: str
+    ) -> None:
+        """One that was turned away again, and those that wait for the same reason."""
+        tries = aside.tries + 1
+        if now - aside.since >= self._table.give_up and tries > len(self._table.retry):
+            self._give_up(ledger, aside, request, now, f"gave up: {reason}")
+            return
+        due = now + self._after(max(tries, 1))
+        with ledger.batch():
+            ledger.asides.keep(replace(aside, tries=tries, due=due, reason=reason))
+            ledger.asides.put_off(self.name, reason, now, due)
+
+    def _give_up(
+        self, ledger: Ledger, aside: Aside, request: Request, now: float, reason: str
+    ) -> None:
+        self._complain("skipped", request, reason, "")
+        with ledger.batch():
+            ledger.tell(request.mail_id, [self._skipped(reason, now)])
+            ledger.asides.keep(replace(aside, due=None, reason=reason))
+
+    def _skip(
+        self,
+        ledger: Ledger,
+        cursor: Cursor,
+        request: Request,
+        now: float,
+        reason: str,
+        level: int = logging.ERROR,
+    ) -> Cursor:
+        """A request that is not tried again unless an operator wants it so."""
+        self._complain("skipped", request, reason, cursor.reason, level)
+        aside = Aside(self.name, request.number, now, cursor.tries, None, reason)
+        kept = reason if level == logging.ERROR else cursor.reason
+        return self._end(ledger, request, self._skipped(reason, now), kept, aside)
+
+    def _end(
+        self,
+        ledger: Ledger,
+        request: Request,
+        event: Event,
+        reason: str = "",
+        aside: Aside | None = None,
+    ) -> Cursor:
+        """All that is known of a request at its end, at once; the cursor behind it."""
+        after = Cursor(self.name, request.number, event.at, reason=reason)
         with ledger.batch():
             ledger.tell(request.mail_id, [event])
             ledger.set_cursor(after)
+            if aside:
+                ledger.asides.keep(aside)
         return after
+
+    def _handed(self, request: Request, answer: str, now: float) -> Event:
+        log.info("handed <%s> to %s: %s", request.message_id, self.name, answer)
+        return Event(now, "handed over", {"to": self.name, "answer": answer})
+
+    def _skipped(self, reason: str, now: float) -> Event:
+        return Event(now, "skipped", {"by": self.name, "reason": f"{self.name}: {reason}"})
+
+    def _complain(
+        self, what: str, request: Request, reason: str, before: str, level: int = logging.ERROR
+    ) -> None:
+        """The same trouble for one request after the other is told once."""
+        level = logging.INFO if reason == before else level
+        log.log(level, "%s <%s> by %s: %s", what, request.message_id, self.name, reason)
 
     def _give(self, request: Request, again: bool, stop: Stop) -> str:
         try:
             return self._receiver.give(request, again=again, stop=self._ending or stop)
-        except NotTaken:
+        except (NotTaken, TurnedAway):
             raise
         except Exception as error:
             raise trouble_of(error, f"request {request.number}") from error

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from ingest import __version__
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
-from ingest.errors import NotTaken, SinkUnavailable, Unavailable
+from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable
 from ingest.ledger import Request, request_id
 from ingest.sinks import Clock, Stop, secret
 from ingest.sinks.request_json import shape
@@ -27,6 +27,10 @@ from ingest.words import printable
 _PREFIX = "whsec_"
 # Bytes of an answer, of which a status and a sentence are all that matters.
 _MOST = 1 << 20
+# What says something of the request, so that it is of no use to send the same again: Bad Request,
+# Conflict, Gone, Content Too Large, Unsupported Media Type, Unprocessable Content (RFC 9110). All
+# else, such as a wrong token, a wrong path or a redirect to a login, says something of us.
+_OF_THE_REQUEST = (400, 409, 410, 413, 415, 422)
 _ALWAYS = {"User-Agent": f"recheck-ingest/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -63,8 +67,8 @@ class Webhook:
         return {"secret_file": self._table.secret_file, "token_file": self._table.token_file}
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
-        """See ``Receiver``. A 2xx confirms; 5xx, 408, 429, a 403 that says when to come again, as
-        GitHub's does, and whatever is no answer are tried again; all else is not taken."""
+        """See ``Receiver``. A 2xx confirms. 5xx, 408, 429, a 403 that says when to come again, as
+        GitHub's does, and whatever is no answer mean that the webhook is not to be had."""
         body = json.dumps(self._form(request)).encode()
         headers = {**self._headers(request_id(request), body), **self._token()}
         # With a connection of its own: one that has been idle for days may be dead, and a POST
@@ -133,7 +137,7 @@ class Webhook:
         pause = retry_after(reply, self._clock())
         if reply.status >= 500 or reply.status in (408, 429) or (reply.status == 403 and pause):
             raise SinkUnavailable(told, pause)
-        raise NotTaken(told)
+        raise NotTaken(told) if reply.status in _OF_THE_REQUEST else TurnedAway(told)
 
 
 def sign(key: bytes, id: str, at: int, body: bytes) -> str:

@@ -221,7 +221,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "nested for ever": (f"a = {'[' * 10_000}", "is not valid TOML: "),
     "an unknown table": (
         "[patchworks]\n",
-        "there is no table [patchworks]; the tables are [patchwork], [requests], [state], ",
+        "there is no table [patchworks]; the tables are [patchwork], [requests], [policy], ",
     ),
     "a setting without a table": ("url = 'http://x'\n", "there is no table [url]; the tables are "),
     "a table that is a number": ("patchwork = 1\n", "patchwork is 1, but must be a table"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.config import sink_tables, tables
-from ingest.errors import NotTaken, SinkUnavailable
+from ingest.errors import SinkUnavailable, TurnedAway
 from ingest.ledger import Ledger
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import Check, description
@@ -297,12 +297,12 @@ def test_a_token_without_the_right_is_told_once_and_stops_nothing_else(
         f"the token of {token} belongs to nobody who maintains project dpdk "
         "(You do not have permission to perform this action.)"
     )
-    assert giving.skipped("1@example.org") == f"check:lab: {why}"
-    assert giving.skipped("2@example.org") == f"check:lab: {why}"
+    assert giving.set_aside("1@example.org") == f"check:lab: {why}"
+    assert giving.set_aside("2@example.org") == f"check:lab: {why}"
     assert giving.answer("3@example.org") == f"1 pending check posted on patch {PATCH}"
     assert posted(patchwork) == [(PATCH, "c-3", "pending")]
     assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [
-        f"skipped <1@example.org> by check:lab: {why}"
+        f"set aside <1@example.org> by check:lab: {why}"
     ]
 
 
@@ -314,7 +314,7 @@ def test_a_token_that_patchwork_does_not_know_is_tried_once(
     giving.records(asked(1, **COVER, contexts=("a", "b", "c")))
     giving.works()
     assert posts(patchwork.requests) == 1
-    assert "(Invalid token.)" in giving.skipped()
+    assert "(Invalid token.)" in giving.set_aside()
 
 
 def test_a_context_that_patchwork_does_not_take_keeps_out_no_other(
@@ -335,7 +335,7 @@ def test_a_patch_that_is_gone_keeps_out_no_other(
 ) -> None:
     giving.records(asked(1, submission="patch 1"), asked(2))
     giving.works()
-    assert giving.skipped("1@example.org").startswith(
+    assert giving.set_aside("1@example.org").startswith(
         "check:lab: Patchwork refuses a check for patch 1: 404 ("
     )
     assert posted(patchwork) == [(PATCH, "c-2", "pending")]
@@ -344,10 +344,10 @@ def test_a_patch_that_is_gone_keeps_out_no_other(
 def test_a_series_that_is_gone_or_empty_is_told(giving: Giving) -> None:
     giving.records(asked(1, **{**COVER, "series": 1}))
     giving.works()
-    assert giving.skipped() == "check:lab: series 1 is not known to Patchwork"
+    assert giving.set_aside() == "check:lab: series 1 is not known to Patchwork"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 405, 409, 413, 415, 422])
 def test_patchworks_own_refusal_is_final(status: int, giving_to: MakeGiving, hell: Hell) -> None:
     hell.will(failing(status))
     giving = giving_to(hell.url)
@@ -355,6 +355,26 @@ def test_patchworks_own_refusal_is_final(status: int, giving_to: MakeGiving, hel
     giving.works()
     assert "(Sorry.)" in giving.skipped()
     assert len(hell.seen) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_that_says_something_of_us_is_tried_again(
+    status: int, giving_to: MakeGiving, hell: Hell
+) -> None:
+    told = iter([failing(status)])
+    hell.route(
+        lambda seen: (
+            rows() if seen.method == "GET" else next(told, None) or says(http(201, seen.body))
+        )
+    )
+    giving = giving_to(hell.url)
+    giving.records(asked(1))
+    giving.works()
+    assert "(Sorry.)" in giving.set_aside()
+    giving.clock += 10
+    giving.works()
+    assert giving.answer() == f"1 pending check posted on patch {PATCH}"
+    assert [each.method for each in hell.seen] == ["POST", "GET", "POST"]
 
 
 @pytest.mark.parametrize(
@@ -637,9 +657,11 @@ def test_status_and_show_tell_of_a_patchwork_that_is_down_and_of_a_refusal(
     status = told(quick_path, capsys, "status")
     assert "check:lab at 1" in status
     assert why in status
-    assert f"skipped check:lab: {why}" in told(quick_path, capsys, "show", "1@example.org")
+    assert "check:lab at 1, 1 set aside" in status
+    assert f"set aside check:lab: {why}" in told(quick_path, capsys, "show", "1@example.org")
     token.write_text("secret")
     well = giving_to(patchwork.url)
+    well.clock += 10
     well.records(asked(2))
     well.works()
     status = told(quick_path, capsys, "status")
@@ -659,5 +681,5 @@ def test_the_receiver_says_by_its_errors_what_is_tried_again(
         down.give(asked(1), again=False, stop=lambda: False)
     token.write_text("nobody's")
     refused = Check("lab", table, tables.PatchworkSettings(url=patchwork.url))
-    with pytest.raises(NotTaken):
+    with pytest.raises(TurnedAway):
         refused.give(asked(1), again=False, stop=lambda: False)

@@ -160,17 +160,17 @@ def test_one_that_was_never_started_is_stopped(quick_path: Path) -> None:
 def test_a_ledger_that_cannot_be_opened_for_a_while_is_waited_for(
     ledger: Ledger, quick_path: Path
 ) -> None:
-    settings = settings_of(quick_path, command={"run": command("true")})
-    delivery.begin(ledger, settings)
+    delivery.begin(ledger, settings_of(quick_path, command={"run": command("true")}))
     record(ledger, "x@example.org")
-    there, away = quick_path / "ledger.sqlite", quick_path / "away"
-    there.rename(away)
-    there.mkdir()
-    at_work = Delivery(settings)
+    (quick_path / "broken" / "ledger.sqlite").mkdir(parents=True)
+    folder, mended = quick_path / "state", quick_path / "mended"
+    folder.symlink_to("broken")
+    mended.symlink_to(".")
+    at_work = Delivery(settings_of(folder, command={"run": command("true")}))
     at_work.start()
     try:
-        there.rmdir()
-        away.rename(there)
+        eventually(lambda: len(at_work.troubles()) == 2)
+        mended.replace(folder)  # at once: nothing is made where there is nothing
         eventually(lambda: ledger.cursor("command:run").position == 1)
         assert at_work.is_well()
     finally:
@@ -372,6 +372,41 @@ def test_whatever_ends_us_in_the_middle_nothing_is_lost(
 
 
 @pytest.mark.slow
+def test_retry_hands_over_what_a_sink_has_skipped(labs: Labs) -> None:
+    labs.runs("lab", "exit 1")
+    assert labs.starts("work", "--once").process.wait(60) == 0  # the sink begins
+    labs.asks("one", "two")
+    assert labs.starts("work", "--once").process.wait(60) == 0
+    assert "command:lab at 2, 2 skipped" in labs.status()
+    labs.runs("lab")
+    retry = labs.starts("retry", "--sink", "command:lab").process
+    assert b"2 requests to be handed over to command:lab" in retry.communicate(timeout=60)[0]
+    assert labs.starts("work", "--once").process.wait(60) == 0
+    one, two = id_of("one"), id_of("two")
+    assert labs.ran("lab") == [f"{one} 0", f"{two} 0", f"{one} 1", f"{two} 1"]
+    assert "command:lab at 2\n" in labs.status()
+    again = labs.starts("retry", "--sink", "command:lab").process
+    assert b"has set aside or skipped nothing" in again.communicate(timeout=60)[1]
+    assert again.returncode == 1
+    unknown = labs.starts("retry", "--sink", "command:la").process
+    assert b"there is no sink command:la: there are command:lab" in unknown.communicate()[1]
+    assert unknown.returncode == 64
+
+
+def test_the_requests_of_old_mails_go_to_files_only(labs: Labs) -> None:
+    labs.runs("lab")
+    assert labs.starts("work", "--once").process.wait(60) == 0
+    labs.environment["RECHECK_INGEST_POLICY_MAX_AGE"] = "604800"
+    labs.asks("one")  # its mail is of 2023
+    assert labs.starts("work", "--once").process.wait(60) == 0
+    assert labs.service.contexts() == ["iol-one"]
+    assert labs.ran("lab") == []
+    assert "command:lab at 1, 1 skipped" in labs.status()
+    assert labs.starts("retry", "--sink", "command:lab").process.wait(60) == 0
+    assert labs.starts("work", "--once").process.wait(60) == 0
+    assert labs.ran("lab") == [f"{id_of('one')} 1"]
+
+
 def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0

@@ -25,7 +25,7 @@ from ingest.mail import recheck
 from ingest.sinks import smtp
 from ingest.sinks.mail import Answer, compose, is_nobody, text
 from tests.support.bad_server import Hell, refused_url
-from tests.support.clock import DAY, HOUR, Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.handing_over import Giving, told
 from tests.support.lab import knows
 from tests.support.mail_servers import DRIP, HANG_UP, HOST, SILENCE, MailServer, OddServer, Received
@@ -390,14 +390,6 @@ def test_nobody_else_is_answered(
 )
 def test_some_addresses_are_read_by_nobody(address: str, is_one: bool) -> None:
     assert is_nobody(address) is is_one
-
-
-def test_what_comes_out_of_an_archive_is_not_answered(giving: Giving, server: MailServer) -> None:
-    giving.records(by(1), age=8 * DAY)
-    giving.records(by(2), age=6 * DAY)
-    giving.works()
-    assert giving.skipped("1@example.org") == "mail:lab: no answer: the mail is 8 days old"
-    assert [read(each)["In-Reply-To"] for each in server.received] == ["<2@example.org>"]
 
 
 def test_a_mail_is_answered_once_however_many_series_it_is_for(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingest.config import sink_tables
-from ingest.errors import NotTaken, SinkUnavailable
+from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Cursor, Event, Ledger, Request, open_ledger
 from ingest.sinks import Stop
 from ingest.sinks.one_by_one import OneByOne
@@ -18,6 +18,7 @@ from tests.support.clock import DAY, HOUR, MINUTE, Clock
 from tests.support.ledger_values import record
 
 NAME = "webhook:lab"
+TOLD = ("handed over", "set aside", "skipped")
 RETRY = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE)
 
 
@@ -68,17 +69,22 @@ class Lab:
         self.clock = clock
         self.receiver = Receiver()
         self.table = sink_tables.ReceiverSettings(retry=RETRY)
+        self.max_age = 0.0
 
-    def record(self, *names: str, contexts: tuple[str, ...] = ("iol-a",)) -> None:
+    def record(
+        self, *names: str, contexts: tuple[str, ...] = ("iol-a",), age: float = 60.0
+    ) -> None:
+        now = self.clock()
+        dates = {"date": now - age, "received": now}
         for name in names:
             message_id = f"{name}@example.org"
-            record(self.ledger, message_id, self.clock(), contexts=contexts, arguments={})
+            record(self.ledger, message_id, now, contexts=contexts, arguments={}, **dates)
 
     def answers(self, *answers: str | BaseException) -> None:
         self.receiver.answers += answers
 
     def deliver(self, until: float | None = None, stop: Stop = lambda: False) -> int:
-        sink = OneByOne(self.receiver, self.table, ("rebase",))
+        sink = OneByOne(self.receiver, self.table, ("rebase",), max_age=self.max_age)
         return sink.deliver(self.ledger, clock=self.clock, until=until, stop=stop)
 
     def fails(self, retry_after: float | None = None) -> Cursor:
@@ -95,7 +101,14 @@ class Lab:
     def story(self, name: str) -> Sequence[Event]:
         """What the sink had told of a mail."""
         [found] = self.ledger.find(f"{name}@example.org")
-        return [each for each in found.story if each.what in ("handed over", "skipped")]
+        return [each for each in found.story if each.what in TOLD]
+
+    def asides(self) -> list[tuple[int, int, float | None]]:
+        """What is set aside: number, tries, and seconds until it is tried again."""
+        return [
+            (each.request, each.tries, None if each.due is None else each.due - self.clock())
+            for each in self.ledger.asides.of(NAME)
+        ]
 
 
 @pytest.fixture
@@ -132,7 +145,8 @@ def test_what_came_of_it_is_in_the_mail_s_story(lab: Lab) -> None:
     assert lab.story("a") == [
         Event(lab.clock(), "handed over", {"to": NAME, "answer": "204 No Content"})
     ]
-    assert lab.story("b") == [Event(lab.clock(), "skipped", {"reason": f"{NAME}: it answers 400"})]
+    skipped = {"by": NAME, "reason": f"{NAME}: it answers 400"}
+    assert lab.story("b") == [Event(lab.clock(), "skipped", skipped)]
 
 
 def test_an_empty_log_is_no_work(lab: Lab) -> None:
@@ -332,6 +346,138 @@ def test_a_bug_of_a_receiver_is_told_and_its_request_tried_again(
     assert caplog.records[0].exc_info is not None, "with where it was"
     lab.clock += RETRY[0]
     assert lab.deliver() == 2
+
+
+# Turned away, for what the request cannot help.
+
+
+def test_a_request_that_is_turned_away_lets_later_ones_pass_and_is_tried_again(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.record("a", "b")
+    lab.answers(TurnedAway("it answers 401"))
+    assert lab.deliver() == 2
+    assert lab.asides() == [(1, 1, 10.0)]
+    assert lab.cursor.position == 2
+    assert caplog.messages[0] == f"set aside <a@example.org> by {NAME}: it answers 401"
+    assert lab.deliver() == 0, "not before it is due"
+    lab.clock += 10
+    lab.answers("204 No Content")
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [("a", False), ("b", False), ("a", True)]
+    assert lab.asides() == []
+    assert [each.what for each in lab.story("a")] == ["set aside", "handed over"]
+
+
+def test_what_was_set_aside_goes_before_what_is_new(lab: Lab) -> None:
+    lab.record("a")
+    lab.answers(TurnedAway("it answers 401"))
+    lab.deliver()
+    lab.record("b")
+    lab.clock += 10
+    lab.deliver()
+    assert [name for name, _ in lab.receiver.calls] == ["a", "a", "b"]
+
+
+def test_of_those_turned_away_for_one_reason_one_asks_for_all_by_turns(lab: Lab) -> None:
+    lab.record("a", "b", "c")
+    lab.answers(*[TurnedAway("it answers 401")] * 3)
+    lab.deliver()
+    lab.clock += 10
+    lab.answers(TurnedAway("it answers 401"))
+    lab.deliver()
+    assert lab.asides() == [(1, 2, MINUTE), (2, 1, MINUTE), (3, 1, MINUTE)]
+    lab.clock += MINUTE
+    lab.answers(TurnedAway("it answers 401"))
+    lab.deliver()
+    assert lab.receiver.calls[-2:] == [("a", True), ("b", True)]
+    lab.clock += MINUTE
+    assert lab.deliver() == 3
+
+
+def test_one_that_stays_turned_away_is_given_up_and_kept(lab: Lab) -> None:
+    lab.table = sink_tables.ReceiverSettings(retry=RETRY, give_up=HOUR)
+    lab.record("a")
+    while not lab.asides() or lab.asides()[0][2] is not None:
+        lab.answers(TurnedAway("it answers 401"))
+        lab.deliver()
+        lab.receiver.answers.clear()
+        assert lab.clock() < 1e10, "it is given up some time"
+        lab.clock += max(0.0, (lab.asides() or [(0, 0, 0.0)])[0][2] or 0.0)
+    assert lab.story("a")[-1].details["reason"] == f"{NAME}: gave up: it answers 401"
+    lab.clock += 30 * DAY
+    assert lab.deliver() == 0
+    assert lab.ledger.asides.retry(NAME, lab.clock()) == 1
+    assert lab.deliver() == 1
+    assert lab.asides() == []
+
+
+def test_a_receiver_that_is_down_is_not_asked_for_each(lab: Lab) -> None:
+    lab.record("a", "b")
+    lab.answers(TurnedAway("it answers 401"), TurnedAway("it answers 404"))
+    lab.deliver()
+    lab.clock += 10
+    assert lab.fails().reason == "the lab is closed"
+    assert len(lab.receiver.calls) == 3
+    assert lab.deliver() == 0, "all of them wait for it"
+    lab.clock += 10
+    assert lab.deliver() == 2
+    assert (lab.cursor.tries, lab.cursor.reason) == (0, "")
+
+
+@pytest.mark.parametrize("error", [NotTaken("it answers 400"), SinkUnavailable("gone")])
+def test_what_is_skipped_can_be_handed_over_after_all(lab: Lab, error: Exception) -> None:
+    lab.table = sink_tables.ReceiverSettings(retry=RETRY[:1], give_up=0.0)
+    lab.record("a")
+    lab.answers(error)
+    lab.deliver()
+    assert [due for _, _, due in lab.asides()] == [None]
+    lab.ledger.asides.retry(NAME, lab.clock())
+    assert lab.deliver() == 1
+    assert [each.what for each in lab.story("a")] == ["skipped", "handed over"]
+
+
+def test_one_that_is_no_longer_wanted_is_not_set_aside_any_more(lab: Lab) -> None:
+    lab.record("a")
+    lab.answers(TurnedAway("it answers 401"))
+    lab.deliver()
+    lab.table = sink_tables.ReceiverSettings(retry=RETRY, contexts=("other-*",))
+    lab.clock += 10
+    assert lab.deliver() == 0
+    assert lab.asides() == []
+
+
+def test_it_is_due_for_what_is_new_and_for_what_was_set_aside(lab: Lab) -> None:
+    sink = OneByOne(lab.receiver, lab.table, ())
+    assert not sink.is_due(lab.ledger, lab.clock())
+    lab.record("a")
+    assert sink.is_due(lab.ledger, lab.clock())
+    lab.answers(TurnedAway("it answers 401"))
+    lab.deliver()
+    assert not sink.is_due(lab.ledger, lab.clock())
+    assert sink.is_due(lab.ledger, lab.clock() + 10)
+
+
+# Too old.
+
+
+def test_a_request_of_an_old_mail_is_passed_over_until_an_operator_wants_it(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.max_age = 7 * DAY
+    lab.record("old", age=7 * DAY + 1)
+    lab.record("young", age=7 * DAY)
+    lab.clock += 30 * DAY  # what counts is how old it was when it came
+    assert lab.deliver() == 1
+    assert lab.receiver.calls == [("young", False)]
+    why = "its mail was 7 days old when it came ([policy] max_age)"
+    assert lab.story("old")[-1].details["reason"] == f"{NAME}: {why}"
+    assert [each.levelname for each in caplog.records if "old@" in each.getMessage()] == []
+    assert lab.cursor.reason == ""
+    assert lab.asides() == [(1, 0, None)]
+    lab.ledger.asides.retry(NAME, lab.clock())
+    assert lab.deliver() == 1
+    assert lab.receiver.calls[-1] == ("old", True)
 
 
 # Ends, of all kinds.

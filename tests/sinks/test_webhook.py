@@ -17,7 +17,7 @@ import pytest
 import standardwebhooks
 
 from ingest.config import sink_tables
-from ingest.errors import NotTaken, SinkUnavailable
+from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Request, request_id
 from ingest.sinks.request_json import shape
 from ingest.sinks.webhook import Webhook
@@ -72,7 +72,9 @@ class Lab:
         self.give(secret_file=str(self.secret))
         return self.hell.seen[-1]
 
-    def refused(self, error: type[SinkUnavailable] | type[NotTaken], **other: Any) -> str:
+    def refused(
+        self, error: type[SinkUnavailable] | type[NotTaken] | type[TurnedAway], **other: Any
+    ) -> str:
         with pytest.raises(error) as raised:
             self.give(**other)
         assert "hidden" not in str(raised.value)
@@ -302,16 +304,22 @@ REFUSED: dict[str, tuple[Answer, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_will_not_pass_is_not_taken(lab: Lab, answer: Answer, told: str) -> None:
+# Whether a refusal says something of us, and not of the request.
+OF_US = ("401", "403", "404", "304", "a redirect")
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_a_refusal_is_final_only_if_it_says_something_of_the_request(lab: Lab, name: str) -> None:
+    answer, told = REFUSED[name]
+    error = TurnedAway if name.startswith(OF_US) else NotTaken
     lab.hell.will(answer)
-    assert lab.refused(NotTaken) == f"the webhook at {lab.hell.url} {told}"
+    assert lab.refused(error) == f"the webhook at {lab.hell.url} {told}"
     assert len(lab.hell.seen) == 1, "a redirect is not followed"
 
 
 def test_a_redirect_on_the_same_server_is_told_with_the_server(lab: Lab) -> None:
     lab.hell.will(redirect(lambda line: "/elsewhere"))
-    assert f"to {lab.hell.url}; that is not followed" in lab.refused(NotTaken)
+    assert f"to {lab.hell.url}; that is not followed" in lab.refused(TurnedAway)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +337,7 @@ def test_a_receiver_says_when_it_is_asked_again(
 ) -> None:
     lab.hell.will(failing(status, f"Retry-After: {header}"))
     if status == 403 and pause is None:
-        lab.refused(NotTaken)
+        lab.refused(TurnedAway)
         return
     with pytest.raises(SinkUnavailable) as raised:
         lab.give()

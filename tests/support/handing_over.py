@@ -69,6 +69,10 @@ class Giving:
         """Why a mail's request was skipped, "" if it was not; told once."""
         return self._told_once(message_id, "skipped", "reason")
 
+    def set_aside(self, message_id: str = "1@example.org") -> str:
+        """Why a mail's request was set aside, "" if it was not; told once."""
+        return self._told_once(message_id, "set aside", "reason")
+
     def _told_once(self, message_id: str, what: str, detail: str) -> str:
         stories = [record.story for record in self.ledger.find(message_id)]
         events = [event for story in stories for event in story if event.what == what]

@@ -34,7 +34,8 @@ class Service:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**clean, **environment},
+            # The mails are old.
+            env={**clean, "RECHECK_INGEST_POLICY_MAX_AGE": "0", **environment},
         )
         self.processes.append(process)
         return process
