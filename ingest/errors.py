@@ -51,6 +51,10 @@ class Unavailable(Temporary):
         self.retry_after = retry_after
 
 
+class NoApi(Unavailable):
+    """There is no Patchwork API at the configured address."""
+
+
 class Unanswered(Temporary):
     """Patchwork is well, but gives this one question no usable answer."""
 

@@ -22,6 +22,7 @@ from ingest.config.tables import Settings
 from ingest.errors import (
     Error,
     FeedUnavailable,
+    NoApi,
     SinkUnavailable,
     StateUnavailable,
     Unavailable,
@@ -225,6 +226,8 @@ def _patchwork(settings: Settings) -> Iterator[Finding]:
         lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
         yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
         yield from _tokens(settings, patchwork)
+    except NoApi as error:
+        yield Finding("problem", "API", str(error))
     except Unavailable as error:
         yield Finding("problem", PATCHWORK, str(error))
     except Error as error:

@@ -19,7 +19,7 @@ from requests.utils import parse_header_links
 
 from ingest import __version__
 from ingest.config.tables import PatchworkSettings
-from ingest.errors import OutOfTime, Unanswered, Unavailable
+from ingest.errors import NoApi, OutOfTime, Unanswered, Unavailable
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
 
@@ -85,6 +85,9 @@ class Api:
         ``Unavailable`` unless a Patchwork answers it."""
         url = f"{self.base}/"
         reply, _ = self._ask(url)
+        if reply.status == 404:
+            there = f"there is no Patchwork API at {self.base} (404 Not Found)"
+            raise NoApi(f"{there}: check [patchwork] url")
         if problem := _problem_of_root(reply, url):
             raise self._unavailable(problem, reply)
         return reply
@@ -264,9 +267,6 @@ def _is_detail(reply: Reply) -> bool:
 
 def _problem_of_root(reply: Reply, url: str) -> str:
     """Why this is not the answer of a Patchwork to the question for its API's root, "" if it is."""
-    if reply.status == 404:
-        base = url.rstrip("/")
-        return f"there is no Patchwork API at {base} (404 Not Found): check [patchwork] url"
     if reply.status != 200:
         return _problem(reply, url)
     try:

@@ -39,6 +39,7 @@ class Patchwork:
         self._table = table
         self._memory = memory
         self._clock = clock
+        self._attempt: Attempt | None = None
 
     @property
     def base(self) -> str:
@@ -71,27 +72,26 @@ class Patchwork:
         ``NotFound`` (Patchwork may not have it yet), ``NotYet`` (it is asked again soon),
         ``Unanswered``, ``Unavailable`` or ``OutOfTime``, all temporary, and ``IsSubmission``.
         """
-        attempt = Attempt(self._memory, self.base, mail, self._table, self._clock)
-        self._answers.attempt = attempt
-        with self._attempted():
+        self._attempt = Attempt(self._memory, self.base, mail, self._table, self._clock)
+        with self._attempted() as attempt:
             if filing is None and mail.message_id:
                 now = self._clock()
                 filing = filing_of(self._memory, self.base, mail.list_id, mail.message_id, now)
-            resolution = Resolution(
-                mail, received, self._answers, attempt, self._table.waits, trail
-            )
+            waits = self._table.waits
+            resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
             return resolution.target(filing)
 
     def contexts(self, target: Target, is_enough: Callable[[set[str]], bool]) -> set[str]:
         """The contexts of the checks that the target's patch has, or for a cover letter the
         patches of its series: of as many patches as it takes until they are enough, else of all.
-        Raises as ``resolve``."""
+        The questions are those of the attempt at the mail that was resolved last. Raises as
+        ``resolve``."""
         found: set[str] = set()
 
         def is_enough_with(more: set[str]) -> bool:
             return is_enough(found | more)
 
-        with self._attempted():
+        with self._attempted() as attempt:
             patches = (
                 [target.id] if target.kind == "patch" else self._answers.patches_of(target.series)
             )
@@ -99,25 +99,25 @@ class Patchwork:
                 if is_enough(found):
                     break
                 found |= self._answers.contexts_of(patch, is_enough_with)
-        if self._answers.attempt:
-            self._answers.attempt.end()
+            attempt.end()
         return found
 
     @contextmanager
-    def _attempted(self) -> Iterator[None]:
-        """A part of an attempt, which is kept if it is to go on later."""
+    def _attempted(self) -> Iterator[Attempt]:
+        """A part of an attempt at a mail, which is kept if it is to go on later."""
+        assert self._attempt is not None
+        attempt = self._answers.attempt = self._attempt
         try:
-            yield
+            yield attempt
         except (NotFound, IsSubmission):
-            if self._answers.attempt:
-                self._answers.attempt.end()
+            attempt.end()
             raise
         except Temporary:
-            if self._answers.attempt:
-                self._answers.attempt.suspend()
+            attempt.suspend()
             raise
-        if self._answers.attempt:
-            self._answers.attempt.settle()
+        finally:
+            self._answers.attempt = None
+        attempt.settle()
 
     def _spend(self) -> None:
         if self._answers.attempt:
