@@ -40,7 +40,7 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_has_nothing_to_say_against_the_units(units: Path) -> None:
     named = [path for path in units.iterdir() if path.suffix in (".service", ".socket", ".timer")]
-    assert len(named) == 8
+    assert {path.suffix for path in named} == {".service", ".socket", ".timer"}
     done = run("systemd-analyze", "verify", "--man=no", *named)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
