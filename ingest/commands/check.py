@@ -2,7 +2,7 @@
 """``recheck-ingest check``: is everything as it must be, and what to do where it is not.
 
 Looks at the configuration, every path as each user who needs it, the ledger, the sinks, and
-Patchwork. Called by ``cli``; changes nothing.
+Patchwork. It changes nothing.
 """
 
 import os
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from ingest.commands import exposure
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import (
@@ -58,10 +59,12 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
     origin = settings.origin or "no file; the defaults, the environment and the flags"
     yield Finding("ok", "configuration", origin)
     for variable in config.unknown():
-        yield Finding("warning", "configuration", f"${variable} is the name of no setting")
+        yield Finding("warning", "configuration", f"${variable} is not a known setting")
     me = pwd.getpwuid(os.geteuid()).pw_name
     for user in dict.fromkeys([me, *(users or [u for u in [mta_user()] if u])]):
         yield from _paths(settings, user, me)
+    for danger in exposure.found(settings):
+        yield Finding("warning", "exposure", danger)
     yield from _ledger(settings)
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
@@ -92,8 +95,8 @@ def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
     try:
         problems = _as_user(user, me, lambda: _unwritable(folders, files))
     except (KeyError, PermissionError) as error:
-        reason = "there is no such user" if isinstance(error, KeyError) else "only root can try"
-        yield Finding("warning", what, f"not checked: {reason}")
+        reason = "there is no such user" if isinstance(error, KeyError) else str(error)
+        yield Finding("problem", what, f"not checked: {reason}")
         return
     for problem in problems:
         yield Finding("problem", what, f"{problem}; see aliases.example for owner and mode")
@@ -138,7 +141,7 @@ def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
     if user == me:
         return look()
     if os.geteuid() != 0:
-        raise PermissionError
+        raise PermissionError("only root can try as another user")
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -147,12 +150,15 @@ def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
             os.write(writing, "\n".join(look()).encode()[:60000])
-        finally:
             os._exit(0)
+        finally:
+            os._exit(1)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as stream:
         seen = stream.read()
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
+    if status:  # a container that may not change users, for example
+        raise PermissionError(f"this process could not become {user}")
     return seen.splitlines()
 
 

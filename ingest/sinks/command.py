@@ -47,8 +47,10 @@ class Command:
     def problems(self) -> list[str]:
         """See ``Configured``."""
         first = self._table.program[0]
-        if shutil.which(first):
-            return []
+        if found := shutil.which(first):
+            if os.access(found, os.R_OK):
+                return []
+            return [f"{found} cannot be read: a script that cannot be read cannot be run"]
         there = os.sep in first and os.path.exists(first)
         return [f"{first} cannot be executed" if there else f"there is no program {first}"]
 

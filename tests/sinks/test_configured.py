@@ -145,7 +145,7 @@ def test_a_token_in_the_clear_is_a_danger(url: str, dangers: list[str], secret: 
 
 @pytest.fixture
 def patchwork() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with Sandbox(tokens={"s3cret": ("lab", {"ci", "dpdk"})}) as sandbox:
         yield sandbox
 
 
@@ -205,7 +205,7 @@ def test_a_variable_that_is_misspelt_is_told_of(
 ) -> None:
     monkeypatch.setenv("RECHECK_INGEST_WEBHOOK_URL", "https://ci.example.org")
     _, findings = checked(capsys, patchwork, quick_path)
-    told = "$RECHECK_INGEST_WEBHOOK_URL is the name of no setting"
+    told = "$RECHECK_INGEST_WEBHOOK_URL is not a known setting"
     assert findings["configuration"] == ("warning", told)
 
 
