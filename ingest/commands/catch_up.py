@@ -18,7 +18,7 @@ from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.decision import judge
 from ingest.errors import ConfigError, StateUnavailable, Unanswered, Unavailable
-from ingest.ledger import Cursor, Ledger
+from ingest.ledger import Cursor, Feed, Ledger
 from ingest.mail import headers
 from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
@@ -104,7 +104,8 @@ def catch_up(
             summary.moved = summary.since <= start
             if summary.moved:
                 for kind, id in last.items():
-                    ledger.remember(_last_key(patchwork, kind), str(id), math.inf)
+                    part = _part(patchwork, kind)
+                    ledger.set_feed(Feed(CURSOR, part, position=str(id), moved=begun))
                 ledger.set_cursor(Cursor(CURSOR, ledger.last_request(), begun))
     return summary
 
@@ -140,7 +141,7 @@ def _take_in(
         events.take_in(
             patchwork.dialect,
             ledger,
-            _news(ledger, patchwork, summary, last, by_id, clock()),
+            _news(ledger, patchwork, summary, last, by_id),
             summary.haul,
             clock=clock,
             max_size=settings.intake.max_size,
@@ -170,12 +171,12 @@ def _news(
     summary: Summary,
     newest: dict[str, int],
     by_id: bool,
-    now: float,
 ) -> list[feed.Event]:
     """The events that are new. ``newest`` is given the id of the newest one of each kind."""
     found: list[feed.Event] = []
+    seen = {each.part: int(each.position) for each in ledger.feeds() if each.name == CURSOR}
     for kind in feed.KINDS:
-        last = int(ledger.recall(_last_key(patchwork, kind), now) or 0) if by_id else 0
+        last = seen.get(_part(patchwork, kind), 0) if by_id else 0
         news = feed.news(patchwork.dialect, kind, last, summary.since)
         if news.was_reset:
             log.warning(
@@ -190,8 +191,9 @@ def _news(
     return found
 
 
-def _last_key(patchwork: Patchwork, kind: str) -> str:
-    return f"{patchwork.base} last event of a {kind} comment"
+def _part(patchwork: Patchwork, kind: str) -> str:
+    """The feed of one kind of comment of one server."""
+    return f"{patchwork.base} {kind}"
 
 
 class Periodic:
