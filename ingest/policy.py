@@ -22,7 +22,8 @@ def no_request(mail: "Mail", null_sender: bool = False) -> str:
 
     ``null_sender``: the envelope sender was empty, as a bounce's is (RFC 5321, section 4.5.5).
     """
-    if mail.submission:
+    # A 0/N mail that replies to something may be a comment for Patchwork, which is asked.
+    if mail.submission and not (mail.submission == "cover letter" and mail.candidates):
         return f"it is a {mail.submission} itself"
     if mail.hint == "ignore":
         return "it says X-Patchwork-Hint: ignore"

@@ -17,7 +17,11 @@ REPLY = parse(b"From: a@x\nSubject: Re: b\nIn-Reply-To: <1@x>\n\nRecheck-request
 NO_REQUEST: dict[str, tuple[dict[str, Any], str]] = {
     "a reply": ({}, ""),
     "a patch": ({"submission": "patch"}, "it is a patch itself"),
-    "a cover letter": ({"submission": "cover letter"}, "it is a cover letter itself"),
+    "a cover letter": (
+        {"submission": "cover letter", "candidates": ()},
+        "it is a cover letter itself",
+    ),
+    "a cover letter that replies, and may be a comment": ({"submission": "cover letter"}, ""),
     "a hint": ({"hint": "ignore"}, "it says X-Patchwork-Hint: ignore"),
     "another hint": ({"hint": "other"}, ""),
     "automatic": (
