@@ -102,3 +102,10 @@ class MailSettings(ReceiverSettings):
     lists: tuple[str, ...] = setting(
         values.texts, (), "addresses of lists that get the answer, too; default: none"
     )
+    verified_senders: bool = setting(
+        values.truth,
+        False,
+        "whether the mail server lets only senders through whose address was verified (DMARC): "
+        "only then is what the sender wrote repeated in the answer",
+    )
+    per_day: int = setting(values.whole, 20, "answers to one address within a day; then no more")

@@ -89,8 +89,6 @@ class Api:
             there = f"there is no Patchwork API at {self.base} (404 Not Found)"
             raise NoApi(f"{there}: check [patchwork] url")
         if problem := _problem_of_root(reply, url):
-            if reply.status == 404:
-                raise NoApi(problem)
             raise self._unavailable(problem, reply)
         return reply
 

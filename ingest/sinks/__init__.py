@@ -63,6 +63,10 @@ class Configured(Receiver, Protocol):
     once_per_mail: bool
 
     @property
+    def per_day(self) -> int:
+        """Of one requester's requests within a day, how many it gets at most; 0 for all."""
+
+    @property
     def purpose(self) -> str:
         """What it does, in a few words for ``check``: "posts to https://ci.example.org"."""
 

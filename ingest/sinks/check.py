@@ -41,6 +41,7 @@ class Check:
     """A ``Receiver`` that is the checks of a Patchwork."""
 
     once_per_mail = False
+    per_day = 0
 
     def __init__(self, name: str, table: CheckSettings, patchwork: PatchworkSettings) -> None:
         self.name = f"check:{name}"

@@ -34,6 +34,7 @@ class Command:
     """A ``Receiver`` that is a program."""
 
     once_per_mail = False
+    per_day = 0
 
     def __init__(self, name: str, table: CommandSettings) -> None:
         self.name = f"command:{name}"

@@ -73,6 +73,7 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
             settings.requests.arguments,
             ending,
             once_per_mail=receiver.once_per_mail,
+            per_day=receiver.per_day,
             max_age=settings.policy.max_age,
         )
 

@@ -6,6 +6,7 @@ and which labels there are. The answer is an automatic response as RFC 3834 has 
 import quopri
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from email.header import Header
 from email.utils import formataddr, formatdate
 from textwrap import wrap
@@ -18,7 +19,7 @@ from ingest.ledger import Request, request_id
 from ingest.mail import requester
 from ingest.patchwork import labels
 from ingest.sinks import Stop, secret, smtp
-from ingest.words import printable
+from ingest.words import counted, printable
 
 # Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is
 # (RFC 2606, section 2; some lists append .invalid to addresses, for DMARC's sake).
@@ -47,6 +48,11 @@ class Answer:
     """A ``Receiver`` that is whoever asked."""
 
     once_per_mail = True
+
+    @property
+    def per_day(self) -> int:
+        """See ``Configured``."""
+        return self._table.per_day
 
     def __init__(self, name: str, table: MailSettings, requests: RequestsSettings) -> None:
         self.name = f"mail:{name}"
@@ -88,7 +94,8 @@ class Answer:
             raise SinkUnavailable(f"sender {self._table.sender!r} is no address")
         server = self._server(us.address)
         recipients = self._recipients(request, us.address)
-        mail = compose(request, self._table, self._requests, self._name, recipients)
+        shown = request if self._table.verified_senders else unquoted(request, self._requests)
+        mail = compose(shown, self._table, self._requests, self._name, recipients)
         said = smtp.send(server, us.address, recipients, mail, stop)
         return f"sent to {', '.join(recipients)}: {said}"
 
@@ -135,6 +142,25 @@ class Answer:
 def is_nobody(address: str) -> bool:
     """Whether an address is a program's, or one that is not meant to be written to."""
     return bool(_NOBODY.fullmatch(address.partition("@")[0]) or _NOBODY.fullmatch(address))
+
+
+def unquoted(request: Request, requests: RequestsSettings) -> Request:
+    """A request without what its sender made up, so that nobody can send a text of his own to a
+    stranger through us: labels that Patchwork or the configuration knows stay, of arguments the
+    names; of the rest it is told how much there was."""
+    known = request.contexts
+    if not labels.are_asked_for(requests):
+        known = tuple(each for each in known if each in requests.contexts)
+    unnamed = len(request.contexts) - len(known)
+    others = f"{counted(unnamed, 'label')} that your mail names"
+    left = f"{counted(len(request.leftovers), 'thing')} in your mail"
+    return replace(
+        request,
+        subject="",
+        contexts=(*known, others) if unnamed else known,
+        arguments=dict.fromkeys(request.arguments, "…"),
+        leftovers=(left,) if request.leftovers else (),
+    )
 
 
 def compose(

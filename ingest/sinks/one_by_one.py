@@ -15,10 +15,13 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
+from ingest.mail import requester
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
+# The requests before one among which those of the same requester are counted.
+_MOST_COUNTED = 1000
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,8 @@ class OneByOne:
     of [requests]; ``ending``: asked by a receiver at work whether to end at once, by default what
     ``deliver`` is told to ask between two requests; ``once_per_mail``: of the requests of one mail,
     which are for several series if it went to several lists, the receiver gets the first only;
-    ``max_age``: seconds; a request whose mail was older when it came is passed over, 0 for none."""
+    ``max_age``: seconds; a request whose mail was older when it came is passed over, 0 for none;
+    ``per_day``: so many of one requester's requests within a day are handed over, 0 for all."""
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class OneByOne:
         *,
         once_per_mail: bool = False,
         max_age: float = 0.0,
+        per_day: int = 0,
     ) -> None:
         self._receiver = receiver
         self._table = table
@@ -46,6 +51,7 @@ class OneByOne:
         self._ending = ending
         self._once_per_mail = once_per_mail
         self._max_age = max_age
+        self._per_day = per_day
         self._longest = max(_LONGEST_PAUSE, *table.retry)
 
     @property
@@ -114,6 +120,22 @@ class OneByOne:
         ]
         return f"nothing, for the same mail came as request {min(earlier)}" if earlier else ""
 
+    def _check_rate(self, ledger: Ledger, request: Request) -> None:
+        """Raises ``NotTaken`` for a requester who asked too often within a day."""
+        who = requester.read(request.requester).address.lower()
+        if not self._per_day or not who:
+            return
+        before = max(0, request.number - 1 - _MOST_COUNTED)
+        count = sum(
+            request.recorded - DAY < each.recorded
+            and each.number < request.number
+            and requester.read(each.requester).address.lower() == who
+            for each in ledger.requests(after=before, limit=request.number - 1 - before)
+        )
+        if count >= self._per_day:
+            asked = f"{count} requests of {who} came within a day before it"
+            raise NotTaken(f"{asked}, which is the most (per_day)")
+
     def _hand_over(
         self, ledger: Ledger, cursor: Cursor, request: Request, clock: Clock, stop: Stop
     ) -> Cursor:
@@ -123,6 +145,7 @@ class OneByOne:
         if not again:
             ledger.set_cursor(begun)
         try:
+            self._check_rate(ledger, request)
             answer = self._had(ledger, request) or self._give(request, again, stop)
         except TurnedAway as error:
             return self._set_aside(ledger, cursor, request, clock(), str(error))

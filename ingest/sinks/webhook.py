@@ -43,6 +43,7 @@ class Webhook:
     """A ``Receiver`` that is a URL."""
 
     once_per_mail = False
+    per_day = 0
 
     def __init__(self, name: str, table: WebhookSettings, clock: Clock = time.time) -> None:
         self.name = f"webhook:{name}"

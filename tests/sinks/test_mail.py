@@ -23,9 +23,9 @@ from ingest.ledger import Ledger, Request
 from ingest.mail import message as mails
 from ingest.mail import recheck
 from ingest.sinks import smtp
-from ingest.sinks.mail import Answer, compose, is_nobody, text
+from ingest.sinks.mail import Answer, compose, is_nobody, text, unquoted
 from tests.support.bad_server import Hell, refused_url
-from tests.support.clock import HOUR, Clock
+from tests.support.clock import DAY, HOUR, Clock
 from tests.support.handing_over import Giving, told
 from tests.support.lab import knows
 from tests.support.mail_servers import DRIP, HANG_UP, HOST, SILENCE, MailServer, OddServer, Received
@@ -48,7 +48,9 @@ MakeGiving = Callable[..., Giving]
 @pytest.fixture
 def giving_to(ledger: Ledger, clock: Clock) -> MakeGiving:
     def make(server: str, **table: Any) -> Giving:
-        settings = sink_tables.MailSettings(**{"sender": US, "server": server, **table})
+        settings = sink_tables.MailSettings(
+            **{"sender": US, "server": server, "verified_senders": True, **table}
+        )
         answer = Answer("lab", settings, tables.RequestsSettings())
         return Giving(ledger, clock, answer, settings, once_per_mail=True)
 
@@ -118,7 +120,7 @@ def test_the_whole_answer() -> None:
         arguments={"rebase": "main"},
         leftovers=("iol-unit-tst (did you mean iol-unit-testing?)", "iol-b  iol-c"),
     )
-    table = sink_tables.MailSettings(sender=US)
+    table = sink_tables.MailSettings(sender=US, verified_senders=True)
     wanted = tables.RequestsSettings(contexts=("iol-*", "github-robot"))
     assert compose(request, table, wanted, "lab", ["robin@example.org"]).decode() == WHOLE
 
@@ -129,6 +131,61 @@ def body(
     """The lines of an answer that are not blank, without the first and the last."""
     lines = text(request, sink_tables.MailSettings(**table), requests or tables.RequestsSettings())
     return [line for line in lines if line][1:-1]
+
+
+SPAM = "BUY-PILLS-NOW"
+
+
+def test_nothing_that_a_sender_made_up_goes_to_an_address_that_was_not_verified(
+    giving_to: MakeGiving, server: MailServer
+) -> None:
+    giving = giving_to(server.address, verified_senders=False)
+    giving.records(
+        by(
+            contexts=(SPAM, "iol-a"),
+            arguments={"rebase": SPAM},
+            leftovers=(SPAM, SPAM),
+            subject=f"Re: {SPAM}",
+            requester=f"{SPAM} <robin@example.org>",
+        )
+    )
+    giving.works()
+    (mail,) = server.received
+    assert SPAM.encode() not in mail.content
+    assert read(mail)["Subject"] == "Re: your Recheck-request"
+    lines = read(mail).get_content().splitlines()
+    assert "    2 labels that your mail names" in lines
+    assert "    rebase=…" in lines
+    assert "    2 things in your mail" in lines
+
+
+@pytest.mark.parametrize(
+    ("contexts", "shown"), [(("iol-a", "x-*"), ("iol-a",)), (("patchwork",), ("iol-a", "x-1"))]
+)
+def test_labels_that_are_known_are_named_to_anybody(
+    contexts: tuple[str, ...], shown: tuple[str, ...]
+) -> None:
+    wanted = tables.RequestsSettings(contexts=contexts)
+    assert unquoted(by(contexts=("iol-a", "x-1")), wanted).contexts[: len(shown)] == shown
+
+
+def test_one_address_gets_so_many_answers_a_day(
+    ledger: Ledger, clock: Clock, server: MailServer
+) -> None:
+    table = sink_tables.MailSettings(sender=US, server=server.address, per_day=2)
+    answer = Answer("lab", table, tables.RequestsSettings())
+    giving = Giving(ledger, clock, answer, table, once_per_mail=True, per_day=answer.per_day)
+    giving.records(by(1), by(2), by(3), by(4, requester="Alex <alex@example.org>"))
+    giving.works()
+    assert giving.skipped("3@example.org") == (
+        "mail:lab: 2 requests of robin@example.org came within a day before it, which is the most "
+        "(per_day)"
+    )
+    clock += DAY
+    giving.records(by(5))
+    giving.works()
+    to = [read(each)["In-Reply-To"] for each in server.received]
+    assert to == [f"<{number}@example.org>" for number in (1, 2, 4, 5)]
 
 
 def test_arguments_alone_are_told_as_such() -> None:
@@ -215,7 +272,10 @@ SUBJECTS = [
 def test_the_subject_is_that_of_the_request(
     subject: str, answered: str, giving: Giving, server: MailServer
 ) -> None:
-    table, requests = sink_tables.MailSettings(sender=US), tables.RequestsSettings()
+    table, requests = (
+        sink_tables.MailSettings(sender=US, verified_senders=True),
+        tables.RequestsSettings(),
+    )
     raw = compose(by(subject=subject), table, requests, "lab", ["a@example.org"])
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
     assert parsed["Subject"] == answered
@@ -250,7 +310,7 @@ def test_an_id_that_cannot_be_named_is_not(message_id: str) -> None:
     request = by(message_id=message_id)
     raw = compose(
         request,
-        sink_tables.MailSettings(sender=US),
+        sink_tables.MailSettings(sender=US, verified_senders=True),
         tables.RequestsSettings(),
         "lab",
         ["a@example.org"],
@@ -275,7 +335,7 @@ def test_nothing_in_a_request_makes_a_header_or_a_request(
         arguments={value: value},
         leftovers=tuple(leftovers),
     )
-    table = sink_tables.MailSettings(sender=US)
+    table = sink_tables.MailSettings(sender=US, verified_senders=True)
     raw = compose(hostile, table, tables.RequestsSettings(), "lab", ["robin@example.org"])
     assert raw.isascii()
     assert max(map(len, raw.split(b"\n"))) < 998
@@ -456,7 +516,10 @@ def test_a_process_killed_before_it_noted_the_answer_sends_the_same_once_more(
 
 
 def test_two_sinks_have_message_ids_of_their_own() -> None:
-    table, requests = sink_tables.MailSettings(sender=US), tables.RequestsSettings()
+    table, requests = (
+        sink_tables.MailSettings(sender=US, verified_senders=True),
+        tables.RequestsSettings(),
+    )
     ids = {
         email.message_from_bytes(compose(by(n), table, requests, name, ["a@example.org"]))[
             "Message-ID"

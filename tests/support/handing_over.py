@@ -25,11 +25,14 @@ class Giving:
         table: sink_tables.ReceiverSettings,
         *,
         once_per_mail: bool = False,
+        per_day: int = 0,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self.name = receiver.name
-        self._sink = OneByOne(receiver, table, ("rebase",), once_per_mail=once_per_mail)
+        self._sink = OneByOne(
+            receiver, table, ("rebase",), once_per_mail=once_per_mail, per_day=per_day
+        )
 
     def records(self, *requests: Request, age: float = 60.0) -> None:
         """Put requests into the log, as a worker does, now; ``age``: seconds of their mails."""
