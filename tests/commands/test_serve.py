@@ -210,6 +210,43 @@ def test_check_tells_what_is_wrong_with_the_server(
     assert said in problems[what]
 
 
+def test_check_says_what_an_older_server_cannot_do(service: Service) -> None:
+    with Sandbox(str(RECORDED / "patch.mbox"), api="1.2") as older:
+        checking = service.start("check", "--json", "--as", "root", url=older.url)
+        out, _ = checking.communicate(timeout=60)
+        findings = {each["what"]: each for each in json.loads(out)}
+        assert findings["API"]["text"] == "version 1.2, filters by Message-ID"
+        assert findings["comments"]["level"] == "warning"
+        assert "catching up does not work" in findings["comments"]["text"]
+
+
+def test_check_tells_the_version_that_the_url_names(service: Service, patchwork: Sandbox) -> None:
+    checking = service.start("check", "--json", "--as", "root", url=f"{patchwork.url}/api/1.2")
+    out, _ = checking.communicate(timeout=60)
+    findings = {each["what"]: each for each in json.loads(out)}
+    assert findings["API"]["text"] == "version 1.2, filters by Message-ID"
+
+
+@pytest.mark.parametrize(("secret", "known"), [("good", True), ("nobody's", False)])
+def test_check_tells_a_token_that_patchwork_does_not_know(
+    secret: str, known: bool, service: Service, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(secret)
+    token.chmod(0o600)
+    lab = {"RECHECK_INGEST_CHECK_LAB_TOKEN_FILE": str(token)}
+    with Sandbox(str(RECORDED / "patch.mbox"), tokens={"good": ("lab", {"ci"})}) as patchwork:
+        checking = service.start("check", "--json", "--as", "root", url=patchwork.url, **lab)
+        out, _ = checking.communicate(timeout=60)
+    problems = [each["text"] for each in json.loads(out) if each["level"] == "problem"]
+    assert (
+        problems == []
+        if known
+        else [text for text in problems if "does not know the token" in text]
+    )
+    assert bool(problems) is not known
+
+
 def test_check_of_a_server_that_is_down_ends_with_69(service: Service) -> None:
     checking = service.start("check", "--as", "root", url="http://127.0.0.1:9")
     out, _ = checking.communicate(timeout=60)

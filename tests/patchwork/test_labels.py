@@ -329,6 +329,36 @@ def test_hostile_numbers_of_labels_take_no_time(lab: Lab, box: Sandbox) -> None:
     assert lab.outcome() is Outcome.IGNORED
 
 
+# What a label means.
+
+
+@pytest.mark.parametrize(
+    ("context", "names"),
+    [
+        ("iol-unit_tests-2", {"iol-unit_tests-2"}),
+        (
+            "github-robot: build",
+            {"github-robot", "github-robot-_build", "github-robot-build"},
+        ),
+        ("ci/iol intel", {"ci-iol_intel", "ci-iol-intel"}),
+        ("größe: x", {"größe", "größe-_x", "größe-x"}),
+        ("-x", {"x"}),
+        ("???", set()),
+    ],
+)
+def test_a_check_is_meant_by_its_name_or_what_a_line_can_ask_for_instead(
+    context: str, names: set[str]
+) -> None:
+    assert labels.names([context]) == names
+
+
+def test_what_a_line_cannot_ask_for_is_never_suggested(lab: Lab, box: Sandbox) -> None:
+    has(box, OURS, "github-robot: build")
+    lab.arrives(asks("github-robots"))
+    lab.works()
+    assert "github-robots (did you mean github-robot?)" in lab.record().reason
+
+
 # Suggestions.
 
 

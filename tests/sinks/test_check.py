@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -457,6 +458,40 @@ def test_a_check_that_came_before_the_time_out_is_not_posted_again(
     giving.works_when_due()
     assert giving.answer() == "0 pending checks posted, 1 there already"
     assert [seen.method for seen in hell.seen] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Australia/Canberra"])
+def test_nor_where_the_server_dates_checks_in_another_zone(
+    zone: str, giving_to: MakeGiving, hell: Hell, clock: Clock
+) -> None:
+    """A proxy loses the answer to the POST, and passes on the question that follows."""
+    with Sandbox(
+        str(RECORDED / "patch.mbox"),
+        tokens={"secret": ("lab", {"ci"})},
+        time_zone=zone,
+        clock=lambda: datetime.fromtimestamp(clock(), UTC),
+    ) as patchwork:
+
+        def route(seen: Seen) -> Answer | None:
+            if seen.path == "/api/":
+                return None
+            headers = {"Authorization": "Token secret", "Content-Type": "application/json"}
+            answer = requests.request(
+                seen.method,
+                patchwork.url + seen.target,
+                data=seen.body,
+                headers=headers,
+                timeout=10,
+            )
+            return html(504) if seen.method == "POST" else text(answer.content)
+
+        hell.route(route)
+        giving = giving_to(hell.url)
+        giving.records(asked(1))
+        giving.works()
+        giving.works_when_due()
+        assert giving.answer() == "0 pending checks posted, 1 there already"
+        assert posts(patchwork.requests) == 1
 
 
 @pytest.mark.parametrize(

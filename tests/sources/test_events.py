@@ -378,6 +378,9 @@ def test_headers_that_are_none_are_left_out(
 @pytest.mark.parametrize(
     "changes",
     [
+        {"id": None},
+        {"id": "1001"},
+        {"id": -1},
         {"date": None},
         {"date": "yesterday"},
         {"date": 5},
@@ -419,7 +422,8 @@ def test_an_event_of_no_known_shape_is_told_and_holds_up_no_other(
     hell.route(route)
     summary = catching.catch_up()
     assert summary.missed == ["2@example.org"]
-    assert "event 1001 is not the event of a comment" in summary.problem
+    name = f"event {changes.get('id', 1001)}"
+    assert f"{name} is not the event of a comment" in summary.problem
     assert [seen.path for seen in hell.seen if "comments" in seen.path] == [good.path]
 
 
