@@ -33,7 +33,7 @@ import sys, time
 from ingest.sources.mbox import Reader
 began = time.perf_counter()
 mails = held = 0
-for number, items in Reader(sys.argv[1]).sifted():
+for number, items in Reader(sys.argv[1]).searched():
     mails += number
     held += len([item.raw for item in items])
 print(time.perf_counter() - began, mails, held)

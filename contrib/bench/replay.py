@@ -18,7 +18,7 @@ import rich.progress
 from ingest.commands import replay
 summary = replay.Summary()
 began = time.perf_counter()
-with replay._reading([sys.argv[1]], summary) as items:
+with replay._reading([sys.argv[1]], 40 << 20, summary) as items:
     for item in items:
         pass
 print(time.perf_counter() - began, summary.mails, summary.possible)

@@ -64,7 +64,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
     summary = Summary()
     batch: list[Item] = []
     size = 0
-    with _reading(paths, summary) as items:
+    with _reading(paths, settings.intake.max_size, summary) as items:
         for item in items:
             batch.append(item)
             size += len(item.stored)
@@ -128,7 +128,7 @@ def rehearse(
     patchwork = None if offline else connect(_unbounded(settings), _Recollection())
     known: set[str] = set()
     down = ""
-    with _reading(paths, summary) as items:
+    with _reading(paths, settings.intake.max_size, summary) as items:
         for item in items:
             head = headers.read(item.raw)
             identity = headers.identity(item.raw, head)
@@ -168,16 +168,16 @@ class _Recollection:
 
 
 @contextmanager
-def _reading(paths: Sequence[str], summary: Summary) -> Iterator[Iterator[Item]]:
+def _reading(paths: Sequence[str], max_size: int, summary: Summary) -> Iterator[Iterator[Item]]:
     """The mails that may hold a request, with a progress bar if a terminal is watching."""
-    reader = Reader(*paths)
+    reader = Reader(*paths, longest=max_size)
     with _progress(reader) as advance:
         yield _wanted(reader, summary, advance)
     summary.warnings += reader.warnings
 
 
 def _wanted(reader: Reader, summary: Summary, advance: Callable[[], None]) -> Iterator[Item]:
-    for number, items in reader.sifted():
+    for number, items in reader.searched():
         summary.mails += number
         for item in items:
             if item.cut:

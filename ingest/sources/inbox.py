@@ -18,7 +18,7 @@ from ingest.config.values import DAY
 from ingest.errors import FeedUnavailable
 from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
-from ingest.mail.prefilter import Sieve
+from ingest.mail.prefilter import may_hold_request
 from ingest.sources import public_inbox
 from ingest.sources.git import Commit, Git
 from ingest.sources.git_process import never
@@ -69,7 +69,6 @@ class Inbox:
         self._settings = settings
         self._max_size = max_size
         self._clock, self._stop, self._accepted = clock, stop, accepted
-        self._sieve = Sieve()
         self._source: Folder | Mirror = (
             Folder(Path(settings.url), settings.timeout, stop)
             if settings.url.startswith("/")
@@ -204,9 +203,10 @@ class Inbox:
         if not piece.starts:
             return 0
         queued = 0
-        held = self._sieve.held(piece.buffer, piece.starts, piece.bodies, piece.ends)
-        for number, (start, end) in enumerate(zip(piece.starts, piece.ends, strict=True)):
-            if number in held or end - start > self._max_size:
+        possible = may_hold_request(piece.buffer, piece.ends)
+        for start, end in zip(piece.starts, piece.ends, strict=True):
+            is_too_large = end - start > self._max_size
+            if is_too_large or (possible and may_hold_request(piece.buffer[start:end])):
                 receipt = intake.accept(
                     self._listed(piece.buffer[start:end]),
                     self.name,

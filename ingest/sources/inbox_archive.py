@@ -8,8 +8,6 @@ from ingest.sources import public_inbox
 from ingest.sources.git import Git, disk_usage
 from ingest.sources.mbox_boundaries import Span
 
-# Bytes of a mail that are read; a longer one is given cut.
-_LONGEST = 64 << 20
 # Seconds that git may take to list the history of a repository, or to give the next mail.
 _TIMEOUT = 3600.0
 
@@ -21,15 +19,16 @@ def repositories(folder: str) -> list[tuple[str, int]]:
     return [(str(path), disk_usage(path)) for path in found]
 
 
-def mails(repository: str) -> Iterator[tuple[bytes, list[Span], bool]]:
-    """Buffers, the places of the mails in each, and whether the last one is cut short.
+def mails(repository: str, longest: int) -> Iterator[tuple[bytes, list[Span], bool]]:
+    """Buffers, the places of the mails in each, and whether it is one mail that is longer than
+    ``longest`` bytes, of which one byte more than that is there.
 
     Raises ``FeedUnavailable`` if the repository cannot be read, or not to its end.
     """
     git = Git(Path(repository), _TIMEOUT)
     tip = git.tip()
     commits = git.history(tip)[::-1] if tip else []
-    for piece in public_inbox.pieces(git, commits, _LONGEST):
-        places = zip(piece.starts, piece.bodies, piece.ends, strict=True)
-        spans = [Span(start, start, body, end, end, quoted=False) for start, body, end in places]
-        yield piece.buffer, spans, len(piece.buffer) == _LONGEST + 1
+    for piece in public_inbox.pieces(git, commits, longest):
+        places = zip(piece.starts, piece.ends, strict=True)
+        spans = [(start, start, end, end, False) for start, end in places]
+        yield piece.buffer, spans, len(piece.buffer) == longest + 1

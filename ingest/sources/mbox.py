@@ -1,39 +1,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mails out of archives: mbox, .gz, .xz, Maildir, single mails, folders of these, standard input.
 
-Owns finding, opening and unpacking the files. Prints nothing and writes nothing.
-
-A file is read in pieces from front to back, never mapped: a map would count in full as our
-memory, and a file that shrinks under a map kills the process (SIGBUS). Here a file that shrinks
-just ends early, and one that grows is read to where it ends when we get there.
+Owns finding, opening and unpacking the files. Prints nothing and writes nothing. A file is read
+in pieces from front to back, never mapped: a map would count in full as our memory, and a file
+that shrinks under a map kills the process (SIGBUS). Here a file that shrinks just ends early, and
+one that grows is read to where it ends when we get there.
 """
 
 import errno
-import gzip
-import io
-import lzma
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ingest import errors
-from ingest.mail.prefilter import Sieve
+from ingest.mail.prefilter import may_hold_request
 from ingest.sources import inbox_archive
-from ingest.sources.mbox_boundaries import Span, is_from_line, spans
+from ingest.sources.mbox_boundaries import (
+    LOOKED_AHEAD,
+    Span,
+    boundary,
+    is_separator,
+    seems_to_hold_more,
+    spans,
+)
+from ingest.sources.unpacked import Input, Unpacked, reason
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-# Bytes read at once; more is read only for a mail that is longer. Much larger pieces are slower:
-# their memory comes from the kernel and goes back to it each time.
+# Bytes read at once; more is read only for a mail that is longer.
 _PIECE = 128 << 10
-_GZIP = b"\x1f\x8b"
-_XZ = b"\xfd7zXZ\x00"
+_LONGEST = 40 << 20  # of a longer mail only the beginning is kept
 _STANDARD_INPUT = "-"
+_MORE = (
+    "seems to hold further mails behind separators that no known program writes;"
+    " what they ask for counts as asked by this mail: put each mail into a file of its own"
+)
 _ADVICE = "name an mbox, a mail (packed with gzip or xz or not), a Maildir or a public-inbox"
 
 _QUOTED = re.compile(rb"\n>(>*From )")
@@ -63,18 +64,13 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One mail of an archive. It keeps the piece of the file that it was found in."""
+    """One mail of an archive."""
 
-    piece: bytes
-    span: Span  # its place in the piece
+    stored: bytes  # as the archive has it, without its separator, with its quoting
+    quoted: bool  # whether "From " at the start of a line was written as ">From "
     file: str
-    offset: int  # of the piece in the unpacked file, in bytes; -1: the file is one mail
+    offset: int  # of the separator in the unpacked file, in bytes; -1: the file is one mail
     cut: bool  # the archive is known to end before this mail does
-
-    @property
-    def stored(self) -> bytes:
-        """The mail as the archive has it, quoting included: cheap, and enough to search in."""
-        return self.piece[self.span.start : self.span.end]
 
     @property
     def raw(self) -> bytes:
@@ -83,12 +79,12 @@ class Item:
         if raw.startswith((b"From ", b">")):
             # Mails relayed by UUCP have several From_ lines, all but one quoted (RFC 976).
             raw = _ENVELOPE.sub(b"", raw, count=1)
-        return _QUOTED.sub(rb"\n\1", raw) if self.span.quoted and b">From " in raw else raw
+        return _QUOTED.sub(rb"\n\1", raw) if self.quoted and b">From " in raw else raw
 
     @property
     def where(self) -> str:
-        """The file, and in an mbox the offset of the From_ line, for messages."""
-        return self.file if self.offset < 0 else f"{self.file}:{self.offset + self.span.line}"
+        """The file, and in an mbox the offset of the separator, for messages."""
+        return self.file if self.offset < 0 else f"{self.file}:{self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +94,28 @@ class _Piece:
     buffer: bytes
     spans: list[Span]
     file: str
-    offset: int  # see Item
+    offset: int  # of the piece in the unpacked file; -1: the file is one mail
     cut: bool  # the last of the mails is known to be cut short
+    too_long: bool = False  # it is one mail, of which only the beginning is there
 
-    def item(self, number: int) -> Item:
-        """One of its mails."""
-        cut = self.cut and number == len(self.spans) - 1
-        return Item(self.buffer, self.spans[number], self.file, self.offset, cut)
+    def items(self) -> Iterator[Item]:
+        """Its mails."""
+        for number, (line, start, end, _, quoted) in enumerate(self.spans, 1):
+            cut = self.cut and number == len(self.spans)
+            offset = self.offset if self.offset < 0 else self.offset + line
+            yield Item(self.buffer[start:end], quoted, self.file, offset, cut)
 
-    def held(self, sieve: Sieve) -> Iterator[Item]:
-        """Those of its mails that could hold a request, and one that is cut short."""
-        if self.spans:
-            _, starts, bodies, ends, _, _ = map(list, zip(*self.spans, strict=True))
-            numbers = sieve.held(self.buffer, starts, bodies, ends)
-            if self.cut:
-                numbers.add(len(ends) - 1)
-            yield from map(self.item, sorted(numbers))
+    def possible(self) -> Iterator[Item]:
+        """Those of its mails that could hold a request, and one that is cut or too long."""
+        ends = [end for _, _, end, _, _ in self.spans]
+        if self.too_long or self.cut:
+            yield from (each for each in self.items() if self.too_long or each.cut or _may(each))
+        elif ends and may_hold_request(self.buffer[: ends[-1]], ends):
+            yield from self.items() if len(ends) == 1 else filter(_may, self.items())
+
+
+def _may(item: Item) -> bool:
+    return may_hold_request(item.stored)
 
 
 def mails(*paths: str) -> Iterator[Item]:
@@ -133,15 +135,18 @@ class Reader:
     a sentence in ``warnings``.
     """
 
-    def __init__(self, *paths: str) -> None:
+    def __init__(self, *paths: str, longest: int = _LONGEST) -> None:
+        """``longest``: bytes of a mail. Of a longer one no more than the beginning is held: one
+        byte more at least, so that it is seen to be too long."""
         self.warnings: list[str] = []
+        self._longest = longest
         self._roots = [(path, self._files(path)) for path in paths]
         sizes = [file.size for _, files in self._roots for file in files]
         known = [size for size in sizes if size is not None]
         # Bytes on disk of all files together; None if that cannot be known.
         self.size = sum(known) if len(known) == len(sizes) else None
         self._finished = 0
-        self._input: _Input | None = None
+        self._input: Input | None = None
 
     @property
     def position(self) -> int:
@@ -150,14 +155,19 @@ class Reader:
 
     def __iter__(self) -> Iterator[Item]:
         for piece in self._pieces():
-            yield from map(piece.item, range(len(piece.spans)))
+            yield from piece.items()
 
-    def sifted(self) -> Iterator[tuple[int, list[Item]]]:
+    def searched(self) -> Iterator[tuple[int, list[Item]]]:
         """Piece by piece, how many mails are in it, and those of them that could hold a request
-        or are cut short. No other is looked at by itself, which takes a fraction of the time."""
-        sieve = Sieve()
+        or are cut short or too long. Most pieces are looked at only as a whole."""
+        warned = ""
         for piece in self._pieces():
-            yield len(piece.spans), list(piece.held(sieve))
+            items = list(piece.possible())
+            for item in items:
+                if item.file != warned and seems_to_hold_more(item.stored):
+                    warned = item.file
+                    self.warnings.append(f"{item.where}: {_MORE}")
+            yield len(piece.spans), items
 
     def _pieces(self) -> Iterator[_Piece]:
         self._finished = 0
@@ -186,7 +196,7 @@ class Reader:
                 f"{_shown(path)}: a path cannot contain NUL; check the path"
             ) from error
         except OSError as error:
-            raise errors.BadInput(f"{_shown(path)}: {_reason(error)}; check the path") from error
+            raise errors.BadInput(f"{_shown(path)}: {reason(error)}; check the path") from error
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
         return [_File(path, size, named=True, surely_mail=False)]
 
@@ -216,7 +226,7 @@ class Reader:
                 else:
                     self.warnings.append(f"{_shown(path)}: skipped: neither file nor folder")
             except OSError as error:
-                self.warnings.append(f"{_shown(path)}: skipped: {_reason(error)}")
+                self.warnings.append(f"{_shown(path)}: skipped: {reason(error)}")
 
     def _refuse(self, file: _File, reason: str, advice: str = "check the path") -> None:
         """Stop if the user named this file; otherwise note that it is left out."""
@@ -227,24 +237,24 @@ class Reader:
     def _read(self, file: _File) -> Iterator[_Piece]:
         try:
             if file.repository:
-                for buffer, spans_, cut in inbox_archive.mails(file.path):
-                    yield _Piece(buffer, spans_, _shown(file.path), -1, cut)
+                for buffer, places, too_long in inbox_archive.mails(file.path, self._longest):
+                    yield _Piece(buffer, places, _shown(file.path), -1, False, too_long)
                 self._finished += file.size or 0
                 return
             piped = file.path == _STANDARD_INPUT
-            source = _Input(0 if piped else os.open(file.path, os.O_RDONLY | os.O_CLOEXEC))
+            source = Input(0 if piped else os.open(file.path, os.O_RDONLY | os.O_CLOEXEC))
         except (OSError, errors.FeedUnavailable) as error:
-            self._refuse(file, _reason(error))
+            self._refuse(file, reason(error))
             return
         self._input = source
         try:
-            yield from self._pieces_of(file, _Unpacked(source))
+            yield from self._pieces_of(file, Unpacked(source))
         finally:
             source.close()
             self._input = None
             self._finished += source.position if file.size is None else file.size
 
-    def _pieces_of(self, file: _File, unpacked: "_Unpacked") -> Iterator[_Piece]:
+    def _pieces_of(self, file: _File, unpacked: Unpacked) -> Iterator[_Piece]:
         piece = unpacked.read(_PIECE)
         kind = "mail" if file.surely_mail and piece else _kind(piece)
         if not piece:
@@ -253,121 +263,64 @@ class Reader:
         if not kind:
             self._refuse(file, "neither an mbox nor a mail", _ADVICE)
             return
-        yield from (_mbox if kind == "mbox" else _single)(_shown(file.path), piece, unpacked)
+        read = _mbox if kind == "mbox" else _single
+        yield from read(_shown(file.path), piece, unpacked, self._longest)
         if unpacked.fault:
             self.warnings.append(f"{_shown(file.path)}: read in part only: {unpacked.fault}")
 
 
-def _mbox(file: str, piece: bytes, unpacked: "_Unpacked") -> Iterator[_Piece]:
+def _mbox(file: str, piece: bytes, unpacked: Unpacked, longest: int) -> Iterator[_Piece]:
     offset = len(piece) - len(piece.lstrip(b"\r\n"))
     piece = piece[offset:]
     while True:
-        found = spans(piece, unpacked.ended)
-        rest = found[-1].following if found else 0
+        found = spans(piece, unpacked.ended, longest)
+        rest = found[-1][3] if found else 0
         yield _Piece(piece, found, file, offset, unpacked.cut and rest == len(piece))
         if unpacked.ended:
             return
-        offset += rest
+        piece, offset = piece[rest:], offset + rest
+        if len(piece) > longest + _PIECE:
+            kept, piece, passed = _beginning(piece, unpacked, longest)
+            cut = unpacked.cut and not piece
+            yield _Piece(kept, [_whole(kept)], file, offset, cut, too_long=True)
+            if unpacked.ended and not piece:
+                return
+            offset += passed
         # At least as much again, so that a long mail is not searched over and over.
-        piece = piece[rest:] + unpacked.read(max(_PIECE, len(piece) - rest))
+        piece += unpacked.read(max(_PIECE, min(len(piece), longest + 2 * _PIECE - len(piece))))
 
 
-def _single(file: str, piece: bytes, unpacked: "_Unpacked") -> Iterator[_Piece]:
-    pieces = [piece]
-    while not unpacked.ended:
+def _beginning(piece: bytes, unpacked: Unpacked, longest: int) -> tuple[bytes, bytes, int]:
+    """Of a mail that is too long its beginning, with its separator; then what was read of the
+    mails behind it, and how many bytes the mail has. The rest of it is read and let go."""
+    start = piece.find(b"\n") + 1 or len(piece)
+    kept, passed = piece[: start + longest + 1], 0
+    while (place := boundary(piece, start, unpacked.ended)) is None:
+        gone = len(piece) - LOOKED_AHEAD - _PIECE // 8
+        piece, passed, start = piece[gone:] + unpacked.read(_PIECE), passed + gone, 3
+    _, following = place
+    return kept, piece[following:], passed + following
+
+
+def _single(file: str, piece: bytes, unpacked: Unpacked, longest: int) -> Iterator[_Piece]:
+    pieces, size = [piece], len(piece)
+    while not unpacked.ended and size <= longest + _PIECE:
         pieces.append(unpacked.read(_PIECE))
+        size += len(pieces[-1])
     raw = b"".join(pieces)
-    body = raw.find(b"\n\n") + 2
-    span = Span(0, 0, body if body > 1 else len(raw), len(raw), len(raw), quoted=False)
-    yield _Piece(raw, [span], file, -1, unpacked.cut)
+    whole = (0, 0, len(raw), len(raw), False)
+    yield _Piece(raw, [whole], file, -1, unpacked.cut, too_long=size > longest + _PIECE)
 
 
-class _Input(io.RawIOBase):
-    """A file or pipe read from front to back, that knows how far it is."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self._peeked = b""
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def peek(self, size: int) -> bytes:
-        """The next bytes, fewer only at the end; a pipe may give them one by one."""
-        while len(self._peeked) < size:
-            more = os.read(self._descriptor, size - len(self._peeked))
-            if not more:
-                break
-            self._peeked += more
-        return self._peeked
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        if self._peeked:
-            view = memoryview(buffer)
-            count = min(len(view), len(self._peeked))
-            view[:count] = self._peeked[:count]
-            self._peeked = self._peeked[count:]
-        else:
-            count = os.readv(self._descriptor, [buffer])
-        self.position += count
-        return count
-
-    def close(self) -> None:
-        if not self.closed and self._descriptor != 0:
-            os.close(self._descriptor)
-        super().close()
-
-
-class _Unpacked:
-    """The content of a file, whatever it is packed with; ends early where it is damaged."""
-
-    def __init__(self, source: _Input) -> None:
-        self._source = source
-        self._file: io.BufferedReader[_Input] | gzip.GzipFile | lzma.LZMAFile | None = None
-        self.ended = False
-        self.fault = ""  # why it could not be read to its end
-        self.cut = False  # whether something is missing at the end
-
-    def read(self, size: int) -> bytes:
-        """The next ``size`` bytes, fewer only at the end."""
-        pieces = []
-        try:
-            if self._file is None:
-                self._file = self._opened()
-            while size and not self.ended:
-                piece = self._file.read1(size)
-                pieces.append(piece)
-                size -= len(piece)
-                self.ended = not piece
-        except EOFError:
-            self._stop("the packed data ends too early")
-        except (OSError, zlib.error, lzma.LZMAError) as error:
-            # gzip says this at the start of a member only, so all before it was whole.
-            junk = isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error)
-            reason = "junk follows the packed data" if junk else _reason(error)
-            self._stop(reason, cut=not junk)
-        return b"".join(pieces)
-
-    def _stop(self, fault: str, cut: bool = True) -> None:
-        self.ended, self.fault, self.cut = True, fault, cut
-
-    def _opened(self) -> "io.BufferedReader[_Input] | gzip.GzipFile | lzma.LZMAFile":
-        magic = self._source.peek(len(_XZ))
-        buffered = io.BufferedReader(self._source)
-        if magic.startswith(_GZIP):
-            return gzip.GzipFile(fileobj=buffered)
-        if magic == _XZ:
-            return lzma.LZMAFile(buffered)
-        return buffered
+def _whole(piece: bytes) -> Span:
+    return 0, piece.find(b"\n") + 1 or len(piece), len(piece), len(piece), False
 
 
 def _kind(piece: bytes) -> str:
     """What the first bytes of a file promise: "mbox", "mail" or "" (neither)."""
     text = piece.lstrip(b"\r\n")
     line, _, after = text.partition(b"\n")
-    if line.startswith(b"From ") and (is_from_line(line) or _HEADER_LINE.match(after) is not None):
+    if line.startswith(b"From ") and (is_separator(line) or _HEADER_LINE.match(after) is not None):
         return "mbox"
     text = _ENVELOPE.sub(b"", text, count=1)
     blank = _END_OF_HEADER.search(text)
@@ -394,7 +347,3 @@ def _shown(path: str) -> str:
         return "standard input"
     name = os.fsencode(path).decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "?" for char in name)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,132 +1,119 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where one mail ends and the next begins in the bytes of an mbox.
-
-Pure: bytes in, offsets out, no I/O. Called by ``sources.mbox`` only.
-"""
+"""Where one mail ends and the next begins in the bytes of an mbox. Pure: bytes in, offsets out."""
 
 import re
-from functools import partial
-from typing import NamedTuple
 
-# A longer claim is not looked after: what is read ahead to check it stays in memory.
-LONGEST_CLAIM = 64 << 20
-
-_LONGEST_LINE = 512  # of a From_ line; keeps the expression below cheap on hostile input
+_LONGEST_LINE = 512  # of a separator; keeps the expressions cheap on hostile input
+_LONGEST_HEADER = 16 << 10  # looked through for the fields that every mail has
+# What is looked at from the start of a separator on, so that more has to be read to decide.
+LOOKED_AHEAD = _LONGEST_LINE + _LONGEST_HEADER + 4
 
 # "From ", a sender (nothing, a bare word such as MAILER-DAEMON or "-", an address, or pipermail's
 # "robin at example.org", in another language "robin en example.org") and the date, as asctime()
 # writes it (RFC 4155, appendix A), with the zone before or after the year or none, or as RFC 5322
-# writes it. But not what ``git format-patch`` puts before a patch, a commit (SHA-1 or SHA-256)
-# and a fixed date: patches are pasted into mails.
+# writes it. But not what ``git format-patch`` puts before a patch, a commit (SHA-1 or SHA-256) and
+# a fixed date: patches are pasted into mails.
+_COMMIT = rb"[0-9a-f]{40} (?: [0-9a-f]{24} )? [ ]Mon[ ]Sep[ ]17[ ]00:00:00[ ]2001"
 _DAY, _MONTH = rb"[MTWFS][a-z]{2}", rb"[JFMASOND][a-z]{2}"
-_TIME, _ZONE = rb"\d{1,2}:\d\d(?::\d\d)?", rb"(?:[ ]+(?:[+-]\d{4}|[A-Z]{1,5}))?"
-_FROM_LINE = re.compile(
+_TIME, _ZONE = rb"\d{1,2}:\d\d(?::\d\d)?", rb"(?:[ ]{1,9}(?:[+-]\d{4}|[A-Z]{1,5}))?"
+_DATED = rb"""
+    From[ ] (?! %(commit)b )
+    [^ \t\r\n"]{0,255}+ (?: "[^"\n]{0,99}+" [^ \t\r\n"]{0,255}+ )?+
+    (?: [ ] (?: at [ ] \S{1,255}+ | \S{1,5} [ ] \S{1,99}\.\S{1,99} ) )? [ \t]{1,9}
+    %(day)b ,? [ ]{1,9}
+    (?: %(month)b [ ]{1,9} \d{1,2} [ ]{1,9} %(time)b %(zone)b [ ]{1,9} \d{4} %(zone)b
+      | \d{1,2} [ ]{1,9} %(month)b [ ]{1,9} \d{4} [ ]{1,9} %(time)b %(zone)b )
+    [ \t]{0,9} (?: remote[ ]from[ ]\S{1,99} )? [ \t\r]{0,9}
+    """ % {b"commit": _COMMIT, b"day": _DAY, b"month": _MONTH, b"time": _TIME, b"zone": _ZONE}
+_LINE = re.compile(_DATED, re.VERBOSE)
+# Perhaps behind a line that UUCP left.
+_BOUNDARY = re.compile(
+    _DATED + rb"\n (?: >From[ ][^\n]{0,200}\n )? [!-9;-~]{1,200} [ \t]{0,9} :", re.VERBOSE
+)
+# What other programs write: nothing or a dash (Thunderbird), one word (Takeout's number, patchew's
+# sender), or anything with a year and a time of day in it.
+_LOOSE = re.compile(
     rb"""
-    From[ ] (?! [0-9a-f]{40} (?: [0-9a-f]{24} )? [ ]Mon[ ]Sep[ ]17[ ]00:00:00[ ]2001 )
-    [^\s"]*+ (?: "[^"]*" [^\s"]* )*+ (?: [ ] (?: at [ ] \S+ | \S{1,5} [ ] \S+\.\S+ ) )? [ \t]+
-    %(day)b ,? [ ]+
-    (?: %(month)b [ ]+ \d{1,2} [ ]+ %(time)b %(zone)b [ ]+ \d{4} %(zone)b
-      | \d{1,2} [ ]+ %(month)b [ ]+ \d{4} [ ]+ %(time)b %(zone)b )
-    [ \t]* (?: remote[ ]from[ ]\S+ )? \s*
+    From[ ] (?! %(commit)b )
+    (?: -? | [^\s:,;]+ | (?= [^\n]* \b(?:19|20)\d\d\b ) [^\n]* \b\d\d?:\d\d\b [^\n]* ) [ \t\r]*
     """
-    % {b"day": _DAY, b"month": _MONTH, b"time": _TIME, b"zone": _ZONE},
+    % {b"commit": _COMMIT},
     re.VERBOSE,
 )
-# The same in the form that nearly all of them have, to be told at a quarter of the cost. It begins
-# behind "From "; a commit has neither an at nor blanks around one.
-_USUAL_FROM_LINE = re.compile(
-    rb"""
-    [^@\s"]{0,64} (?: @ | [ ] at [ ] ) [^\s"]{1,255} [ ]{1,9}
-    [MTWFS][a-z][a-z] [ ] [JFMASOND][a-z][a-z] [ ] [ \d]\d [ ] \d\d:\d\d:\d\d [ ] \d\d\d\d \n
-    """,
-    re.VERBOSE,
-)
+_CUT_OFF = re.compile(rb"[!-9;-~]*")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)")
+# Two of these make a header that of a mail, and not lines of a text with a colon in them.
+_KNOWN = frozenset((b"from", b"to", b"date", b"subject", b"message-id", b"received"))
+_PATCH = re.compile(rb"From[ ]" + _COMMIT, re.VERBOSE)
+_SEPARATOR = re.compile(rb"\n>*(?=From )")
+
 # As every writer of mboxcl2 spells it; looking for one spelling is what makes this cheap.
 _CONTENT_LENGTH = b"\nContent-Length:"
 _END_OF_HEADER = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"[ \t]*(\d{1,12})[ \t]*\r?\n")
 
 
-class Span(NamedTuple):
-    """One mail's place in a buffer."""
-
-    line: int  # where its From_ line begins
-    start: int  # where the mail itself begins
-    body: int  # behind its first "\\n\\n", or, if there is none, where it ends
-    end: int  # one past its last byte; the blank line after it is left out
-    following: int  # where the next From_ line begins, or the end of the buffer
-    quoted: bool  # whether "From " at the start of a line was written as ">From "
+# One mail's place in a buffer: where its separator begins, where the mail itself begins and ends
+# (the blank line after it is left out), where the next separator begins or the buffer ends, and
+# whether "From " at the start of a line was written as ">From ".
+Span = tuple[int, int, int, int, bool]
 
 
-def is_from_line(line: bytes) -> bool:
-    """Whether this line separates two mails."""
-    return len(line) <= _LONGEST_LINE and _FROM_LINE.fullmatch(line) is not None
-
-
-def spans(buffer: bytes, final: bool) -> list[Span]:
-    """The mails of a buffer that begins at a From_ line.
+def spans(buffer: bytes, final: bool, longest: int) -> list[Span]:
+    """The mails of a buffer that begins at a separator.
 
     ``final``: the buffer ends where the file ends. Otherwise the last mail, and one whose
     Content-Length points past the buffer, is left for a call with more bytes.
 
-    A boundary is a From_ line after a blank line (LF or CRLF). A Content-Length decides instead
-    if a From_ line or the end of the file follows where it says that the body ends (mboxcl2,
-    whose writers do not quote); any other is ignored.
+    A boundary is a separator line and a header behind it: see ``boundary``. A Content-Length
+    decides instead if a separator or the end of the file follows where it says that the body
+    ends (mboxcl2, whose writers do not quote); any other, and one above ``longest``, is ignored.
     """
     found: list[Span] = []
-    span = partial(tuple.__new__, Span)  # half the time of Span(…)
-    find, usual = buffer.find, _USUAL_FROM_LINE.match
-    # Without a CR what comes before a From_ line has one form: the fewer stops in between.
-    searched = b"\n\nFrom " if b"\r" not in buffer else b""
+    find, usual = buffer.find, _BOUNDARY.match
+    claims = _CONTENT_LENGTH in buffer
     line, size = 0, len(buffer)
-    start = find(b"\n") + 1 or size
     while line < size:
-        at = find(searched, start - 1) if searched else -1
-        if at >= 0 and (match := usual(buffer, at + len(searched))):
-            end, following, after = at + 1, at + 2, match.end()
+        start = find(b"\n", line) + 1 or size
+        at = find(b"\nFrom ", start - 1)
+        # Nearly all are of this kind, and to ask no further is what makes this fast.
+        if at > start and buffer[at - 1] == 0x0A and usual(buffer, at + 1):
+            end, following = at, at + 1
         else:
-            place = _next_boundary(buffer, start, final)
+            place = boundary(buffer, start, final)
             if place is None:
                 break
             end, following = place
-            after = find(b"\n", following) + 1 or size
         quoted = True
-        body = find(b"\n\n", start - 1, end) + 2
-        if body == 1:
-            body = end
-        if find(_CONTENT_LENGTH, start - 1, body) >= 0:
-            claim = _claimed_end(buffer, start, end)
-            if claim is not None:
-                claimed = _boundary_at(buffer, claim, final)
-                if claimed is None:
-                    break
-                if claimed >= 0:
-                    end, following, quoted = claim, claimed, False
-                    after = find(b"\n", following) + 1 or size
-        found.append(span((line, start, body, end, following, quoted)))
-        line, start = following, after
+        claim = _claimed_end(buffer, start, end, longest) if claims else None
+        if claim is not None:
+            claimed = _boundary_at(buffer, claim, final)
+            if claimed is None:
+                break
+            if claimed >= 0:
+                end, following, quoted = claim, claimed, False
+        found.append((line, start, end, following, quoted))
+        line = following
     return found
 
 
-def _next_boundary(buffer: bytes, start: int, final: bool) -> tuple[int, int] | None:
-    """The end of the mail that begins at ``start`` and the next From_ line; None: read more."""
+def boundary(buffer: bytes, start: int, final: bool) -> tuple[int, int] | None:
+    """The end of the mail that begins at ``start`` and the next separator; None: read more, of
+    the buffer's last ``LOOKED_AHEAD`` bytes something may be a separator.
+
+    A separator with a sender and a date is enough before a header field if it stands behind a
+    blank line. Without that line, or in the forms of other programs, a header of a mail follows.
+    """
     at = start - 1
-    while (at := buffer.find(b"\nFrom ", at + 1)) >= 0:
-        if buffer[at - 1] == 0x0A:
-            end = at
-        elif buffer[at - 2 : at] == b"\n\r":
-            end = at - 1
-        else:
-            continue
-        stop = buffer.find(b"\n", at + 1, at + 1 + _LONGEST_LINE)
-        if stop < 0:
-            if at + 1 + _LONGEST_LINE <= len(buffer):
-                continue
-            if not final:
-                return None
-            stop = len(buffer)
-        if is_from_line(buffer[at + 1 : stop]):
-            return end, at + 1
+    while (at := buffer.find(b"\nFrom ", at)) >= 0:
+        line = at + 1
+        end = at if buffer[at - 1] == 0x0A else at - 1 if buffer[at - 2 : at] == b"\n\r" else line
+        separates = _separates(buffer, line, end < line, final)
+        if separates is None:
+            return None
+        if separates:
+            return max(end, start), line
+        at = line
     if not final:
         return None
     end = len(buffer)
@@ -137,11 +124,51 @@ def _next_boundary(buffer: bytes, start: int, final: bool) -> tuple[int, int] | 
     return max(end, start), len(buffer)
 
 
-def _claimed_end(buffer: bytes, start: int, end: int) -> int | None:
+def _separates(buffer: bytes, line: int, behind_blank: bool, final: bool) -> bool | None:
+    """Whether a separator begins here; None: read more to tell."""
+    if behind_blank and _BOUNDARY.match(buffer, line):
+        return True
+    if not final and len(buffer) < line + LOOKED_AHEAD:
+        return None
+    stop = buffer.find(b"\n", line, line + _LONGEST_LINE)
+    is_dated = _LINE.fullmatch(buffer, line, stop if stop >= 0 else len(buffer))
+    if is_dated and behind_blank and (stop < 0 or _CUT_OFF.fullmatch(buffer, stop + 1)):
+        return True  # the file ends here
+    if is_dated or (behind_blank and stop >= 0 and _LOOSE.fullmatch(buffer, line, stop)):
+        return _is_header(buffer, stop + 1)
+    return False
+
+
+def _is_header(buffer: bytes, at: int) -> bool:
+    """Whether the header of a mail begins here: fields up to a blank line, two known ones."""
+    stop = min(at + _LONGEST_HEADER, len(buffer))
+    names = set()
+    while field := _FIELD.match(buffer, at, stop):
+        names.add(field[1].lower())
+        at = field.end()
+    is_ended = at >= stop or buffer[at] in b"\r\n"
+    return is_ended and len(names & _KNOWN) >= 2
+
+
+def is_separator(line: bytes) -> bool:
+    """Whether this line, with a sender and a date, separates two mails without a look at what
+    follows it."""
+    return _LINE.fullmatch(line) is not None
+
+
+def seems_to_hold_more(raw: bytes) -> bool:
+    """Whether a mail seems to hold further ones, separated as no program is known to do it."""
+    return any(
+        not _PATCH.match(raw, found.end()) and _is_header(raw, raw.find(b"\n", found.end()) + 1)
+        for found in _SEPARATOR.finditer(raw)
+    )
+
+
+def _claimed_end(buffer: bytes, start: int, end: int, longest: int) -> int | None:
     """Where a Content-Length says that the mail ends; ``end``: where it ends without."""
     at = buffer.find(_CONTENT_LENGTH, start - 1, end)
     length = _LENGTH.match(buffer, at + len(_CONTENT_LENGTH)) if at >= 0 else None
-    if length is None or int(length[1]) > LONGEST_CLAIM:
+    if length is None or int(length[1]) > longest:
         return None
     if b"\n\n" in (header := buffer[start - 1 : at + 1]) or b"\n\r\n" in header:
         return None  # it stands in the body
@@ -150,17 +177,20 @@ def _claimed_end(buffer: bytes, start: int, end: int) -> int | None:
 
 
 def _boundary_at(buffer: bytes, at: int, final: bool) -> int | None:
-    """Where the From_ line is that follows ``at`` or a blank line there, or the end of the file.
+    """Where the separator is that follows ``at`` or a blank line there, or the end of the file.
 
     -1: neither follows. None: read more to tell.
     """
-    window = buffer[at : at + _LONGEST_LINE]
-    line = window.lstrip(b"\r\n")
     if not final and at + _LONGEST_LINE > len(buffer):
         return None
-    skipped = len(window) - len(line)
-    if not line:
-        return len(buffer) if final and at + skipped == len(buffer) else -1
+    window = buffer[at : at + _LONGEST_LINE]
+    skipped = len(window) - len(window.lstrip(b"\r\n"))
+    line = at + skipped
+    if line >= len(buffer):
+        return line if final and line == len(buffer) else -1
     if skipped == 0 and buffer[at - 1] != 0x0A:
         return -1
-    return at + skipped if is_from_line(line[: line.find(b"\n") + 1 or None]) else -1
+    if not buffer.startswith(b"From ", line):
+        return -1
+    separates = _separates(buffer, line, True, final)
+    return None if separates is None else line if separates else -1

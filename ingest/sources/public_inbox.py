@@ -31,13 +31,11 @@ _IN_A_ROW = 20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Mails of an inbox: the bytes from ``starts`` to ``ends`` of a buffer; ``bodies`` as
-    ``Sieve.held`` takes it. With them all mails up to and with those of the commit ``complete``
-    were given, if there is one."""
+    """Mails of an inbox: the bytes from ``starts`` to ``ends`` of a buffer. With them all mails
+    up to and with those of the commit ``complete`` were given, if there is one."""
 
     buffer: bytes
     starts: list[int]
-    bodies: list[int]
     ends: list[int]
     complete: Commit | None = None
 
@@ -108,13 +106,13 @@ def _of_group(git: Git, commits: Sequence[Commit], max_size: int) -> Iterator[Pi
             complete = commits[place - 1] if place else None
             if together[0].size > max_size:
                 beginning = git.beginning(together[0].blob, max_size + 1)
-                yield _piece(beginning, [0], [len(beginning)], complete)
+                yield Piece(beginning, [0], [len(beginning)], complete)
             else:
                 buffer, starts = blobs.read(len(together))
                 ends = [start + each.size for start, each in zip(starts, together, strict=True)]
-                yield _piece(buffer, starts, ends, complete)
+                yield Piece(buffer, starts, ends, complete)
     if not mails:
-        yield Piece(b"", [], [], [], commits[-1])
+        yield Piece(b"", [], [], commits[-1])
 
 
 class _Mail(NamedTuple):
@@ -135,11 +133,3 @@ def _together(mails: Sequence[_Mail], max_size: int) -> Iterator[list[_Mail]]:
         now.append(each)
     if now:
         yield now
-
-
-def _piece(buffer: bytes, starts: list[int], ends: list[int], complete: Commit | None) -> Piece:
-    bodies = []
-    for start, end in zip(starts, ends, strict=True):
-        blank = buffer.find(b"\n\n", start, end)
-        bodies.append(end if blank < 0 else blank + 2)
-    return Piece(buffer, starts, bodies, ends, complete)

@@ -34,7 +34,7 @@ def test_only_the_mails_that_may_hold_a_request_are_kept(tmp_path: Path) -> None
     inbox = Inbox(tmp_path / "dev")
     talk = letter("talk@example.org", "Re: x", "Nice.\n")
     inbox.add(talk, recheck("one"), talk, recheck("two"))
-    ((number, items),) = Reader(str(inbox.folder)).sifted()
+    ((number, items),) = Reader(str(inbox.folder)).searched()
     assert (number, [item.raw for item in items]) == (4, [recheck("one"), recheck("two")])
 
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from ingest import errors
 from ingest.sources import mbox
 from ingest.sources.mbox import Item, Reader, mails
-from ingest.sources.mbox_boundaries import is_from_line, spans
+from ingest.sources.mbox_boundaries import is_separator, spans
 from tests.support.places import RECORDED
 
 FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
@@ -214,17 +215,167 @@ CONTENT = [
 
 @pytest.mark.parametrize("line", FROM_LINES)
 def test_a_sender_and_a_date_make_a_boundary(line: bytes, tmp_path: Path) -> None:
-    assert is_from_line(line)
+    assert is_separator(line)
     assert read_bytes(tmp_path, mboxrd([mail(1), mail(2)], line + b"\n")) == [mail(1), mail(2)]
 
 
 @pytest.mark.parametrize("line", CONTENT)
 def test_any_other_line_stays_content(line: bytes, tmp_path: Path) -> None:
-    assert not is_from_line(line)
+    assert not is_separator(line)
     raw = mail(1, b"Text.\n\n" + line + b"\nSubject: no header\n\nMore.\n")
     content = FROM + raw + b"\n" + FROM + mail(2) + b"\n"
     unquoted = raw.replace(b"\n>From ", b"\nFrom ")
     assert read_bytes(tmp_path, content) == [unquoted, mail(2)]
+
+
+MAIL_HEADER = b"Date: today\nMessage-ID: <%d@example.org>\nSubject: a\n"
+# Separators of other programs, before each mail, and what stands between two mails.
+FOREIGN = {
+    "Thunderbird": (b"From \n", b"\n"),
+    "Thunderbird with CR": (b"From \r\n", b"\r\n"),
+    "a dash": (b"From -\n", b"\n"),
+    "a dash and a date": (b"From - Mon Jan  5 11:00:00 2026\n", b"\n"),
+    "Takeout of 2025": (b"From 1844347792267117879@xxx\n", b"\n"),
+    "patchew": (b"From A\n", b"\n"),
+    "an address": (b"From robin@example.org\n", b"\n"),
+    "no sender": (b"From Mon Jan  5 11:00:00 2026\n", b"\n"),
+    "a date of ISO 8601": (b"From robin@example.org 2026-01-05 11:00:00\n", b"\n"),
+    "a date of RFC 5322 behind a name": (
+        b"From Robin Reviewer <robin@example.org> 5 Jan 2026 11:00:00 +0000\n", b"\n",
+    ),
+    "a date with the year before the time": (b"From a 2026 Jan 5 11:00\n", b"\n"),
+    "no blank line between": (FROM, b""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "between"), FOREIGN.values(), ids=FOREIGN)
+def test_the_separators_of_other_programs_are_known(
+    line: bytes, between: bytes, tmp_path: Path
+) -> None:
+    raws = [MAIL_HEADER % number + b"\nText.\n" for number in range(3)]
+    reader = archive_reader(tmp_path, b"".join(line + raw + between for raw in raws))
+    assert [item.raw for item in reader] == raws
+    assert list(reader.searched()) == [(3, [])]
+    assert reader.warnings == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [*FOREIGN, "From the archive of 2025:\n", "From what I saw\n", "From there.\n"],
+)
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"\nIt fails.\n",
+        b"Subject: a subject alone\n\n",
+        b"Note: a\nMore: b\n\n",
+        b"Date: a\nhello\n",
+    ],
+    ids=["blank line", "one field", "fields of no mail", "no blank line behind"],
+)
+def test_a_line_of_a_text_needs_the_header_of_a_mail_behind_it_to_separate(
+    line: str, behind: bytes, tmp_path: Path
+) -> None:
+    separator = FOREIGN[line][0] if line in FOREIGN else line.encode()
+    if separator in (FROM, b"From - Mon Jan  5 11:00:00 2026\n") and b": " in behind:
+        return  # With a sender and a date one field is enough.
+    raw = mail(1, b"Text.\n\n" + separator + behind)
+    assert read_bytes(tmp_path, FROM + raw + b"\n" + FROM + mail(2) + b"\n") == [raw, mail(2)]
+
+
+def test_prose_before_the_header_of_a_mail_does_not_separate(tmp_path: Path) -> None:
+    for line in (b"From the archive of 2025:\n", b"From what I saw\n", b"From there:\n", COMMIT):
+        raw = mail(1, b"Text.\n\n" + line + MAIL_HEADER % 2 + b"\nMore.\n")
+        assert read_bytes(tmp_path, FROM + raw + b"\n" + FROM + mail(3) + b"\n") == [raw, mail(3)]
+
+
+REQUEST = b"\nRecheck-request: a\n"
+SWALLOWED = {
+    "quoted separators": b">" + FROM,
+    "separators of an unknown kind": b"From the server:\n",
+    "bare separators without a blank line": None,
+}
+
+
+@pytest.mark.parametrize("first", [FROM, b""], ids=["mbox", "mail"])
+@pytest.mark.parametrize("line", SWALLOWED.values(), ids=SWALLOWED)
+def test_a_file_whose_later_mails_would_be_swallowed_is_warned_of(
+    line: bytes | None, first: bytes, tmp_path: Path
+) -> None:
+    between = b"\n" + line if line else b"From \n"
+    raws = [MAIL_HEADER % number + REQUEST for number in range(3)]
+    reader = archive_reader(tmp_path, first + between.join(raws))
+    assert [len(items) for _, items in reader.searched()] == [1]
+    where = f"{tmp_path}/archive{':0' if first else ''}"
+    assert reader.warnings == [f"{where}: {mbox._MORE}"]
+
+
+def test_a_patch_below_a_request_is_no_further_mail(tmp_path: Path) -> None:
+    patch = COMMIT + b"From: a\nDate: b\nSubject: [PATCH] c\n\nFix.\n"
+    reader = archive_reader(tmp_path, FROM + mail(1, REQUEST + b"\n" + patch))
+    assert [len(items) for _, items in reader.searched()] == [1]
+    assert reader.warnings == []
+
+
+def archive_reader(folder: Path, content: bytes, **options: int) -> Reader:
+    path = folder / "archive"
+    path.write_bytes(content)
+    return Reader(str(path), **options)
+
+
+# --- mails that are too long ---
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("last", [False, True], ids=["followed", "last"])
+def test_of_a_mail_that_is_too_long_the_beginning_is_given(
+    pack: Callable[[bytes], bytes], last: bool, tmp_path: Path
+) -> None:
+    line = b"x" * 79 + b"\n"
+    long = mail(2, line * 20_000)
+    raws = [mail(1), long, *([] if last else [mail(3), mail(4)])]
+    reader = archive_reader(tmp_path, pack(mboxrd(raws)), longest=10_000)
+    offset = len(mboxrd(raws[:1]))
+    items = list(reader)
+    assert [item.raw for item in items] == [mail(1), long[:10_001], *raws[2:]]
+    assert items[1].where == f"{tmp_path}/archive:{offset}"
+    assert [item.where for item in items[2:]] == [
+        f"{tmp_path}/archive:{len(mboxrd(raws[:number]))}" for number in range(2, len(raws))
+    ]
+    found = [(number, [item.raw for item in each]) for number, each in reader.searched()]
+    assert sum(number for number, _ in found) == len(raws)
+    assert [raw for _, each in found for raw in each] == [long[:10_001]]
+    assert reader.warnings == []
+
+
+@pytest.mark.parametrize("shift", range(-30, 30, 7))
+def test_behind_a_mail_that_is_too_long_a_boundary_is_found_wherever_pieces_meet(
+    shift: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mbox, "_PIECE", 500)
+    long = mail(1, b"x" * (30_000 + shift) + b"\n")
+    reader = archive_reader(tmp_path, mboxrd([long, mail(2), long, mail(3)]), longest=1000)
+    assert [item.raw for item in reader] == [long[:1001], mail(2), long[:1001], mail(3)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_of_a_single_mail_no_more_is_read_than_the_limit_needs(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    raw = mail(1, b"x" * 3_000_000)
+    (item,) = archive_reader(tmp_path, pack(raw), longest=10_000)
+    assert raw.startswith(item.raw)
+    assert 10_000 < len(item.raw) < 500_000
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("first", [FROM, b""], ids=["mbox", "mail"])
+def test_a_bomb_is_not_held(pack: Callable[[bytes], bytes], first: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(pack(first + mail(1) + bytes(300 << 20)))
+    ended = run(str(path))
+    assert ended.stdout.startswith(b"[1, ")
+    assert int(ended.stderr) < 60 << 10  # KiB
 
 
 def test_a_boundary_needs_a_blank_line_before_it(tmp_path: Path) -> None:
@@ -277,7 +428,10 @@ ENDS = {
     "ends with a From_ line without newline": (FROM + mail(1) + b"\n" + FROM[:-1], [mail(1), b""]),
     "From_ line only": (FROM, [b""]),
     "From_ line only, without newline": (FROM[:-1], [b""]),
-    "empty mails": (FROM + b"\n" + FROM + b"\n" + FROM + mail(1) + b"\n", [b"", b"", mail(1)]),
+    "what is no header between two mails": (
+        FROM + b"\n" + FROM + b"\n" + FROM + mail(1) + b"\n",
+        [b"\n" + FROM, mail(1)],
+    ),
     "header only": (FROM + b"From: a\n\n" + FROM + b"From: b\n", [b"From: a\n", b"From: b\n"]),
     "blank lines first": (b"\n\r\n\n" + mboxrd([mail(1), mail(2)]), [mail(1), mail(2)]),
     "From_ line of its own kind first": (b"From robin\n" + mail(1), [mail(1)]),
@@ -296,7 +450,7 @@ def with_length(length: object, body: bytes, name: bytes = b"Content-Length") ->
     return b"From: a@example.org\n%s: %s\n\n" % (name, str(length).encode()) + body
 
 
-TRICKY = b"Text.\n\n" + FROM + b">From there\n"
+TRICKY = b"Text.\n\n" + FROM + b"A: b\n\n>From there\n"
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
@@ -333,10 +487,11 @@ def test_a_content_length_does_not_split_a_line(tmp_path: Path) -> None:
     assert read_bytes(tmp_path, FROM + raw + b"\n" + FROM + mail(2)) == [raw, mail(2)]
 
 
-def test_a_huge_content_length_is_not_looked_after() -> None:
-    content = FROM + with_length(10**10, b"Text.\n") + b"\n" + FROM
-    (found,) = spans(content, final=False)
-    assert content[found.following :] == FROM
+def test_a_content_length_above_the_limit_is_not_looked_after() -> None:
+    content = FROM + with_length(10**6, b"Text.\n") + b"\n" + FROM + mail(2)
+    (found,) = spans(content, False, 10**6 - 1)
+    assert content[found[3] :] == FROM + mail(2)
+    assert spans(content, False, 10**6) == []
 
 
 def test_a_content_length_in_the_body_is_text(tmp_path: Path) -> None:
@@ -429,23 +584,23 @@ def test_the_standard_library_finds_the_same_mails_in_a_quoted_mbox(
 
 @given(content=ANY_BYTES.map(lambda rest: FROM + rest))
 def test_the_mails_of_any_mbox_follow_each_other_without_a_gap(content: bytes) -> None:
-    found = list(spans(content, final=True))
-    assert found[0].line == 0
-    for one, following in itertools.pairwise(found):
-        assert one.following == following.line
-    for one in found:
-        assert one.line < one.start <= one.end <= one.following
-        assert content[one.end : one.following].strip(b"\r\n") == b""
-    assert found[-1].following == len(content)
+    found = spans(content, True, 1000)
+    assert found[0][0] == 0
+    for (*_, following, _), (line, *_) in itertools.pairwise(found):
+        assert following == line
+    for line, start, end, following, _ in found:
+        assert line < start <= end <= following
+        assert content[end:following].strip(b"\r\n") == b""
+    assert found[-1][3] == len(content)
 
 
 @given(content=ANY_BYTES.map(lambda rest: FROM + rest), data=st.data())
 def test_what_is_found_in_a_part_of_an_mbox_is_found_in_the_whole(
     content: bytes, data: st.DataObject
 ) -> None:
-    whole = list(spans(content, final=True))
+    whole = spans(content, True, 1000)
     cut = data.draw(st.integers(0, len(content)))
-    found = list(spans(content[:cut], final=False))
+    found = spans(content[:cut], False, 1000)
     assert found == whole[: len(found)]
 
 
@@ -696,7 +851,7 @@ READ_INPUT = """
 import json, sys
 from ingest import errors
 from ingest.sources.mbox import Reader
-reader = Reader(*sys.argv[1:])
+reader = Reader(*sys.argv[1:], longest=1 << 20)
 count, raws, where = 0, [], ""
 try:
     for item in reader:
@@ -785,6 +940,6 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
 
 
 def test_an_item_is_made_of_what_was_stored() -> None:
-    (span,) = spans(FROM + b"A: b\n\n>From x\n\n", final=True)
-    item = Item(FROM + b"A: b\n\n>From x\n\n", span, "archive", 0, cut=False)
-    assert (item.stored, item.raw) == (b"A: b\n\n>From x\n", b"A: b\n\nFrom x\n")
+    item = Item(b"A: b\n\n>From x\n", True, "archive", 0, cut=False)
+    assert item.raw == b"A: b\n\nFrom x\n"
+    assert replace(item, quoted=False).raw == item.stored
