@@ -123,7 +123,7 @@ def _multipart(kind: bytes, body: Body) -> list[tuple[bytes, bytes]]:
     def header_ends() -> None:
         if bytes(header).lower() == b"content-disposition":
             options = parse_options_header(value.decode("latin-1"))[1]
-            name.append(options.get(b"name", b"")[:_LONGEST_NAME])
+            name.extend(each[:_LONGEST_NAME] for each in [options.get(b"name")] if each)
         header.clear()
         value.clear()
 

@@ -39,6 +39,7 @@ class Site:
         self.folder = folder
         self.is_well = True
         self._accept = accept
+        self._stopped = False
         self._ledger = f"sqlite:{folder}/ledger.sqlite"
         self._toml = toml
         self._loop = asyncio.new_event_loop()
@@ -59,9 +60,15 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.run(self.http.stop())
+        self.stop()
         self.run(self._writer.close())
         self._end_loop()
+
+    def stop(self) -> None:
+        """Stop listening, as at the end."""
+        if not self._stopped:
+            self._stopped = True
+            self.run(self.http.stop())
 
     def settings(self, toml: str) -> Settings:
         file = self.folder / "settings.toml"
