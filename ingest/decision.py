@@ -23,7 +23,8 @@ from ingest.mail import message, recheck
 from ingest.mail.message import Mail
 from ingest.mail.recheck import Recheck
 from ingest.patchwork import labels
-from ingest.patchwork.lookup import Lookup, Patchwork, Target
+from ingest.patchwork.dialect import Lookup, Target
+from ingest.patchwork.lookup import Patchwork
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from ingest.errors import OutOfTime, StateUnavailable, Unavailable
 from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Wait, Waiting
 from ingest.mail import requester
 from ingest.patchwork import outage
-from ingest.patchwork.lookup import Memory, Patchwork
+from ingest.patchwork.attempt import Memory
+from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import delivery
 from ingest.words import counted, named
 

@@ -130,6 +130,11 @@ class Check:
     description: str
 
 
+def described(target: Target | None) -> str:
+    """What was found, for the mail's story."""
+    return f"{target.kind} {target.id}, series {target.series}" if target else "unknown"
+
+
 class Dialect(Protocol):
     """How one kind of server is asked. Nothing is remembered here. Every method raises
     ``Unavailable`` if the server is down, ``Unanswered`` if only this question has no usable

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from ingest import policy
 from ingest.config.tables import BY_PATCHWORK, RequestsSettings
 from ingest.mail.recheck import Recheck
-from ingest.patchwork.lookup import Lookup, Patchwork, Target
+from ingest.patchwork.dialect import Lookup, Target
+from ingest.patchwork.lookup import Patchwork
 from ingest.words import listed
 
 # What a line can ask for (DESIGN.md, The grammar), and what a slug has no room for.

@@ -12,11 +12,8 @@ from ingest.errors import IsSubmission, NotFound, Temporary
 from ingest.mail.message import Mail
 from ingest.patchwork.answers import Answers, filing_of
 from ingest.patchwork.api import Api
-from ingest.patchwork.attempt import Attempt
-from ingest.patchwork.attempt import Memory as Memory
-from ingest.patchwork.dialect import Abilities, Dialect, Filing, Project
-from ingest.patchwork.dialect import Lookup as Lookup
-from ingest.patchwork.dialect import Target as Target
+from ingest.patchwork.attempt import Attempt, Memory
+from ingest.patchwork.dialect import Abilities, Dialect, Filing, Lookup, Project, Target
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ingest.errors import Unavailable
-    from ingest.patchwork.lookup import Memory
+    from ingest.patchwork.attempt import Memory
 
 # The keys, and how many seconds the time of the last answer may be out of date.
 _ANSWERED, _BROKEN = "patchwork answered", "outage"

@@ -13,9 +13,8 @@ from ingest.mail.message import Mail, cover_number
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import MOST_PAGES
 from ingest.patchwork.attempt import Attempt
-from ingest.patchwork.dialect import CommentEvent, EventPage, Filing, Lookup, Target
+from ingest.patchwork.dialect import CommentEvent, EventPage, Filing, Lookup, Target, described
 from ingest.patchwork.feed import KINDS, ZONES, Walk
-from ingest.patchwork.rest import told
 
 # A mail that was sent so long before it came was held up, and Patchwork filed it when it came,
 # too; or it comes out of an archive, and Patchwork filed it when it was sent.
@@ -131,7 +130,7 @@ class Resolution:
         """What the mail was filed under, which decides. Raises ``NotFound``."""
         target = self._dialect.submission(filing, self._projects)
         name = f"{filing.kind} {filing.submission}"
-        self._note(f"{name}, under which Patchwork filed the mail", told(target))
+        self._note(f"{name}, under which Patchwork filed the mail", described(target))
         if target is None:
             raise NotFound(f"Patchwork filed it under {name}, which is in no series yet")
         return target

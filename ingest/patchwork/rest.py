@@ -22,6 +22,7 @@ from ingest.patchwork.dialect import (
     Found,
     Project,
     Target,
+    described,
 )
 from ingest.words import printable
 
@@ -76,7 +77,7 @@ class Rest:
         there = [row for row in ours if not projects or _link_name(row) in projects]
         targets = [target for row in there if (target := _target(kind, row, projects))]
         if targets:
-            return Found(targets[0], True, told(targets[0]))
+            return Found(targets[0], True, described(targets[0]))
         if there:
             return Found(None, True, "it is there, but in no series yet")
         if ours:
@@ -84,7 +85,7 @@ class Rest:
         if rows:
             older = "nothing: the msgid filter was ignored; is this API older than 1.2?"
             return Found(None, False, older)
-        return Found(None, False, told(None))
+        return Found(None, False, described(None))
 
     def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
         """See ``Dialect``."""
@@ -160,11 +161,6 @@ class Rest:
     def cut(self) -> None:
         """See ``Dialect``."""
         self._api.cut()
-
-
-def told(target: Target | None) -> str:
-    """What was found, for the mail's story."""
-    return f"{target.kind} {target.id}, series {target.series}" if target else "unknown"
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from ingest.errors import NotFound, Unanswered
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork import answers
 from ingest.patchwork import api as client
-from ingest.patchwork.lookup import Lookup, Target
+from ingest.patchwork.dialect import Lookup, Target
 from ingest.sandbox import Project, Sandbox
 from tests.support.bad_server import Answer, Hell, Seen, http, patch_row, rows, says, text
 from tests.support.clock import DAY, Clock

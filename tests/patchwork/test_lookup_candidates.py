@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound, NotYet, Temporary, Unavailable
-from ingest.patchwork.lookup import Lookup, Patchwork
+from ingest.patchwork.dialect import Lookup
+from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import MOST, Hell, Seen, patch_row, rows, text
 from tests.support.clock import Clock

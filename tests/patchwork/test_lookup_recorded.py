@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from ingest.errors import NotFound, Unavailable
-from ingest.patchwork.lookup import Lookup, Target
+from ingest.patchwork.dialect import Lookup, Target
 from ingest.sandbox import CI, DPDK, Sandbox
 from ingest.sources import mbox
 from tests.support.bad_server import Answer, Hell, Seen, http, says

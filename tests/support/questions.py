@@ -5,7 +5,8 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from ingest.mail import message as mails
-from ingest.patchwork.lookup import Lookup, Patchwork, Target
+from ingest.patchwork.dialect import Lookup, Target
+from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 
 DEV = "dev.dpdk.org"
