@@ -66,7 +66,7 @@ def queues(plan: Plan) -> Curve:
     of the queue."""
     import ledgers
 
-    from ingest.ledger import Waiting
+    from ingest.ledger import Wait
 
     points = []
     numbers = 0
@@ -83,7 +83,8 @@ def queues(plan: Plan) -> Curve:
             mail = ledger.claim(ledgers.BEGAN * 2)
             took = time.perf_counter() - began
             assert mail
-            ledger.wait(mail, Waiting.NOTHING, mail.received, mail.received, 0, "", [])
+            wait = Wait(since=mail.received, begun=mail.received, due=mail.received)
+            ledger.wait(mail, wait, "", [])
             return took
 
         rounds = plan.several(50)
