@@ -66,9 +66,10 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
     reason = policy.no_request(mail, null_sender)
     if reason:
         return Decision(Outcome.IGNORED, reason, mail)
-    found = recheck.parse(mail.text)
+    grammar = recheck.Grammar(settings.requests.grammar)
+    found = recheck.parse(mail.text, grammar)
     if not found:
-        near = recheck.near_miss(mail.text)
+        near = recheck.near_miss(mail.text, grammar)
         close = f"; {near}" if near else ""
         return Decision(Outcome.IGNORED, f"it has no Recheck-request line{close}", mail)
     patterns = labels.patterns(settings.requests)

@@ -53,6 +53,18 @@ def test_what_the_mail_itself_decides(raw: bytes, outcome: Outcome, reason: str)
     assert (made.outcome, made.reason, made.is_open) == (outcome, reason, outcome == "queued")
 
 
+@pytest.mark.parametrize(
+    ("grammar", "contexts"), [("get_reruns", ("iol-a",)), ("pw-ci", ("iol-a", "iol-b"))]
+)
+def test_the_configured_grammar_reads_the_line(grammar: str, contexts: tuple[str, ...]) -> None:
+    settings = tables.Settings(requests=tables.RequestsSettings(grammar=grammar))
+    made = judge(reply(OURS, body="Recheck-request: iol-a iol-b\n"), False, settings)
+    assert made.wanted
+    assert made.wanted.contexts == contexts
+    near = judge(reply(OURS, body="Recheck-request:iol-a\n"), False, settings)
+    assert (CLOSE in near.reason) is (grammar == "get_reruns")
+
+
 def test_a_bounce_is_known_by_its_envelope() -> None:
     assert judge(reply(OURS), True, SETTINGS).reason == "it is a bounce or a delivery report"
 

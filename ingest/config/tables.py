@@ -69,6 +69,12 @@ class RequestsSettings:
     arguments: tuple[str, ...] = setting(
         values.texts, ("rebase",), "known arguments; they count by themselves"
     )
+    grammar: str = setting(
+        values.choice("get_reruns", "pw-ci"),
+        "get_reruns",
+        'how a line is read: "get_reruns", or "pw-ci": any number of blanks behind the colon, '
+        "labels separated by blanks or commas",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,12 @@ KINDS = {
         ("example.org", "192.0.2.0/24 x"),
         "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
     ),
+    values.choice("get_reruns", "pw-ci"): Kind(
+        ("pw-ci", "pw-ci", "pw-ci"),
+        ("", "PW-CI", 1, True, ["pw-ci"], {}),
+        ("", "PW-CI"),
+        '"get_reruns" or "pw-ci"',
+    ),
     values.choice("offered", "required"): Kind(
         ("offered", "offered", "offered"),
         ("", "Offered", 1, True, ["offered"], {}),

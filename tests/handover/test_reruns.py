@@ -84,8 +84,8 @@ def test_what_is_no_time_is_told_with_an_example(text: str) -> None:
 # The document
 
 
-def asked(ledger: Ledger, *contexts: str, **known: tuple[str, ...]) -> Any:
-    settings = Settings(requests=RequestsSettings(**known))
+def asked(ledger: Ledger, *contexts: str, arguments: tuple[str, ...] = ("rebase",)) -> Any:
+    settings = Settings(requests=RequestsSettings(arguments=arguments))
     return reruns.document(ledger, 0.0, contexts, settings, now=NOON + HOUR)
 
 

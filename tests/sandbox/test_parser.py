@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sandbox import Sandbox
 from ingest.sandbox.parser import split_diff
 from tests.sandbox.conftest import DIFF, filed, mail, patch
 
@@ -153,7 +152,14 @@ def test_one_address_is_one_person_with_the_latest_name() -> None:
 
 @given(st.binary(max_size=500))
 def test_any_bytes_are_filed_or_not_and_raise_nothing(raw: bytes) -> None:
-    Sandbox().file(raw)
+    store = filed(raw)
+    # Without a Message-ID, which no chance makes, nothing is a submission or a comment.
+    assert (b"message-id:" in raw.lower()) or not any(
+        (store.patches, store.covers, store.patch_comments, store.cover_comments)
+    )
+    # And what comes after it is filed as ever.
+    store = filed(raw, patch("[PATCH] x", id="x@example.org"))
+    assert [each.name for each in store.patches.values()][-1:] == ["x"]
 
 
 @given(
