@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,9 @@ def found(tmp_path: Path) -> Machine:
     require("useradd")
     require("postconf")
     root = tmp_path / "machine"
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_mount() or folder == Path(tempfile.gettempdir()):
+            break
         folder.chmod(0o755)  # postalias takes on the rights of the file's owner
     (root / "etc" / "postfix").mkdir(parents=True)
     (root / "etc" / "postfix" / "main.cf").write_text(MAIN_CF)
