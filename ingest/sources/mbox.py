@@ -296,7 +296,7 @@ def _beginning(piece: bytes, unpacked: Unpacked, longest: int) -> tuple[bytes, b
     start = piece.find(b"\n") + 1 or len(piece)
     kept, passed = piece[: start + longest + 1], 0
     while (place := boundary(piece, start, unpacked.ended)) is None:
-        gone = len(piece) - LOOKED_AHEAD - _PIECE // 8
+        gone = max(len(piece) - LOOKED_AHEAD - 4, 0)  # what is left may begin a separator
         piece, passed, start = piece[gone:] + unpacked.read(_PIECE), passed + gone, 3
     _, following = place
     return kept, piece[following:], passed + following
