@@ -16,9 +16,10 @@ _SCAN = """
 import sys, time
 import rich.progress
 from ingest.commands import replay
+from ingest.config.tables import IntakeSettings
 summary = replay.Summary()
 began = time.perf_counter()
-with replay._reading([sys.argv[1]], 40 << 20, summary) as items:
+with replay._reading([sys.argv[1]], IntakeSettings(processes=int(sys.argv[2])), summary) as items:
     for item in items:
         pass
 print(time.perf_counter() - began, summary.mails, summary.possible)
@@ -45,28 +46,38 @@ def measure(plan: Plan) -> Iterator[Row]:
     with Starter(plan) as starter:
         ran = alternate(
             plan.several(5),
-            lambda: starter.run(sys.executable, "-c", _SCAN, whole),
+            lambda: starter.run(sys.executable, "-c", _SCAN, whole, "1"),
+            lambda: starter.run(sys.executable, "-c", _SCAN, whole, "2"),
             lambda: starter.run(*rehearsal(plan, whole)),
             lambda: starter.run(sys.executable, "-c", _PARSE, part),
             lambda: starter.run("grep", "-a", "-c", "^Recheck-request: ", whole),
         )
     rounds = [
-        (_told(scan.output)[0], command.wall, _scaled(parse.output, mails), grep.wall)
-        for scan, command, parse, grep in ran
+        (
+            *(_told(scan.output)[0], _told(both.output)[0], command.wall),
+            *(_scaled(parse.output, mails), grep.wall),
+        )
+        for scan, both, command, parse, grep in ran
     ]
     size = f"{whole.stat().st_size / 1e6:.0f} MB, {mails} mails"
     _, _, possible = _told(ran[0][0].output)
-    scan = f"{possible:.0f} mails are left to be decoded"
+    left = f"{possible:.0f} mails are left to be decoded"
     parser = f"mailbox and mail-parser, {sliced} mails, scaled to {mails}"
-    for name, place, note in (("scan", 0, scan), ("command", 1, "interpreter start included")):
-        title = f"replay, {name if place == 0 else 'whole dry run offline'}, {size}"
-        slow = [(each[place], each[2]) for each in rounds]
-        fast = [(each[place], each[3]) for each in rounds]
+    for place, (name, title, note, least, most) in enumerate(
+        (
+            ("scan", "scan", left, 60, 8),
+            ("scan by two", "scan by two processes", f"{left}; their start included", 100, 5),
+            ("command", "whole dry run offline", "interpreter start included", 60, 12),
+        )
+    ):
+        slow = [(each[place], each[3]) for each in rounds]
+        fast = [(each[place], each[4]) for each in rounds]
+        title = f"replay, {title}, {size}"
         yield compared(
             f"replay {name} / mail-parser", title, parser, "s", slow,
-            Target(60, least=True), faster=True, note=note,
+            Target(least, least=True), faster=True, note=note,
         )  # fmt: skip
-        yield compared(f"replay {name} / grep", title, "grep -a -c", "s", fast, Target(12))
+        yield compared(f"replay {name} / grep", title, "grep -a -c", "s", fast, Target(most))
 
 
 def memory(plan: Plan) -> Iterator[Row]:

@@ -4,6 +4,7 @@
 ``rehearse`` is its dry run, which makes the same decisions and writes nothing.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ingest import decision, intake
-from ingest.config.tables import Settings
+from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
 from ingest.ledger import Ledger, Outcome, Queued, Waiting
 from ingest.mail import headers
 from ingest.patchwork import labels
 from ingest.patchwork.lookup import Patchwork
-from ingest.sources.mbox import Item, Reader
+from ingest.sources.mbox import Reader
+from ingest.sources.mbox_pieces import Item
 from ingest.worker import Worker, connect
 
 _NOT_ASKED = "every label counts as wanted here: only Patchwork could say which of them are"
@@ -64,7 +66,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
     summary = Summary()
     batch: list[Item] = []
     size = 0
-    with _reading(paths, settings.intake.max_size, summary) as items:
+    with _reading(paths, settings.intake, summary) as items:
         for item in items:
             batch.append(item)
             size += len(item.stored)
@@ -128,7 +130,7 @@ def rehearse(
     patchwork = None if offline else connect(_unbounded(settings), _Recollection())
     known: set[str] = set()
     down = ""
-    with _reading(paths, settings.intake.max_size, summary) as items:
+    with _reading(paths, settings.intake, summary) as items:
         for item in items:
             head = headers.read(item.raw)
             identity = headers.identity(item.raw, head)
@@ -168,9 +170,12 @@ class _Recollection:
 
 
 @contextmanager
-def _reading(paths: Sequence[str], max_size: int, summary: Summary) -> Iterator[Iterator[Item]]:
+def _reading(
+    paths: Sequence[str], limits: IntakeSettings, summary: Summary
+) -> Iterator[Iterator[Item]]:
     """The mails that may hold a request, with a progress bar if a terminal is watching."""
-    reader = Reader(*paths, longest=max_size)
+    processes = min(limits.processes, len(os.sched_getaffinity(0)))
+    reader = Reader(*paths, longest=limits.max_size, processes=processes)
     with _progress(reader) as advance:
         yield _wanted(reader, summary, advance)
     summary.warnings += reader.warnings

@@ -109,6 +109,9 @@ class IntakeSettings:
     max_size: int = setting(
         values.whole, 40 << 20, "bytes of a mail; of a larger one the beginning is kept"
     )
+    processes: int = setting(
+        values.whole, 8, "processes that search a large archive, at most one for each core"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,22 +13,17 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ingest import errors
-from ingest.mail.prefilter import may_hold_request
-from ingest.sources import inbox_archive
-from ingest.sources.mbox_boundaries import (
-    LOOKED_AHEAD,
-    Span,
-    boundary,
-    is_separator,
-    seems_to_hold_more,
-    spans,
-)
+from ingest.sources import inbox_archive, mbox_pieces
+from ingest.sources.mbox_boundaries import is_separator, seems_to_hold_more
+from ingest.sources.mbox_pieces import ENVELOPE, Found, Item, Piece
 from ingest.sources.unpacked import Input, Unpacked, reason
 
-# Bytes read at once; more is read only for a mail that is longer.
-_PIECE = 128 << 10
+if TYPE_CHECKING:
+    from ingest.sources.ranges import Ranges
+
 _LONGEST = 40 << 20  # of a longer mail only the beginning is kept
 _STANDARD_INPUT = "-"
 _MORE = (
@@ -37,8 +32,6 @@ _MORE = (
 )
 _ADVICE = "name an mbox, a mail (packed with gzip or xz or not), a Maildir or a public-inbox"
 
-_QUOTED = re.compile(rb"\n>(>*From )")
-_ENVELOPE = re.compile(rb"\A(?:>*From [^\n]*(?:\n|\Z))+")
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 # A header that any mail has, to tell a mail from another text that begins with a colon.
 _MAIL_HEADER = re.compile(
@@ -62,62 +55,6 @@ class _File:
     repository: bool = False  # of a public-inbox: a folder
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One mail of an archive."""
-
-    stored: bytes  # as the archive has it, without its separator, with its quoting
-    quoted: bool  # whether "From " at the start of a line was written as ">From "
-    file: str
-    offset: int  # of the separator in the unpacked file, in bytes; -1: the file is one mail
-    cut: bool  # the archive is known to end before this mail does
-
-    @property
-    def raw(self) -> bytes:
-        """The whole mail, without its From_ line and unquoted (``>From`` becomes ``From``)."""
-        raw = self.stored
-        if raw.startswith((b"From ", b">")):
-            # Mails relayed by UUCP have several From_ lines, all but one quoted (RFC 976).
-            raw = _ENVELOPE.sub(b"", raw, count=1)
-        return _QUOTED.sub(rb"\n\1", raw) if self.quoted and b">From " in raw else raw
-
-    @property
-    def where(self) -> str:
-        """The file, and in an mbox the offset of the separator, for messages."""
-        return self.file if self.offset < 0 else f"{self.file}:{self.offset}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece of an unpacked file, and where the mails are that are whole in it."""
-
-    buffer: bytes
-    spans: list[Span]
-    file: str
-    offset: int  # of the piece in the unpacked file; -1: the file is one mail
-    cut: bool  # the last of the mails is known to be cut short
-    too_long: bool = False  # it is one mail, of which only the beginning is there
-
-    def items(self) -> Iterator[Item]:
-        """Its mails."""
-        for number, (line, start, end, _, quoted) in enumerate(self.spans, 1):
-            cut = self.cut and number == len(self.spans)
-            offset = self.offset if self.offset < 0 else self.offset + line
-            yield Item(self.buffer[start:end], quoted, self.file, offset, cut)
-
-    def possible(self) -> Iterator[Item]:
-        """Those of its mails that could hold a request, and one that is cut or too long."""
-        ends = [end for _, _, end, _, _ in self.spans]
-        if self.too_long or self.cut:
-            yield from (each for each in self.items() if self.too_long or each.cut or _may(each))
-        elif ends and may_hold_request(self.buffer[: ends[-1]], ends):
-            yield from self.items() if len(ends) == 1 else filter(_may, self.items())
-
-
-def _may(item: Item) -> bool:
-    return may_hold_request(item.stored)
-
-
 def mails(*paths: str) -> Iterator[Item]:
     """The mails below the paths, in order: a ``Reader`` for those who need no more of it."""
     return iter(Reader(*paths))
@@ -135,11 +72,12 @@ class Reader:
     a sentence in ``warnings``.
     """
 
-    def __init__(self, *paths: str, longest: int = _LONGEST) -> None:
+    def __init__(self, *paths: str, longest: int = _LONGEST, processes: int = 1) -> None:
         """``longest``: bytes of a mail. Of a longer one no more than the beginning is held: one
-        byte more at least, so that it is seen to be too long."""
+        byte more at least, so that it is seen to be too long. ``processes``: so many search a
+        large mbox that is not packed."""
         self.warnings: list[str] = []
-        self._longest = longest
+        self._longest, self._processes = longest, processes
         self._roots = [(path, self._files(path)) for path in paths]
         sizes = [file.size for _, files in self._roots for file in files]
         known = [size for size in sizes if size is not None]
@@ -147,34 +85,47 @@ class Reader:
         self.size = sum(known) if len(known) == len(sizes) else None
         self._finished = 0
         self._input: Input | None = None
+        self._ranges: Ranges | None = None
 
     @property
     def position(self) -> int:
         """How many bytes on disk have been read so far, a piece ahead of the mails at most."""
-        return self._finished + (self._input.position if self._input else 0)
+        searched = self._ranges.position if self._ranges else 0
+        return self._finished + max(searched, self._input.position if self._input else 0)
 
     def __iter__(self) -> Iterator[Item]:
         for piece in self._pieces():
-            yield from piece.items()
+            if isinstance(piece, Piece):
+                yield from piece.items()
 
     def searched(self) -> Iterator[tuple[int, list[Item]]]:
         """Piece by piece, how many mails are in it, and those of them that could hold a request
         or are cut short or too long. Most pieces are looked at only as a whole."""
         warned = ""
-        for piece in self._pieces():
-            items = list(piece.possible())
+        for number, items in self._found():
             for item in items:
                 if item.file != warned and seems_to_hold_more(item.stored):
                     warned = item.file
                     self.warnings.append(f"{item.where}: {_MORE}")
-            yield len(piece.spans), items
+            yield number, items
 
-    def _pieces(self) -> Iterator[_Piece]:
+    def _found(self) -> Iterator[Found]:
+        if self._processes == 1:
+            yield from (piece.found() for piece in self._pieces() if isinstance(piece, Piece))
+            return
+        from ingest.sources.ranges import Ranges
+
+        with Ranges(self._processes, self._longest) as self._ranges:
+            for piece in self._pieces(self._ranges):
+                yield piece.found() if isinstance(piece, Piece) else piece
+
+    def _pieces(self, ranges: "Ranges | None" = None) -> Iterator[Piece | Found]:
+        """The pieces of all files; of a file that is given to ``ranges`` what they find."""
         self._finished = 0
         for path, files in self._roots:
             found = _is_maildir(path)
             for file in files:
-                for piece in self._read(file):
+                for piece in self._read(file, ranges):
                     found = True
                     yield piece
             if not found:
@@ -234,11 +185,11 @@ class Reader:
             raise errors.BadInput(f"{_shown(file.path)}: {reason}; {advice}")
         self.warnings.append(f"{_shown(file.path)}: skipped: {reason}")
 
-    def _read(self, file: _File) -> Iterator[_Piece]:
+    def _read(self, file: _File, ranges: "Ranges | None") -> Iterator[Piece | Found]:
         try:
             if file.repository:
                 for buffer, places, too_long in inbox_archive.mails(file.path, self._longest):
-                    yield _Piece(buffer, places, _shown(file.path), -1, False, too_long)
+                    yield Piece(buffer, places, _shown(file.path), -1, False, too_long)
                 self._finished += file.size or 0
                 return
             piped = file.path == _STANDARD_INPUT
@@ -248,14 +199,16 @@ class Reader:
             return
         self._input = source
         try:
-            yield from self._pieces_of(file, Unpacked(source))
+            yield from self._pieces_of(file, Unpacked(source), ranges)
         finally:
             source.close()
             self._input = None
             self._finished += source.position if file.size is None else file.size
 
-    def _pieces_of(self, file: _File, unpacked: Unpacked) -> Iterator[_Piece]:
-        piece = unpacked.read(_PIECE)
+    def _pieces_of(
+        self, file: _File, unpacked: Unpacked, ranges: "Ranges | None"
+    ) -> Iterator[Piece | Found]:
+        piece = unpacked.read(mbox_pieces.PIECE)
         kind = "mail" if file.surely_mail and piece else _kind(piece)
         if not piece:
             self._refuse(file, unpacked.fault or "is empty", _ADVICE)
@@ -263,57 +216,13 @@ class Reader:
         if not kind:
             self._refuse(file, "neither an mbox nor a mail", _ADVICE)
             return
-        read = _mbox if kind == "mbox" else _single
+        if ranges and kind == "mbox" and unpacked.is_plain and ranges.suit(file.size):
+            yield from ranges.search(file.path, _shown(file.path), file.size or 0)
+            return
+        read = mbox_pieces.mbox if kind == "mbox" else mbox_pieces.single
         yield from read(_shown(file.path), piece, unpacked, self._longest)
         if unpacked.fault:
             self.warnings.append(f"{_shown(file.path)}: read in part only: {unpacked.fault}")
-
-
-def _mbox(file: str, piece: bytes, unpacked: Unpacked, longest: int) -> Iterator[_Piece]:
-    offset = len(piece) - len(piece.lstrip(b"\r\n"))
-    piece = piece[offset:]
-    while True:
-        found = spans(piece, unpacked.ended, longest)
-        rest = found[-1][3] if found else 0
-        yield _Piece(piece, found, file, offset, unpacked.cut and rest == len(piece))
-        if unpacked.ended:
-            return
-        piece, offset = piece[rest:], offset + rest
-        if len(piece) > longest + _PIECE:
-            kept, piece, passed = _beginning(piece, unpacked, longest)
-            cut = unpacked.cut and not piece
-            yield _Piece(kept, [_whole(kept)], file, offset, cut, too_long=True)
-            if unpacked.ended and not piece:
-                return
-            offset += passed
-        # At least as much again, so that a long mail is not searched over and over.
-        piece += unpacked.read(max(_PIECE, min(len(piece), longest + 2 * _PIECE - len(piece))))
-
-
-def _beginning(piece: bytes, unpacked: Unpacked, longest: int) -> tuple[bytes, bytes, int]:
-    """Of a mail that is too long its beginning, with its separator; then what was read of the
-    mails behind it, and how many bytes the mail has. The rest of it is read and let go."""
-    start = piece.find(b"\n") + 1 or len(piece)
-    kept, passed = piece[: start + longest + 1], 0
-    while (place := boundary(piece, start, unpacked.ended)) is None:
-        gone = max(len(piece) - LOOKED_AHEAD - 4, 0)  # what is left may begin a separator
-        piece, passed, start = piece[gone:] + unpacked.read(_PIECE), passed + gone, 3
-    _, following = place
-    return kept, piece[following:], passed + following
-
-
-def _single(file: str, piece: bytes, unpacked: Unpacked, longest: int) -> Iterator[_Piece]:
-    pieces, size = [piece], len(piece)
-    while not unpacked.ended and size <= longest + _PIECE:
-        pieces.append(unpacked.read(_PIECE))
-        size += len(pieces[-1])
-    raw = b"".join(pieces)
-    whole = (0, 0, len(raw), len(raw), False)
-    yield _Piece(raw, [whole], file, -1, unpacked.cut, too_long=size > longest + _PIECE)
-
-
-def _whole(piece: bytes) -> Span:
-    return 0, piece.find(b"\n") + 1 or len(piece), len(piece), len(piece), False
 
 
 def _kind(piece: bytes) -> str:
@@ -322,7 +231,7 @@ def _kind(piece: bytes) -> str:
     line, _, after = text.partition(b"\n")
     if line.startswith(b"From ") and (is_separator(line) or _HEADER_LINE.match(after) is not None):
         return "mbox"
-    text = _ENVELOPE.sub(b"", text, count=1)
+    text = ENVELOPE.sub(b"", text, count=1)
     blank = _END_OF_HEADER.search(text)
     header = text[: blank.start()] if blank else text
     return "mail" if _HEADER_LINE.match(header) and _MAIL_HEADER.search(header) else ""

@@ -27,6 +27,9 @@ class Input(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._descriptor
+
     def peek(self, size: int) -> bytes:
         """The next bytes, fewer only at the end; a pipe may give them one by one."""
         while len(self._peeked) < size:
@@ -56,8 +59,10 @@ class Input(io.RawIOBase):
 class Unpacked:
     """The content of a file, whatever it is packed with; ends early where it is damaged."""
 
-    def __init__(self, source: Input) -> None:
+    def __init__(self, source: Input, *, is_plain: bool = False) -> None:
+        """``is_plain``: it is known not to be packed."""
         self._source = source
+        self.is_plain = is_plain
         self._file: io.BufferedReader[Input] | gzip.GzipFile | lzma.LZMAFile | None = None
         self.ended = False
         self.fault = ""  # why it could not be read to its end
@@ -87,12 +92,13 @@ class Unpacked:
         self.ended, self.fault, self.cut = True, fault, cut
 
     def _opened(self) -> "io.BufferedReader[Input] | gzip.GzipFile | lzma.LZMAFile":
-        magic = self._source.peek(len(_XZ))
+        magic = b"" if self.is_plain else self._source.peek(len(_XZ))
         buffered = io.BufferedReader(self._source)
         if magic.startswith(_GZIP):
             return gzip.GzipFile(fileobj=buffered)
         if magic == _XZ:
             return lzma.LZMAFile(buffered)
+        self.is_plain = True
         return buffered
 
 

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from ingest.errors import Unreadable
 from ingest.mail import message, prefilter, recheck
 from ingest.mail.prefilter import may_hold_request
-from ingest.sources import mbox
-from ingest.sources.mbox import Item, Reader
+from ingest.sources import mbox_pieces
+from ingest.sources.mbox import Reader
 from ingest.sources.mbox_boundaries import spans
+from ingest.sources.mbox_pieces import Item
 from tests.support import crafted_mails
 
 # Decoding unicode_escape warns of backslashes that escape nothing.
@@ -67,7 +68,7 @@ def quoted(raw: bytes) -> bytes:
 def archived(raws: list[bytes]) -> tuple[list[Item], set[int]]:
     """The mails of an mbox of these, and the numbers of those that are found to be possible."""
     content = b"".join(FROM + quoted(raw) + b"\n" for raw in raws)
-    piece = mbox._Piece(content, spans(content, True, len(content)), "mbox", 0, cut=False)
+    piece = mbox_pieces.Piece(content, spans(content, True, len(content)), "mbox", 0, cut=False)
     items, possible = list(piece.items()), set(piece.possible())
     return items, {number for number, item in enumerate(items) if item in possible}
 
@@ -274,7 +275,7 @@ def test_a_mail_full_of_fields_gets_an_answer_soon(line: bytes, head: bytes, ans
 def test_no_request_is_missed_wherever_pieces_cut_a_mail_an_encoding_or_a_keyword(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mbox, "_PIECE", size)
+    monkeypatch.setattr(mbox_pieces, "PIECE", size)
     raws = [crafted_mails.mail(seed) for seed in range(300)]
     path = tmp_path / "mbox"
     path.write_bytes(b"".join(FROM + quoted(raw) + b"\n" for raw in raws))

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import errors
-from ingest.sources import mbox
-from ingest.sources.mbox import Item, Reader, mails
+from ingest.sources import mbox, mbox_pieces
+from ingest.sources.mbox import Reader, mails
 from ingest.sources.mbox_boundaries import is_separator, spans
+from ingest.sources.mbox_pieces import Item
 from tests.support.places import RECORDED
 
 FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
@@ -352,7 +353,7 @@ def test_of_a_mail_that_is_too_long_the_beginning_is_given(
 def test_behind_a_mail_that_is_too_long_a_boundary_is_found_wherever_pieces_meet(
     shift: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mbox, "_PIECE", 500)
+    monkeypatch.setattr(mbox_pieces, "PIECE", 500)
     long = mail(1, b"x" * (30_000 + shift) + b"\n")
     reader = archive_reader(tmp_path, mboxrd([long, mail(2), long, mail(3)]), longest=1000)
     assert [item.raw for item in reader] == [long[:1001], mail(2), long[:1001], mail(3)]
@@ -520,7 +521,7 @@ def test_a_boundary_is_found_wherever_the_pieces_of_a_large_file_meet(
     end: bytes, tmp_path: Path
 ) -> None:
     for shift in range(-80, 20):
-        length = mbox._PIECE + shift - len(FROM + mail(1, b"") + b"\n" * 2)
+        length = mbox_pieces.PIECE + shift - len(FROM + mail(1, b"") + b"\n" * 2)
         expected = [mail(1, b"x" * length + b"\n"), mail(2), mail(3, b"y" * 400_000), mail(4)]
         expected = [raw.replace(b"\n", end) for raw in expected]
         line = FROM.replace(b"\n", end)

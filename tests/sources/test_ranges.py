@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A large mbox searched by several processes gives what one process gives, in the same order."""
+
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.sources import ranges
+from ingest.sources.mbox import Reader
+from ingest.sources.mbox_pieces import Item
+
+FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
+HEADER = b"From: robin@example.org\nDate: today\nMessage-ID: <%d@example.org>\n"
+
+
+def mail(number: int, body: bytes) -> bytes:
+    return FROM + HEADER % number + b"\n" + body + b"\n"
+
+
+def archive(chance: random.Random, size: int) -> bytes:
+    """Mails of every length, some of which ask for something, and some with a length in the
+    header, and a text that looks like a further mail, which only that length denies."""
+    mails: list[bytes] = []
+    total = 0
+    while total < size:
+        body = b"x" * chance.choice((10, 500, 3000, 40_000, 150_000)) + b"\n"
+        body += chance.choice((b"", b"", b"\nRecheck-request: a\n"))
+        if chance.random() < 0.3:
+            body += b"\n" + FROM + HEADER % 0 + b"\nRecheck-request: swallowed\n"
+            length = b"Content-Length: %d\n\n" % len(body)
+            mails.append(mail(len(mails), body).replace(b"\n\n", b"\n" + length, 1))
+        else:
+            mails.append(mail(len(mails), body))
+        total += len(mails[-1])
+    return b"".join(mails)
+
+
+def searched(path: Path, processes: int, longest: int = 100_000) -> tuple[int, list[Item]]:
+    reader = Reader(str(path), longest=longest, processes=processes)
+    found = list(reader.searched())
+    assert reader.position == reader.size
+    return sum(number for number, _ in found), [item for _, items in found for item in items]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges smaller than some mails are, by which this process cuts files."""
+    monkeypatch.setattr(ranges, "RANGE", 50_000)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+def test_several_processes_find_what_one_finds(seed: int, small: None, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(archive(random.Random(seed), 3_000_000))
+    alone = searched(path, 1)
+    assert alone[1]
+    assert searched(path, 2) == alone
+    assert searched(path, 3) == alone
+
+
+def test_the_mails_of_all_ranges_are_those_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    for seed in range(20):
+        content = archive(random.Random(seed), 400_000)
+        path.write_bytes(content)
+        whole = ranges.search(str(path), "a", 0, ranges._END, 10**6, is_boundary=True)
+        begins = [item.offset for _, items in whole.found for item in items]
+        for stop in random.Random(seed).choices(range(5, len(content)), k=5):
+            first = ranges.search(str(path), "a", 0, stop, 10**6, is_boundary=True)
+            parts = [first]
+            if first.end < ranges._END:
+                end = first.end
+                parts.append(
+                    ranges.search(str(path), "a", end, ranges._END, 10**6, is_boundary=True)
+                )
+            found = [item.offset for part in parts for _, items in part.found for item in items]
+            assert found == begins
+            looked_for = ranges.search(str(path), "a", stop, ranges._END, 10**6, is_boundary=False)
+            assert looked_for.begin == -1 or stop <= looked_for.begin <= first.end
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_loses_no_mail(small: None, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(archive(random.Random(7), 3_000_000))
+    reader = Reader(str(path), longest=100_000, processes=2)
+    number = 0
+    items: list[Item] = []
+    for step, (count, found) in enumerate(reader.searched()):
+        number, items = number + count, items + found
+        if step == 1:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGKILL)
+    assert (number, items) == searched(path, 1)
+
+
+@pytest.mark.slow
+def test_who_stops_early_leaves_no_process_behind(small: None, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(archive(random.Random(8), 3_000_000))
+    reading: Iterator[object] = Reader(str(path), processes=2).searched()
+    next(reading)
+    assert multiprocessing.active_children()
+    del reading
+    assert not multiprocessing.active_children()
+
+
+def test_a_small_file_starts_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(archive(random.Random(9), 1_000_000))
+    for _ in Reader(str(path), processes=2).searched():
+        assert not multiprocessing.active_children()
