@@ -40,6 +40,14 @@ class StateUnavailable(Temporary):
     """The ledger cannot be read or written now."""
 
 
+class NoLedger(StateUnavailable):
+    """There is no ledger yet, and a command that only looks makes none."""
+
+
+class LostClaim(Temporary):
+    """Another worker has taken up the mail that this one was at."""
+
+
 class Unavailable(Temporary):
     """Patchwork is down, overloaded or talks nonsense."""
 

@@ -5,11 +5,21 @@ It looks at raw bytes only; what a mail means is the worker's business.
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from ingest.ledger import Arrival, Envelope, Ledger, Outcome
+from ingest.ledger import Arrival, Envelope, Filing, Ledger, Outcome
 from ingest.mail import headers
 from ingest.mail.prefilter import may_hold_request
+from ingest.words import clipped
+
+# Characters kept of what a mail or its sender says. Longer ids cannot be Patchwork's.
+_LONGEST_ID = 1000
+_LONGEST_NAME = 320
+_MOST_RECIPIENTS = 100
+# Bytes kept of a mail that is too large to be worked on.
+BEGINNING = 64 << 10
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +28,24 @@ class Receipt(StrEnum):
     """What became of a mail at the door. After each of them the source may acknowledge it."""
 
     QUEUED = "queued"
-    DUPLICATE = "duplicate"  # this mail, by Message-ID and list, is in the ledger already
+    DUPLICATE = "duplicate"  # this very mail is in the ledger already
     DROPPED = "dropped"  # it cannot hold a request
     REJECTED = "rejected"  # larger than the limit: kept, cut, and not worked on
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A mail as its source has it. ``raw``: its bytes, with or without an mbox ``From `` line, one
+    more than the limit if it is longer; ``source``: where it came from, for the operator; ``now``:
+    the Unix time of reception; ``in_order``: it is worked on in the order in which it came, as
+    those of an archive are, and not when it is its sender's turn."""
+
+    raw: bytes
+    source: str
+    now: float
+    envelope: Envelope = Envelope()  # noqa: RUF009  frozen
+    filing: Filing = Filing()  # noqa: RUF009  frozen
+    in_order: bool = False
 
 
 def accept(
@@ -31,31 +56,54 @@ def accept(
     now: float,
     max_size: int,
     envelope: Envelope = Envelope(),  # noqa: B008  frozen
+    filing: Filing = Filing(),  # noqa: B008  frozen
 ) -> Receipt:
-    """Take in one mail.
+    """Take in one mail, see ``Delivered``. ``max_size``: bytes. Raises ``StateUnavailable`` if it
+    could not be made durable."""
+    mail = Delivered(raw, source, now, envelope, filing)
+    return accept_all([mail], ledger=ledger, max_size=max_size)[0]
 
-    ``raw``: its bytes, with or without an mbox ``From `` line, one more than ``max_size`` if it
-    is longer; ``source``: where it came from, for the operator; ``now``: the Unix time of
-    reception. Raises ``StateUnavailable`` if it could not be made durable.
-    """
-    too_large = len(raw) > max_size
-    if not too_large and not may_hold_request(raw):
-        return Receipt.DROPPED
-    head = headers.read(raw)
-    message_id = headers.message_id(head)
-    arrival = Arrival(
-        raw=raw[head.start : max_size],
-        identity=headers.identity(raw, head),
-        message_id=message_id,
-        list_id=headers.list_id(head),
-        source=source,
-        received=now,
-        envelope=envelope,
+
+def accept_all(mails: Sequence[Delivered], *, ledger: Ledger, max_size: int) -> list[Receipt]:
+    """Take in mails, all or none of them. Raises as ``accept``."""
+    arrivals = [_arrival(mail, max_size) for mail in mails]
+    held = [arrival for arrival in arrivals if arrival]
+    kept = iter(ledger.accept_all(held) if held else [])
+    receipts = []
+    for mail, arrival in zip(mails, arrivals, strict=True):
+        if arrival is None:
+            receipts.append(Receipt.DROPPED)
+            continue
+        _, new = next(kept)
+        first = Receipt.QUEUED if arrival.outcome is Outcome.QUEUED else Receipt.REJECTED
+        receipts.append(first if new else Receipt.DUPLICATE)
+        log.info("accepted <%s> from %s: %s", arrival.message_id, mail.source, receipts[-1])
+    return receipts
+
+
+def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
+    """What the ledger is to keep of a mail, None if the mail cannot hold a request."""
+    too_large = len(mail.raw) > max_size
+    if not too_large and not may_hold_request(mail.raw):
+        return None
+    head = headers.read(mail.raw)
+    null_sender = mail.envelope.sender == ""
+    return Arrival(
+        raw=mail.raw[head.start : min(max_size, head.start + BEGINNING) if too_large else None],
+        identity=headers.identity(mail.raw, head, null_sender=null_sender),
+        message_id=clipped(headers.message_id(head), _LONGEST_ID),
+        list_id=clipped(headers.list_id(head), _LONGEST_NAME),
+        source=clipped(mail.source, _LONGEST_NAME),
+        received=mail.now,
+        envelope=_bounded(mail.envelope),
         outcome=Outcome.REJECTED if too_large else Outcome.QUEUED,
         reason=f"larger than [intake] max_size, {max_size} bytes" if too_large else "",
+        sender="" if mail.in_order else clipped(headers.sender(head), _LONGEST_NAME),
+        filing=mail.filing,
     )
-    _, new = ledger.accept(arrival)
-    kept = Receipt.REJECTED if too_large else Receipt.QUEUED
-    receipt = kept if new else Receipt.DUPLICATE
-    log.info("accepted <%s> from %s: %s", message_id, source, receipt)
-    return receipt
+
+
+def _bounded(envelope: Envelope) -> Envelope:
+    sender = envelope.sender and clipped(envelope.sender, _LONGEST_NAME)
+    recipients = tuple(clipped(each, _LONGEST_NAME) for each in envelope.recipients)
+    return Envelope(sender, recipients[:_MOST_RECIPIENTS], clipped(envelope.peer, _LONGEST_NAME))

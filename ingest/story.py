@@ -22,7 +22,6 @@ from ingest.ledger import (
     Record,
     Request,
     Totals,
-    request_id,
 )
 from ingest.sink_states import Delivery, Sinks
 from ingest.words import instant, named, utc
@@ -317,15 +316,15 @@ def _step(event: Event) -> Step:
 
 def _asked(request: Request, deliveries: tuple[Delivery, ...]) -> Asked:
     return Asked(
-        id=request_id(request),
+        id=request.id,
         number=request.number,
         series=request.series,
-        submission=request.submission,
+        submission=str(request.submission),
         project=request.project or None,
         contexts=request.contexts,
         arguments=request.arguments,
         leftovers=request.leftovers,
-        requester=request.requester,
+        requester=str(request.requester),
         subject=request.subject,
         date=utc(request.date),
         recorded=utc(request.recorded),

@@ -46,6 +46,11 @@ def asked_for(contexts: Sequence[str], arguments: Mapping[str, str]) -> str:
     return ", ".join([*contexts, *(f"{name}={value}" for name, value in arguments.items())])
 
 
+def clipped(text: str, most: int) -> str:
+    """A text of so many characters at most; what is cut off leaves an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def times(number: int) -> str:
     """How often: "once", "twice", "3 times"."""
     return {1: "once", 2: "twice"}.get(number, f"{number} times")

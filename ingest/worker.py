@@ -8,21 +8,37 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 
 from ingest import decision, schedule
-from ingest.config.tables import Settings
+from ingest.config.tables import Settings, StateSettings
 from ingest.config.values import DAY
 from ingest.decision import Decision
-from ingest.errors import OutOfTime, StateUnavailable, Unavailable
-from ingest.ledger import Event, Ledger, Outcome, Queued, Request, Wait, Waiting
+from ingest.errors import LostClaim, OutOfTime, StateUnavailable, Unavailable
+from ingest.ledger import (
+    WORKER_LEASE,
+    Event,
+    Keep,
+    Ledger,
+    Outcome,
+    Queued,
+    Request,
+    Submission,
+    Wait,
+    Waiting,
+)
 from ingest.mail import requester
+from ingest.mail.requester import Requester
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import delivery
-from ingest.words import counted, named
+from ingest.words import clipped, counted, named
 
 log = logging.getLogger(__name__)
+
+# Characters kept of what a mail says of itself.
+_LONGEST_SUBJECT, _LONGEST_NAME = 500, 320
 
 # Seconds between two looks at the queue.
 POLL = 1.0
@@ -75,13 +91,13 @@ class Worker:
         mail whether to end. Raises ``StateUnavailable``.
         """
         if not self._recovered:
-            self._ledger.recover(self._clock())
+            self._ledger.recover(self._clock(), WORKER_LEASE)
             self._recovered = True
         if early := self._ledger.hasten(self._clock()):
             log.warning("the clock was set back: %s tried now", counted(early, "waiting mail"))
         worked, published = 0, self._clock()
         while not stop() and (until is None or self._clock() < until):
-            queued = self._ledger.claim(self._clock())
+            queued = self._ledger.claim(self._clock(), WORKER_LEASE)
             if queued is None:
                 break
             try:
@@ -96,8 +112,8 @@ class Worker:
                 published = self._clock()
         self._publish(until)
         now = self._clock()
-        if dropped := self._ledger.prune(now - self._settings.state.keep_days * DAY, now):
-            log.info("dropped the raw bytes of %d old mails", dropped)
+        if dropped := self._ledger.prune(_kept(self._settings.state, now), now):
+            log.info("dropped what is old of %s", counted(dropped, "mail"))
         return worked
 
     def _deliver(self, until: float | None) -> None:
@@ -113,6 +129,9 @@ class Worker:
             outcome, reason = self._attempt(queued)
         except (OutOfTime, StateUnavailable):
             raise
+        except LostClaim as error:
+            outcome, reason = Outcome.QUEUED, str(error)
+            self._tell(logging.WARNING, "left", queued, reason)
         except Exception as error:  # a mail that we cannot cope with waits, and others go on
             name = named(queued.message_id, queued.id)
             log.exception("an error of ours while working on %s; it is tried again", name)
@@ -161,13 +180,13 @@ class Worker:
             mail_id=queued.id,
             message_id=queued.message_id or f"mail-{queued.id}",
             series=target.series,
-            submission=f"{target.kind} {target.id}",
+            submission=Submission(target.kind, target.id),
             project=target.project,
             contexts=wanted.contexts,
             arguments=wanted.arguments,
             leftovers=wanted.leftovers,
-            requester=requester.told(mail),
-            subject=mail.subject,
+            requester=_bounded(requester.of(mail)),
+            subject=clipped(mail.subject, _LONGEST_SUBJECT),
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,
             received=queued.received,
@@ -230,6 +249,24 @@ class Worker:
 
     def _tell(self, level: int, what: str, queued: Queued, reason: str) -> None:
         log.log(level, "%s %s: %s", what, named(queued.message_id, queued.id), reason)
+
+
+def _kept(state: StateSettings, now: float) -> Keep:
+    """What is kept of what is old. Days of 0 keep all."""
+
+    def before(days: float) -> float:
+        return now - days * DAY if days else 0.0
+
+    return Keep(
+        raw=now - state.keep_days * DAY,
+        ignored=before(state.keep_ignored_days),
+        requests=before(state.keep_requests_days),
+        raw_bytes=state.keep_raw,
+    )
+
+
+def _bounded(asks: Requester) -> Requester:
+    return Requester(*(clipped(each, _LONGEST_NAME) for each in astuple(asks)))
 
 
 def _waits(reason: str, wait: Wait) -> Event:

@@ -35,7 +35,8 @@ PIPE, INTAKE, WORKER, RESOLUTION = (
     "worker.py",
     "patchwork/resolution.py",
 )
-FILE, LEDGER = "ledger/database.py", "ledger/sqlite.py"
+FILE, MADE = "ledger/database.py", "ledger/sqlite_file.py"
+MAILS, LOG = "ledger/sqlite_mails.py", "ledger/sqlite_log.py"
 SINK, RETESTS, FILES = "sinks/json_file.py", "retests/file.py", "files.py"
 ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks/program.py"
 
@@ -49,32 +50,32 @@ NAMED = Place("patchwork/rest.py", "there = [row for row in ours")
 IN_THE_PIPE = {
     "the mail is read": at(PIPE, "return _keep(raw, arguments)"),
     "the settings are known": at(PIPE, "ledger = open_configured("),
-    "the state folder is made": at(FILE, "os.chmod(folder, "),
-    "the state folder has its permissions": at(FILE, "lock = locks.take("),
-    "the new ledger's file is made": at(FILE, "os.fchmod(made, mode)"),
-    "the new ledger's schema is begun": at(FILE, "_migrate(database, migrations)"),
-    "the new ledger's schema is made": at(FILE, ' database.execute("COMMIT")'),
-    "the new ledger is committed": at(FILE, "files.sync(new)"),
-    "the new ledger is on the disk": at(FILE, "os.rename(new, self.path)"),
-    "the new ledger is in its place": at(FILE, "os.fsync(lock)"),
+    "the state folder is made": at(MADE, "os.chmod(folder, "),
+    "the state folder has its permissions": at(MADE, "lock = locks.take("),
+    "the new ledger's file is made": at(MADE, "os.fchmod(made, mode)"),
+    "the new ledger's schema is begun": at(MADE, "_begin_generation(database, new)"),
+    "the new ledger's schema is made": at(MADE, "PRAGMA application_id={"),
+    "the new ledger is committed": at(MADE, "files.sync(new)"),
+    "the new ledger is on the disk": at(MADE, "os.rename(new, path)"),
+    "the new ledger is in its place": at(MADE, "os.fsync(lock)"),
     "the ledger is open": at(PIPE, "recipient = os.environ.get("),
-    "the mail's identity is known": at(INTAKE, "_, new = ledger.accept(arrival)"),
-    "the transaction is begun": at(LEDGER, "known = self._db.run("),
-    "no copy is known": at(LEDGER, "new = self._insert("),
-    "the mail is inserted": at(LEDGER, 'return int(new[0]["id"]), True'),
+    "the mail's identity is known": at(INTAKE, "kept = iter(ledger.accept_all(held)"),
+    "the transaction is begun": at(MAILS, "known = self._db.run("),
+    "no copy is known": at(MAILS, "new = self._db.insert("),
+    "the mail is inserted": at(MAILS, 'return int(new[0]["id"]), True'),
     "the mail is about to be committed": Point(COMMIT),
     "the mail is committed": Point(COMMITTED),
-    "the mail is accepted": at(INTAKE, "kept = Receipt.REJECTED if"),
-    "the mail is due": at(PIPE, "with ledger.lease() as held:"),
+    "the mail is accepted": at(INTAKE, "_, new = next(kept)"),
+    "the mail is due": at(PIPE, "with ledger.lease(WORKER_LEASE) as held:"),
     "the lease is held": at(PIPE, "patchwork = connect("),
 }
 
 # Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
 # one whose patch never comes.
 IN_THE_WORKER = {
-    "the ledger is open": at("commands/cli.py", "as ledger, ledger.lease() as held:"),
+    "the ledger is open": at("commands/cli.py", "as ledger, ledger.lease(WORKER_LEASE) as held:"),
     "the lease is held": at(WORKER, "self._ledger.recover("),
-    "a mail is claimed, not committed": Point(COMMIT, Place(LEDGER, "UPDATE mail SET starts")),
+    "a mail is claimed, not committed": Point(COMMIT, Place(MAILS, "UPDATE mail SET starts")),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),
     "a mail is judged": at(WORKER, "down = outage.broken("),
     "Patchwork is about to be asked": at(RESOLUTION, "self._projects = self._projects_of_list()"),
@@ -83,13 +84,13 @@ IN_THE_WORKER = {
     "the answer is about to be remembered": Point(COMMIT, NAMED),
     "the answer is remembered": Point(COMMITTED, NAMED),
     "the series is known": at(WORKER, "request = Request("),
-    "the outcome's transaction is begun": at(LEDGER, "for request in requests:"),
-    "the request is in the log": at(LEDGER, "self._end(mail.id, outcome, reason, told[-1]"),
-    "the outcome is about to be committed": Point(COMMIT, Place(LEDGER, "self._end(mail.id, ")),
-    "the outcome is committed": Point(COMMITTED, Place(LEDGER, "self._end(mail.id, ")),
+    "the outcome's transaction is begun": at(LOG, "for request in requests:"),
+    "the request is in the log": at(LOG, "self._end(mail.id, "),
+    "the outcome is about to be committed": Point(COMMIT, Place(LOG, "self._end(mail.id, ")),
+    "the outcome is committed": Point(COMMITTED, Place(LOG, "self._end(mail.id, ")),
     "the outcome is told": at(WORKER, 'self._tell(logging.INFO, "recorded"'),
-    "a mail is about to wait": Point(COMMIT, Place(LEDGER, "columns = asdict(wait)")),
-    "a mail waits": Point(COMMITTED, Place(LEDGER, "columns = asdict(wait)")),
+    "a mail is about to wait": Point(COMMIT, Place(MAILS, "columns, text = asdict(wait)")),
+    "a mail waits": Point(COMMITTED, Place(MAILS, "columns, text = asdict(wait)")),
     "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
     "all mails are worked on": at(SINK, "if not held or is_paused("),
     "all is published": at(WORKER, "if dropped := self._ledger.prune("),

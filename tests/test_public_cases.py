@@ -94,7 +94,7 @@ def test_a_case_is_recorded_at_the_first_attempt(
 ) -> None:
     summary, requests = came_to(name, patchwork, tmp_path)
     assert asked(requests) == expected
-    assert {each.requester for each in requests} == {"Robin Reviewer <robin@example.org>"}
+    assert {str(each.requester) for each in requests} == {"Robin Reviewer <robin@example.org>"}
     assert (set(summary.reasons), summary.warnings) == ({"done"}, [])
 
 

@@ -19,7 +19,6 @@ from ingest.ledger import (
     Outcome,
     Record,
     Waiting,
-    request_id,
 )
 from ingest.story import Batch, Consumer, jsonable
 from tests.support.ledger_values import (
@@ -87,7 +86,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         ],
         "requests": [
             {
-                "id": request_id(asked),
+                "id": asked.id,
                 "number": 1,
                 "series": 29430,
                 "submission": "patch 131182",

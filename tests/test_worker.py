@@ -10,7 +10,7 @@ import pytest
 
 from ingest.config import tables
 from ingest.errors import NotYet, Temporary, Unanswered, Unavailable
-from ingest.ledger import Ledger, Outcome
+from ingest.ledger import WORKER_LEASE, Ledger, Outcome
 from ingest.mail.message import Mail
 from ingest.patchwork import outage
 from ingest.patchwork.dialect import Filing, Lookup, Target
@@ -244,12 +244,12 @@ def test_a_short_queue_is_published_once(lab: Lab, hell: Hell, clock: Clock) -> 
 def test_what_a_dead_worker_had_taken_up_is_taken_up_again_once(lab: Lab, hell: Hell) -> None:
     hell.route(knows())
     lab.arrives(*replies(2))
-    assert lab.ledger.claim(lab.clock())
+    assert lab.ledger.claim(lab.clock(), WORKER_LEASE)
     lab.works()
     assert lab.ledger.totals().mails["done"] == 2
     # Later runs of the same worker leave alone what it has in hand itself.
     lab.arrives(reply(OURS))
-    assert lab.ledger.claim(lab.clock())
+    assert lab.ledger.claim(lab.clock(), WORKER_LEASE)
     lab.works()
     assert lab.ledger.totals().mails["done"] == 2
 

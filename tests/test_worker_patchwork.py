@@ -293,4 +293,4 @@ def test_a_comment_that_patchwork_files_later_is_found_by_its_event(
     lab.works()
     assert lab.outcome() is Outcome.DONE
     (request,) = lab.ledger.requests()
-    assert request.submission == "cover 442"
+    assert str(request.submission) == "cover 442"

@@ -80,7 +80,7 @@ def queues(plan: Plan) -> Curve:
 
         def claim() -> float:
             began = time.perf_counter()
-            mail = ledger.claim(ledgers.BEGAN * 2)
+            mail = ledger.claim(ledgers.BEGAN * 2, ledgers.WORKER_LEASE)
             took = time.perf_counter() - began
             assert mail
             wait = Wait(since=mail.received, begun=mail.received, due=mail.received)

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from ingest import worker
 from ingest.config import load as config
-from ingest.ledger import Arrival, Event, Ledger, Outcome, Queued, Request, open_configured
+from ingest.ledger import (
+    WORKER_LEASE,
+    Arrival,
+    Event,
+    Ledger,
+    Outcome,
+    Queued,
+    Request,
+    Submission,
+    open_configured,
+)
+from ingest.mail.requester import Requester
 
 _AT_ONCE = 20_000  # mails of one commit
 BEGAN = 1_700_000_000.0  # when the first mail came, Unix time
@@ -29,12 +40,12 @@ def request(number: int, series: int, mail: Queued | None = None) -> Request:
         mail_id=mail.id if mail else 1,
         message_id=f"reply-{number}@example.org",
         series=series,
-        submission=f"patch {series + 100_000}",
+        submission=Submission("patch", series + 100_000),
         project="dpdk",
         contexts=(*_CONTEXTS, f"bench-{number % 7}"),
         arguments={"rebase": "main"} if number % 5 == 0 else {},
         leftovers=(),
-        requester="Robin Reviewer <robin@example.org>",
+        requester=Requester("Robin Reviewer", "robin@example.org"),
         subject="Re: [PATCH] one",
         date=BEGAN + number,
         recorded=BEGAN + number,
@@ -51,7 +62,7 @@ def queue(ledger: Ledger, first: int, last: int) -> None:
 
 def finish(ledger: Ledger, number: int, series: int) -> None:
     """Claim the next mail and end it with a request."""
-    mail = ledger.claim(BEGAN * 2)
+    mail = ledger.claim(BEGAN * 2, WORKER_LEASE)
     assert mail
     event = Event(BEGAN + number, "recorded", {"series": series})
     ledger.finish(mail, Outcome.DONE, "recorded", [event], [request(number, series, mail)])

@@ -19,7 +19,7 @@ _WORK = """
 import json, sys, time
 from ingest import transport, worker
 from ingest.config import load as config
-from ingest.ledger import open_configured
+from ingest.ledger import WORKER_LEASE, open_configured
 state, url = sys.argv[1:]
 settings = config.load({("state", "dir"): state, ("patchwork", "url"): url})
 waited = 0.0
@@ -33,7 +33,7 @@ def timed(*arguments, **named):
         waited += time.perf_counter() - began
 transport.Client.get = timed
 ledger = open_configured(settings.state)
-with ledger.lease():
+with ledger.lease(WORKER_LEASE):
     working = worker.Worker(ledger, worker.connect(settings, ledger), settings)
     began = time.perf_counter()
     working.work_off()

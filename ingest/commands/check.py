@@ -28,7 +28,7 @@ from ingest.errors import (
     StateUnavailable,
     Unavailable,
 )
-from ingest.ledger import open_ledger
+from ingest.ledger import WORKER_LEASE, Opening, open_ledger
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import Configured, delivery, secret
@@ -195,9 +195,9 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "ledger", f"{url} is not there yet; the first mail makes it")
         return
     try:
-        ledger = open_ledger(url, busy_timeout=2.0, mode=settings.state.mode)
+        ledger = open_ledger(url, busy_timeout=2.0, mode=settings.state.mode, opening=Opening.LOOK)
         totals = ledger.totals()
-        with ledger.lease() as free:
+        with ledger.lease(WORKER_LEASE) as free:
             worker = "no worker is running" if free else "a worker is running"
         ledger.close()
     except StateUnavailable as error:

@@ -24,7 +24,7 @@ from ingest.errors import (
     StateUnavailable,
     UsageError,
 )
-from ingest.ledger import open_configured
+from ingest.ledger import WORKER_LEASE, open_configured
 from ingest.words import counted, harmless
 
 
@@ -102,7 +102,7 @@ def _work(arguments: argparse.Namespace) -> int:
     # It may end at any moment: the next worker takes up what was begun, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
     settings = settings_of(arguments)
-    with closing(open_configured(settings.state)) as ledger, ledger.lease() as held:
+    with closing(open_configured(settings.state)) as ledger, ledger.lease(WORKER_LEASE) as held:
         if not held:
             raise StateUnavailable("another worker is at work on this ledger; see status")
         patchwork = worker.connect(settings, ledger)

@@ -52,7 +52,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
 
     from ingest import intake
     from ingest.commands import options
-    from ingest.ledger import Envelope, open_configured
+    from ingest.ledger import Envelope, Opening, open_configured
 
     # The worker's log would go into the mail server's; show has the same.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
@@ -62,7 +62,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         raw = _read(raw, size + 1)
     while os.read(0, _PIECE):  # a writer that is cut off calls that an error
         pass
-    ledger = open_configured(settings.state)
+    ledger = open_configured(settings.state, Opening.PIPE)
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
     intake.accept(
         raw,
@@ -84,6 +84,7 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
     to us while the lease was ours, or on what a pipe that was killed has left."""
     import time
 
+    from ingest.ledger import WORKER_LEASE
     from ingest.sinks import delivery
 
     until = time.time() + settings.pipe.budget
@@ -91,7 +92,7 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
         due = ledger.next_due()
         if (due is None or due > now) and not delivery.lag(ledger, settings, now):
             return
-        with ledger.lease() as held:
+        with ledger.lease(WORKER_LEASE) as held:
             if not held:
                 return
             from ingest.worker import Worker, connect  # the larger part of the time a pipe takes

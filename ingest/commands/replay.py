@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ingest import decision, intake
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
-from ingest.ledger import Ledger, Outcome, Queued, Waiting
+from ingest.ledger import WORKER_LEASE, Ledger, Outcome, Queued, Waiting
 from ingest.mail import headers
 from ingest.patchwork import labels
 from ingest.patchwork.lookup import Patchwork
@@ -81,7 +81,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
 def work_off(settings: Settings, ledger: Ledger, patchwork: Patchwork, summary: Summary) -> None:
     """Make one attempt at each mail that is due, unless a worker is running that will."""
     before = ledger.last_request()
-    with ledger.lease() as held:
+    with ledger.lease(WORKER_LEASE) as held:
         summary.worker_elsewhere = not held
         if held:
 
@@ -100,18 +100,14 @@ def _unbounded(settings: Settings) -> Settings:
 
 
 def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
-    with ledger.batch():
-        for item in batch:
-            receipt = intake.accept(
-                item.raw,
-                f"replay {item.where}",
-                ledger=ledger,
-                now=time.time(),
-                max_size=settings.intake.max_size,
-            )
-            summary.duplicates += receipt is intake.Receipt.DUPLICATE
-            if receipt is intake.Receipt.REJECTED:
-                summary.count(Outcome.REJECTED.value, "larger than [intake] max_size")
+    now = time.time()
+    delivered = [
+        intake.Delivered(item.raw, f"replay {item.where}", now, in_order=True) for item in batch
+    ]
+    for receipt in intake.accept_all(delivered, ledger=ledger, max_size=settings.intake.max_size):
+        summary.duplicates += receipt is intake.Receipt.DUPLICATE
+        if receipt is intake.Receipt.REJECTED:
+            summary.count(Outcome.REJECTED.value, "larger than [intake] max_size")
     batch.clear()
 
 
@@ -133,7 +129,7 @@ def rehearse(
     with _reading(paths, settings.intake, summary) as items:
         for item in items:
             head = headers.read(item.raw)
-            identity = headers.identity(item.raw, head)
+            identity = headers.identity(item.raw, head, null_sender=False)
             if identity in known:
                 summary.duplicates += 1
                 continue

@@ -22,7 +22,7 @@ from ingest.commands.catch_up import Periodic
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
-from ingest.ledger import Envelope, Ledger, open_configured
+from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
@@ -258,7 +258,7 @@ class _Working:
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with contextlib.closing(connect(self._settings, ledger)) as patchwork:
             while not thread.is_stopping():
-                with ledger.lease() as held:
+                with ledger.lease(WORKER_LEASE) as held:
                     if held:
                         self._work_off(ledger, patchwork, thread)
                 thread.rest(POLL)

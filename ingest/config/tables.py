@@ -96,6 +96,15 @@ class StateSettings:
     dir: str = setting(values.text, "", "the folder; its default is told above")
     ledger: str = setting(values.text, "", "URL of the ledger; default ledger.sqlite in the folder")
     keep_days: float = setting(values.number, 30.0, "days that raw mail is kept after its outcome")
+    keep_raw: int = setting(
+        values.whole, 16 << 20, "bytes of raw mail, packed, kept of mails that ended; the oldest go"
+    )
+    keep_ignored_days: float = setting(
+        values.number, 90.0, "days that ignored and rejected mails are kept; 0: for ever"
+    )
+    keep_requests_days: float = setting(
+        values.number, 0.0, "days that other mails and their requests are kept; 0: for ever"
+    )
     busy_timeout: float = setting(
         values.positive, 20.0, "seconds to wait for another process's write"
     )

@@ -5,199 +5,69 @@
 share one safely. ``sqlite`` is the default implementation and the contract's reference.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
+from ingest.ledger.values import (
+    Arrival,
+    Aside,
+    Cursor,
+    Envelope,
+    Event,
+    Feed,
+    Filing,
+    Keep,
+    Outcome,
+    Queued,
+    Record,
+    Request,
+    Submission,
+    Totals,
+    Wait,
+    Waiting,
+)
+
+__all__ = [
+    "WORKER_LEASE",
+    "Arrival",
+    "Aside",
+    "Asides",
+    "Cursor",
+    "Envelope",
+    "Event",
+    "Feed",
+    "Filing",
+    "Keep",
+    "Ledger",
+    "Opening",
+    "Outcome",
+    "Queued",
+    "Record",
+    "Request",
+    "Submission",
+    "Totals",
+    "Wait",
+    "Waiting",
+]
+
+# The lease of the worker.
+WORKER_LEASE = "worker-1"
 
 # Requests read at once.
 _PAGE = 100
 
 
-class Outcome(StrEnum):
-    """The state of a mail; all but ``QUEUED`` are ends."""
+class Opening(StrEnum):
+    """What a ledger is opened for. Only ``WRITE`` brings an older one to the newest schema,
+    whatever its size, after a backup."""
 
-    QUEUED = "queued"  # waits for the worker, or for Patchwork
-    DONE = "done"  # its requests are in the log
-    IGNORED = "ignored"  # no request, or none that is wanted here
-    REJECTED = "rejected"  # not taken in as it is
-    UNRESOLVED = "unresolved"  # Patchwork never came to know what it replies to
-    FAILED = "failed"  # could not be worked on
-
-
-class Waiting(StrEnum):
-    """What a queued mail that was tried waits for."""
-
-    NOTHING = ""
-    MISSING = "missing"  # Patchwork does not know what it replies to, yet
-    DOWN = "down"  # Patchwork gives no usable answer
-    FAILING = "failing"  # Patchwork is well, but a question about this mail fails, or we do
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a queued mail waits for. ``since``: when it began to wait for that, a Unix time, as
-    are ``begun`` and ``due``, between which it is left alone; ``tries``: the attempts that ended
-    in it; ``waited``: the seconds that count of the time since, ``missing``: those for which
-    Patchwork, while it was up, has not known what the mail replies to."""
-
-    waiting: Waiting = Waiting.NOTHING
-    since: float = 0.0
-    tries: int = 0
-    begun: float = 0.0
-    due: float = 0.0
-    waited: float = 0.0
-    missing: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What the transport said of a mail; ``sender`` is None where there was no envelope and ""
-    for the null sender of a bounce."""
-
-    sender: str | None = None
-    recipients: tuple[str, ...] = ()
-    peer: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A mail to be kept. ``identity`` makes copies one; ``received`` is a Unix time."""
-
-    raw: bytes
-    identity: str
-    message_id: str
-    list_id: str
-    source: str
-    received: float
-    envelope: Envelope = Envelope()
-    outcome: Outcome = Outcome.QUEUED
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One step in a mail's story: a Unix time, what happened, and its particulars."""
-
-    at: float
-    what: str
-    details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A mail that the worker has taken up. ``wait`` is the wait that has just ended."""
-
-    id: int
-    raw: bytes
-    message_id: str
-    source: str
-    envelope: Envelope
-    received: float
-    wait: Wait
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One entry of the request log. ``number`` is its place there, 0 before it has one."""
-
-    number: int
-    mail_id: int
-    message_id: str
-    series: int
-    submission: str  # "patch 131182" or "cover 442": what the mail replied to
-    project: str  # the project's link name, "" if unknown
-    contexts: tuple[str, ...]
-    arguments: Mapping[str, str]
-    leftovers: tuple[str, ...]
-    requester: str
-    subject: str
-    date: float  # of the mail, Unix time
-    recorded: float
-    received: float = 0.0  # reception of the mail, 0 if unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A mail as ``show`` tells of it."""
-
-    id: int
-    message_id: str
-    list_id: str
-    source: str
-    envelope: Envelope
-    received: float
-    size: int
-    outcome: Outcome
-    reason: str
-    due: float | None
-    tries: int
-    story: tuple[Event, ...]
-    requests: tuple[Request, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far a sink or consumer has come: the number of the last request it has had. ``tries``
-    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why;
-    ``begun`` is the number up to which a write was begun that is not confirmed yet."""
-
-    name: str
-    position: int = 0
-    moved: float = 0.0
-    tries: int = 0
-    due: float = 0.0
-    reason: str = ""
-    begun: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """A request that a sink has behind it and did not hand over. ``since``: when it was set aside,
-    a Unix time; ``due``: when it is tried again, None if that is left to an operator."""
-
-    sink: str
-    request: int
-    since: float
-    tries: int
-    due: float | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """How far a source has come that is read from somewhere else. ``name``: the source's, as
-    "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:
-    what was taken in last, in the source's words; ``begun``: the Unix time from which on all is
-    wanted; ``moved``: of the last look that went well; ``tries`` and ``reason``: the looks since
-    then that failed, and why the last one did."""
-
-    name: str
-    part: str = ""
-    position: str = ""
-    begun: float = 0.0
-    moved: float = 0.0
-    tries: int = 0
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The ledger at a glance. Times are Unix times, 0 for never."""
-
-    mails: Mapping[str, int]  # by outcome
-    waiting: Mapping[str, int]  # queued mails by what they wait for
-    oldest: float  # reception of the oldest queued mail
-    last_received: float
-    due: float  # when the next queued mail is due
-    requests: int
-    last_request: int  # the newest one's number
-    cursors: tuple[Cursor, ...]
-    feeds: tuple[Feed, ...] = ()
+    WRITE = "write"  # made if it is not there
+    PIPE = "pipe"  # as well, but an older one is brought up to date only if it is small
+    LOOK = "look"  # nothing is made or changed
 
 
 class Asides(Protocol):
@@ -236,16 +106,21 @@ class Ledger(Protocol):
         """The requests that sinks have set aside."""
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
-        """Keep a mail. Its id, and whether it is new; a copy of a known mail is not kept."""
+        """Keep a mail. Its id, 0 if the mail itself was dropped since, and whether it is new; a
+        copy of a known mail is not kept."""
 
-    def claim(self, now: float) -> Queued | None:
-        """Take up the queued mail that has been due longest, None if none is due. It is not given
-        again before it was finished, put back or recovered."""
+    def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        """Keep mails, all or none. For each, in their order, what ``accept`` gives."""
 
-    def recover(self, now: float) -> int:
-        """Make due again what a worker that died had taken up; how many there were. A mail that
-        was taken up again and again without coming to an end waits longer each time, so that
-        one mail cannot hold up the others. Only the holder of the worker's lease calls it."""
+    def claim(self, now: float, who: str) -> Queued | None:
+        """Take up a queued mail that is due, None if none is: those that were never tried first,
+        each sender's in turn, then what has been due longest. It is not given again before it was
+        finished, put back or recovered. ``who``: the lease that the worker holds."""
+
+    def recover(self, now: float, who: str) -> int:
+        """Make due again what a worker that died had taken up under this lease; how many there
+        were. A mail that was taken up again and again without coming to an end waits longer each
+        time, so that one mail cannot hold up the others. Only the holder of the lease calls it."""
 
     def finish(
         self,
@@ -255,12 +130,12 @@ class Ledger(Protocol):
         events: Iterable[Event],
         requests: Iterable[Request] = (),
     ) -> list[Request]:
-        """End a mail, and append its requests, in one transaction. The requests that are new:
-        one of the same Message-ID and series is not appended again. Each is recorded at the time
-        that it names, or at what ``reruns`` has promised, if that is later."""
+        """End a mail, and append its requests, in one transaction. What is new of them: see
+        ``requests.news``. Each is recorded at the time that it names, or at what ``reruns`` has
+        promised, if that is later. Raises ``LostClaim`` if the mail is no longer its holder's."""
 
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
-        """Put a mail back until ``wait.due``."""
+        """Put a mail back until ``wait.due``. Raises ``LostClaim`` as ``finish``."""
 
     def hasten(self, now: float) -> int:
         """Make due each queued mail whose wait begins later than ``now``: the clock was set back
@@ -318,9 +193,13 @@ class Ledger(Protocol):
         names (see ``find``), or all. How many mails that were. A mail whose raw bytes were dropped
         stays as it is."""
 
-    def prune(self, before: float, now: float) -> int:
-        """Drop the raw bytes of mails that ended before a time, and answers that have expired;
-        how many mails that were."""
+    def prune(self, keep: Keep, now: float) -> int:
+        """Drop what is old, and answers that have expired; how many mails lost something. What
+        makes a mail or request unique stays, and no request goes that a cursor is not past."""
+
+    def generation(self) -> str:
+        """A short random name of this ledger, another one after a backup was put back: numbers
+        of requests may be given again then."""
 
     def recall(self, key: str, now: float) -> str | None:
         """A remembered answer of Patchwork, None if there is none or it has expired."""
@@ -332,7 +211,7 @@ class Ledger(Protocol):
         """Commit everything done inside at its end, at once; nothing if anything raises inside,
         even if that is caught there. Not to be nested. Others wait meanwhile: keep it short."""
 
-    def lease(self, name: str = "worker", patience: float = 0.0) -> AbstractContextManager[bool]:
+    def lease(self, name: str, patience: float = 0.0) -> AbstractContextManager[bool]:
         """The lease of this name, that of the worker or of a sink: True for its one holder at a
         time, False if another has held it for ``patience`` seconds. It ends with the process,
         however that ends."""
@@ -341,32 +220,33 @@ class Ledger(Protocol):
         """Give back what is held."""
 
 
-def open_ledger(url: str, *, busy_timeout: float = 20.0, mode: int = 0o660) -> Ledger:
-    """The ledger at ``url``, made if it is not there: ``sqlite:PATH``.
+def open_ledger(
+    url: str,
+    *,
+    busy_timeout: float = 20.0,
+    mode: int = 0o660,
+    opening: Opening = Opening.WRITE,
+) -> Ledger:
+    """The ledger at ``url``, ``sqlite:PATH``.
 
     ``busy_timeout``: seconds to wait for another process's write; ``mode``: permissions of a
-    new file. Raises ``StateUnavailable`` if it cannot be opened, ``ConfigError`` for another
-    kind of URL.
+    new file. Raises ``StateUnavailable`` if it cannot be opened, ``NoLedger`` if there is none and
+    none is to be made, ``ConfigError`` for another kind of URL.
     """
     scheme, _, path = url.partition(":")
-    openers: dict[str, Callable[[], Ledger]] = {"sqlite": lambda: _sqlite(path, busy_timeout, mode)}
+    openers: dict[str, Callable[[], Ledger]] = {
+        "sqlite": lambda: _sqlite(path, busy_timeout, mode, opening)
+    }
     if scheme not in openers or not path:
         raise ConfigError(f"[state] ledger is {url!r}, but must be like sqlite:/path/to/file")
     return openers[scheme]()
 
 
-def open_configured(state: StateSettings) -> Ledger:
+def open_configured(state: StateSettings, opening: Opening = Opening.WRITE) -> Ledger:
     """The ledger of the settings' table [state]. Raises as ``open_ledger``."""
-    return open_ledger(state.ledger, busy_timeout=state.busy_timeout, mode=state.mode)
-
-
-def request_id(request: Request) -> str:
-    """By what a receiver knows a request again: one of the same Message-ID and series has the
-    same id, however often and by whichever installation it is handed over."""
-    import hashlib  # a pipe can do without
-
-    key = f"{request.message_id}\0{request.series}"
-    return f"recheck-{hashlib.sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
+    return open_ledger(
+        state.ledger, busy_timeout=state.busy_timeout, mode=state.mode, opening=opening
+    )
 
 
 def requests_after(ledger: Ledger, number: int) -> Iterator[Request]:
@@ -376,7 +256,7 @@ def requests_after(ledger: Ledger, number: int) -> Iterator[Request]:
         number = page[-1].number
 
 
-def _sqlite(path: str, busy_timeout: float, mode: int) -> Ledger:
+def _sqlite(path: str, busy_timeout: float, mode: int, opening: Opening) -> Ledger:
     from ingest.ledger.sqlite import SqliteLedger
 
-    return SqliteLedger(path, busy_timeout=busy_timeout, mode=mode)
+    return SqliteLedger(path, busy_timeout=busy_timeout, mode=mode, opening=opening)

@@ -9,19 +9,18 @@ import os
 import resource
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ingest import files, locks
-from ingest.errors import StateUnavailable
+from ingest import files
+from ingest.errors import NoLedger, StateUnavailable
+from ingest.ledger import Opening, sqlite_file
 from ingest.ledger.rows import storable
+from ingest.ledger.schema import Migration
 
 # STRICT tables came with 3.37, RETURNING with 3.35.
 OLDEST_SQLITE = (3, 37, 0)
-
-# Marks the file as ours ("RCKi"), so that another program's is not taken for an old one of ours.
-_APPLICATION = 0x52434B69
 
 # The write-ahead log is copied into the file when it is longer than this many bytes.
 _LONGEST_LOG = 4 << 20
@@ -36,12 +35,19 @@ class Database:
     forked child opens its own."""
 
     def __init__(
-        self, path: str, migrations: Sequence[Sequence[str]], *, busy_timeout: float, mode: int
+        self,
+        path: str,
+        migrations: Sequence[Migration],
+        *,
+        busy_timeout: float,
+        mode: int,
+        opening: Opening = Opening.WRITE,
     ) -> None:
-        """Open the file, make it if it is not there, and bring it to the newest schema.
+        """Open the file, make it if it is not there, and bring it to the newest schema, as far as
+        ``opening`` allows.
 
         ``migrations``: see ``schema``; ``busy_timeout``: seconds to wait for another process's
-        write; ``mode``: permissions of a new file. Raises ``StateUnavailable``.
+        write; ``mode``: permissions of a new file. Raises ``StateUnavailable``, ``NoLedger``.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             needed = ".".join(map(str, OLDEST_SQLITE))
@@ -58,71 +64,22 @@ class Database:
         self._broken = False
         self._unproven = False
         with self._told("opened"):
-            if not _is_there(self.path):
-                self._make(migrations, mode)
-            self._db = _connect(self.path, busy_timeout)
+            if not sqlite_file.is_there(self.path):
+                if opening is Opening.LOOK:
+                    raise NoLedger(f"there is no ledger {self.path} yet")
+                sqlite_file.make(self.path, migrations, mode, busy_timeout)
+            looks = opening is Opening.LOOK
+            self._file = sqlite_file.identity(self.path)
+            self._db = sqlite_file.connect(self.path, busy_timeout, read_only=looks)
             try:
-                self._prepare(migrations)
+                self.generation = sqlite_file.prepare(self._db, self.path, migrations, opening)
+                if not looks:
+                    # See _shorten_log.
+                    self._db.execute("PRAGMA wal_autocheckpoint=0")
+                    self._durably("FULL")
             except BaseException:
                 self._db.close()
                 raise
-
-    def _make(self, migrations: Sequence[Sequence[str]], mode: int) -> None:
-        """The folder and the file, each with its permissions whatever the umask is (an alias
-        pipe's is 0077), and durable. The file is made under another name and appears whole: no
-        process ever opens a half-made one, whoever is killed when."""
-        folder = self.path.parent
-        _make_folder(folder, mode)
-        lock = locks.take(str(folder), mode=mode, patience=self._busy_timeout)
-        if lock is None:
-            raise StateUnavailable(f"another process is still making the ledger {self.path}")
-        try:
-            if _is_there(self.path):
-                return
-            new = self.path.with_name(f".{self.path.name}.new")
-            # SQLite would take a log or journal that an older ledger left for this one's.
-            for leftover in (new, *_beside(new), *_beside(self.path)):
-                leftover.unlink(missing_ok=True)
-            made = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            os.fchmod(made, mode)
-            os.close(made)
-            with closing(_connect(new, self._busy_timeout)) as database:
-                database.execute("PRAGMA journal_mode=WAL")
-                database.execute("BEGIN IMMEDIATE")
-                _migrate(database, migrations)
-                database.execute(f"PRAGMA application_id={_APPLICATION}")
-                database.execute("COMMIT")
-            files.sync(new)
-            os.rename(new, self.path)
-            os.fsync(lock)
-        finally:
-            os.close(lock)
-
-    def _prepare(self, migrations: Sequence[Sequence[str]]) -> None:
-        application, version = self._number("application_id"), self._number("user_version")
-        if application != _APPLICATION:
-            raise StateUnavailable(
-                f"{self.path} is the database of another program: check [state] dir and ledger"
-            )
-        if version > len(migrations):
-            raise StateUnavailable(
-                f"the ledger {self.path} has schema {version}, made by a newer release; "
-                f"this one knows {len(migrations)}: install the newer release again"
-            )
-        if self._db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-            raise StateUnavailable(
-                f"the ledger {self.path} cannot be shared by processes where it is; "
-                "put [state] dir on a local disk"
-            )
-        # See _shorten_log.
-        self._db.execute("PRAGMA wal_autocheckpoint=0")
-        self._durably("FULL")
-        if version < len(migrations):
-            with self._transaction("FULL"):
-                _migrate(self._db, migrations)  # from what it is now: another may have done it
-
-    def _number(self, pragma: str) -> int:
-        return int(self._db.execute(f"PRAGMA {pragma}").fetchone()[0])
 
     def run(self, statement: str, *values: object) -> sqlite3.Cursor:
         """One statement of a transaction, within ``writing`` or ``reading``."""
@@ -203,6 +160,7 @@ class Database:
                 self._db.execute("COMMIT")
                 if self._unproven:
                     self._prove()
+                self._refuse_if_moved()
         except BaseException:
             self._roll_back()
             raise
@@ -214,9 +172,27 @@ class Database:
         self._unproven = True
 
     def _prove(self) -> None:
-        log = _beside(self.path)[0]
+        log = sqlite_file.beside(self.path)[0]
         with suppress(FileNotFoundError):  # what is in the file itself was synced before
             files.sync(log)
+
+    def _refuse_if_moved(self) -> None:
+        """What was written into a file that is not the ledger any more is not kept."""
+        if sqlite_file.identity(self.path) != self._file:
+            raise StateUnavailable(
+                f"the ledger {self.path} was moved or replaced; it is opened anew for the next try"
+            )
+
+    def insert(
+        self, table: str, columns: Mapping[str, object], then: str = "", *, or_replace: bool = False
+    ) -> list[sqlite3.Row]:
+        """A row more, within ``writing``; what a RETURNING clause in ``then`` gives."""
+        places = ", ".join("?" * len(columns))
+        return self.run(
+            f"INSERT {'OR REPLACE ' if or_replace else ''}INTO {table} ({', '.join(columns)})"
+            f" VALUES ({places}) {then}",
+            *columns.values(),
+        ).fetchall()
 
     def _durably(self, synchronous: str) -> None:
         """What the next commits do. At the start of each transaction, because inside of one
@@ -244,7 +220,7 @@ class Database:
         bug, sqlite.org/wal.html); nor does it ever make the log's file smaller.
         """
         with suppress(OSError, sqlite3.Error):  # all is durable, and the next commit tries again
-            if _beside(self.path)[0].stat().st_size > _LONGEST_LOG:
+            if sqlite_file.beside(self.path)[0].stat().st_size > _LONGEST_LOG:
                 self._db.execute(f"PRAGMA busy_timeout={_CHECKPOINT_PATIENCE}")
                 try:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -282,50 +258,3 @@ class Database:
                 "(Postfix gives an alias pipe its mailbox_size_limit), or the disk is full"
             )
         return "check the disk, and the permissions of its folder"
-
-
-def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
-    )
-    database.row_factory = sqlite3.Row
-    return database
-
-
-def _migrate(database: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
-    """Every step that is missing, inside a transaction."""
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    for migration in migrations[version:]:
-        for statement in migration:
-            database.execute(statement)
-        version += 1
-        database.execute(f"PRAGMA user_version={version}")
-
-
-def _is_there(path: Path) -> bool:
-    # An empty file is none yet: SQLite calls it an empty database.
-    try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
-def _beside(path: Path) -> list[Path]:
-    """SQLite's own files for a database: its write-ahead log first, that log's index, and what
-    it needs while it makes a database one with such a log."""
-    return [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm", "journal")]
-
-
-def _make_folder(folder: Path, mode: int) -> None:
-    """A folder and those above it, durable. Whoever may use the ledger may use it, and, with the
-    group's bit, what is made in it is the group's, SQLite's own files included."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        try:
-            each.mkdir()
-        except FileExistsError:  # another process makes it, too
-            continue
-        if each == folder:
-            used_by = mode | (mode & 0o444) >> 2
-            os.chmod(folder, used_by | (0o2700 if mode & 0o060 else 0o700))
-        files.sync(each.parent)

@@ -6,25 +6,29 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 
-from ingest.ledger import (
+from ingest.ledger.values import (
     Cursor,
     Envelope,
     Event,
     Feed,
+    Filing,
     Outcome,
     Queued,
     Record,
     Request,
+    Submission,
     Wait,
     Waiting,
 )
+from ingest.mail.requester import Requester
 
 
 def storable(value: object) -> object:
-    """A value that SQLite takes: in text, what is no Unicode (lone surrogates, as in a sender
-    or an answer that was garbage) is written out as an escape."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "backslashreplace").decode()
+    """A value that every database takes: in text, NUL and what is not Unicode (lone surrogates,
+    as in a sender or an answer that was garbage) are written out as escapes."""
+    if isinstance(value, str):
+        text = value.replace("\0", "\\x00")
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
     return value
 
 
@@ -48,19 +52,23 @@ def story_text(events: Iterable[Event]) -> str:
 def request_columns(request: Request) -> dict[str, object]:
     """A request as it is kept, all but its number."""
     return {
+        "id": request.id,
         "mail": request.mail_id,
         "message_id": request.message_id,
         "series": request.series,
-        "submission": request.submission,
+        "kind": request.submission.kind,
+        "submission": request.submission.id,
         "project": request.project,
         "contexts": json.dumps(request.contexts),
         "arguments": json.dumps(dict(request.arguments)),
         "leftovers": json.dumps(request.leftovers),
-        "requester": request.requester,
+        "requester": request.requester.name,
+        "mailbox": request.requester.mailbox,
+        "of_list": request.requester.of_list,
         "subject": request.subject,
         "date": request.date,
-        "recorded": request.recorded,
         "received": request.received,
+        "recorded": request.recorded,
     }
 
 
@@ -73,6 +81,7 @@ def queued(row: sqlite3.Row) -> Queued:
     return Queued(
         id=row["id"],
         raw=raw,
+        identity=row["identity"],
         message_id=row["message_id"],
         source=row["source"],
         envelope=_envelope(row["envelope"]),
@@ -86,10 +95,13 @@ def queued(row: sqlite3.Row) -> Queued:
             waited=row["waited"],
             missing=row["missing"],
         ),
+        holder=row["holder"],
+        sender=row["sender"],
+        filing=_filing(row),
     )
 
 
-def record(row: sqlite3.Row, requests: Iterable[Request]) -> Record:
+def record(row: sqlite3.Row, requests: Iterable[Request], others: int) -> Record:
     """A mail as ``show`` tells of it."""
     return Record(
         id=row["id"],
@@ -105,6 +117,8 @@ def record(row: sqlite3.Row, requests: Iterable[Request]) -> Record:
         tries=row["tries"],
         story=tuple(Event(*json.loads(line)) for line in row["story"].splitlines()),
         requests=tuple(requests),
+        filing=_filing(row),
+        others=others,
     )
 
 
@@ -115,16 +129,17 @@ def request(row: sqlite3.Row) -> Request:
         mail_id=row["mail"],
         message_id=row["message_id"],
         series=row["series"],
-        submission=row["submission"],
+        submission=Submission(row["kind"], row["submission"]),
         project=row["project"],
         contexts=tuple(json.loads(row["contexts"])),
         arguments=json.loads(row["arguments"]),
         leftovers=tuple(json.loads(row["leftovers"])),
-        requester=row["requester"],
+        requester=Requester(row["requester"], row["mailbox"], row["of_list"]),
         subject=row["subject"],
         date=row["date"],
-        recorded=row["recorded"],
         received=row["received"],
+        recorded=row["recorded"],
+        id=row["id"],
     )
 
 
@@ -136,6 +151,10 @@ def cursor(row: sqlite3.Row) -> Cursor:
 def feed(row: sqlite3.Row) -> Feed:
     """How far a feed has come."""
     return Feed(**row)
+
+
+def _filing(row: sqlite3.Row) -> Filing:
+    return Filing(row["filed_kind"], row["filed_submission"], row["filed_comment"])
 
 
 def _envelope(text: str) -> Envelope:

@@ -5,7 +5,16 @@
 a new one is appended.
 """
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+import sqlite3
+from collections.abc import Callable
+
+from ingest.ledger import upgrade
+
+# A statement, or what can do more than a statement.
+Step = str | Callable[[sqlite3.Connection], None]
+Migration = tuple[Step, ...]
+
+MIGRATIONS: tuple[Migration, ...] = (
     (
         # The queue and its outcomes. The story is one JSON list a line; times are Unix times; raw
         # bytes are compressed, NULL once dropped, and last, so that nothing else lies behind them.
@@ -108,8 +117,77 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX mail_begun ON mail (begun) WHERE outcome = 'queued'",
         # Until now the present wait counted from when it began by the clock.
         "UPDATE mail SET begun = since WHERE outcome = 'queued'",
-    ),
-    (
+        # Whose claim it is, whose turn, and where Patchwork has filed the mail: see ``Filing``.
+        "ALTER TABLE mail ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mail ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mail ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mail ADD COLUMN filed_kind TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mail ADD COLUMN filed_submission INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mail ADD COLUMN filed_comment INTEGER NOT NULL DEFAULT 0",
+        # Bytes that a mail's raw bytes take here.
+        "ALTER TABLE mail ADD COLUMN stored INTEGER NOT NULL DEFAULT 0",
+        "UPDATE mail SET stored = length(raw) WHERE raw IS NOT NULL",
+        """CREATE INDEX mail_fresh ON mail (turn, id)
+            WHERE outcome = 'queued' AND waiting = '' AND claimed = 0""",
+        "CREATE INDEX mail_over ON mail (outcome, ended)",
+        "CREATE TABLE turn (sender TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        # What was known before its row was dropped.
+        "CREATE TABLE known (identity TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+        upgrade.identities,
+        # A Message-ID may have several requests for one series; an id is unique for ever.
+        """CREATE TABLE request_anew (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            mail INTEGER NOT NULL,
+            message_id TEXT NOT NULL,
+            series INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            submission INTEGER NOT NULL,
+            project TEXT NOT NULL,
+            contexts TEXT NOT NULL,
+            arguments TEXT NOT NULL,
+            leftovers TEXT NOT NULL,
+            requester TEXT NOT NULL,
+            mailbox TEXT NOT NULL,
+            of_list TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            date REAL NOT NULL,
+            received REAL NOT NULL,
+            recorded REAL NOT NULL
+        ) STRICT""",
+        upgrade.requests,
+        "DROP TABLE request",
+        "ALTER TABLE request_anew RENAME TO request",
+        "CREATE INDEX request_series ON request (series, number)",
+        "CREATE INDEX request_mail ON request (mail)",
+        "CREATE INDEX request_named ON request (message_id, series)",
+        "CREATE INDEX request_recorded ON request (recorded)",
+        """CREATE TRIGGER request_comes AFTER INSERT ON request BEGIN
+            UPDATE tally SET number = number + 1 WHERE kind = 'request';
+        END""",
+        """CREATE TRIGGER request_goes AFTER DELETE ON request BEGIN
+            UPDATE tally SET number = number - 1 WHERE kind = 'request';
+        END""",
+        """CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN
+            UPDATE tally SET number = number - 1
+                WHERE kind = old.outcome AND waiting = old.waiting;
+        END""",
+        # How many raw bytes mails that ended keep.
+        """INSERT INTO tally SELECT 'raw', '', coalesce(sum(stored), 0) FROM mail
+            WHERE outcome <> 'queued'""",
+        """CREATE TRIGGER raw_changes AFTER UPDATE OF outcome, stored ON mail BEGIN
+            UPDATE tally SET number = number
+                - iif(old.outcome = 'queued', 0, old.stored)
+                + iif(new.outcome = 'queued', 0, new.stored)
+                WHERE kind = 'raw';
+        END""",
+        """CREATE TRIGGER raw_comes AFTER INSERT ON mail WHEN new.outcome <> 'queued' BEGIN
+            UPDATE tally SET number = number + new.stored WHERE kind = 'raw';
+        END""",
+        """CREATE TRIGGER raw_goes AFTER DELETE ON mail WHEN old.outcome <> 'queued' BEGIN
+            UPDATE tally SET number = number - old.stored WHERE kind = 'raw';
+        END""",
         # Requests that a sink has behind it and did not hand over; due is NULL when it is given
         # up, or was never tried.
         """CREATE TABLE aside (
@@ -121,11 +199,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             reason TEXT NOT NULL,
             PRIMARY KEY (sink, request)
         ) STRICT, WITHOUT ROWID""",
-        # How old a mail was when it came is its reception less its date.
-        "ALTER TABLE request ADD COLUMN received REAL NOT NULL DEFAULT 0",
-        "UPDATE request SET received = (SELECT received FROM mail WHERE mail.id = request.mail)",
-    ),
-    (
         # How far sources have come that are read from somewhere else: see ``Feed``.
         """CREATE TABLE feed (
             name TEXT NOT NULL,

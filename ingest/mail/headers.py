@@ -5,6 +5,7 @@ A parser that drops undecodable bytes can make two Message-IDs one.
 """
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -129,15 +130,45 @@ def list_id(head: Head) -> str:
     return ""
 
 
-def identity(raw: bytes, head: Head) -> str:
-    """What makes two copies the same mail: Message-ID and list, or, without a Message-ID, a
-    hash of body, Date and From. Transport fields differ between copies and do not count."""
-    mid = message_id(head)
-    if mid:
-        return f"{mid} {list_id(head)}".rstrip()
+# The fields by which anything about a mail is decided, trust in its sender included. What a mail
+# server adds on the way (Received, Delivered-To, From_) differs between copies of one mail.
+_DECIDING = frozenset(
+    (
+        *("message-id", "list-id", "x-mailing-list", "x-list", "in-reply-to", "references"),
+        *("from", "sender", "reply-to", "x-original-from", "date", "subject"),
+        *("mime-version", "content-type", "content-transfer-encoding", "content-disposition"),
+        *("auto-submitted", "x-patchwork-hint", "x-list-administrivia"),
+        *("authentication-results", "dkim-signature", "arc-seal", "arc-message-signature"),
+        "arc-authentication-results",
+    )
+)
+
+
+def identity(raw: bytes, head: Head, *, null_sender: bool) -> str:
+    """What makes two copies the same mail: a digest of the body as it came, and of every field
+    that decides anything (DESIGN.md, One mail, one request). So nobody can keep a mail out by
+    sending another one of its Message-ID first. ``null_sender``: the envelope said so."""
     digest = sha256()
-    body = raw[head.end :].strip().replace(b"\r\n", b"\n")  # SMTP's line ends, or a pipe's
-    for part in (body, head.first("date"), head.first("from")):
-        digest.update(part if isinstance(part, bytes) else part.encode())
-        digest.update(b"\0")
-    return f"sha256:{digest.hexdigest()}"
+    # Alike however it was handed over: SMTP's line ends or a pipe's, with or without the last one.
+    body = raw[head.end :].replace(b"\r\n", b"\n").strip(b"\n")
+    parts = [b"1" if null_sender or head.first("return-path") == "<>" else b"", body]
+    for name, value in head.fields:
+        if name in _DECIDING:
+            parts += [name.encode(), value.encode()]
+    for part in parts:  # with its length, so that no part can imitate two
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return urlsafe_b64encode(digest.digest()[:18]).decode()
+
+
+def sender(head: Head) -> str:
+    """Whose mail it is when senders take turns: the address before a list has replaced it, as it
+    stands in From, else the first such field. It is claimed, not proved."""
+    for name in ("x-original-from", "from", "reply-to", "sender"):
+        value = head.first(name)
+        bracketed = _BRACKETED.search(value)
+        address = (bracketed[1] if bracketed else value).strip().lower()
+        local, _, domain = address.partition("@")
+        if address and f"{local}.{domain}" != list_id(head):
+            return address
+    return ""

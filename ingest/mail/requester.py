@@ -22,22 +22,38 @@ _VIA = re.compile(r"\S\s+\(?via\s+\S", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks. ``address``: the own one, "" if it is not known or cannot be written to;
-    ``of_list``: that of the list that stood in its place, "" if none did."""
+    """Who asks. ``mailbox``: the own address as it stood in the mail, "" if it is not known;
+    ``of_list``: the address of the list that stood in its place, "" if none did."""
 
     name: str
-    address: str
-    of_list: str
+    mailbox: str = ""
+    of_list: str = ""
+
+    @property
+    def address(self) -> str:
+        """The own address, "" if it is not known or cannot be written to."""
+        return address(self.mailbox)
+
+    def __str__(self) -> str:
+        if self.of_list:
+            return f"{self.name} (by way of {self.of_list})"
+        return (
+            f"{self.name} <{self.mailbox}>"
+            if self.name and self.mailbox
+            else (self.name or self.mailbox)
+        )
 
 
-def told(mail: "Mail") -> str:
-    """The sender of a mail for the request log: the From header, where a list that writes its
-    own address there for DMARC's sake (RFC 7960) is named as such."""
-    if not is_list(mail.address, mail.list_id):
-        return mail.sender
+def of(mail: "Mail") -> Requester:
+    """The sender of a mail: its From, where a list that writes its own address there for DMARC's
+    sake (RFC 7960) is told apart."""
     name = mail.sender.removesuffix(f"<{mail.address}>").strip()
-    name = "somebody" if name == mail.address else name
-    return f"{name} (by way of {mail.address})"
+    name = "" if name == mail.address else name
+    if is_list(mail.address, mail.list_id):
+        return Requester(name or "somebody", of_list=mail.address)
+    if _VIA.search(name):
+        return Requester(name, of_list=mail.address)
+    return Requester(name, mail.address)
 
 
 def is_list(address: str, list_id: str) -> bool:
@@ -47,15 +63,15 @@ def is_list(address: str, list_id: str) -> bool:
 
 
 def read(text: str) -> Requester:
-    """A name in the request log, taken apart."""
+    """A name and an address as a person writes them, taken apart."""
     by_way = _BY_WAY_OF.fullmatch(text)
     if by_way:
-        return Requester(by_way[1], "", address(by_way[2]))
+        return Requester(by_way[1], of_list=by_way[2])
     named = _NAMED.fullmatch(text)
     name, given = (named[1].strip(), named[2]) if named else ("", text.strip())
     if _VIA.search(name):
-        return Requester(name, "", address(given))
-    return Requester(name or given.partition("@")[0], address(given), "")
+        return Requester(name, of_list=given)
+    return Requester(name, given)
 
 
 def address(text: str) -> str:

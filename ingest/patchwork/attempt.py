@@ -50,7 +50,7 @@ class Attempt:
         identity = [mail.message_id, mail.list_id, mail.candidates, mail.address, mail.subject]
         digest = sha256(json.dumps(identity).encode()).hexdigest()
         self._key = f"{server} attempt at {digest}"
-        self._sender = f"{server} questions for {requester.told(mail).lower()}"
+        self._sender = f"{server} questions for {str(requester.of(mail)).lower()}"
         kept = _loaded(memory.recall(self._key, clock()))
         self.answers: dict[str, Any] = kept.get("answers", {})
         self.searched: dict[str, Any] = kept.get("searched", {})

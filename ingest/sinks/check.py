@@ -11,7 +11,7 @@ from ingest.config.sink_tables import CheckSettings
 from ingest.config.tables import PatchworkSettings, Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
 from ingest.ledger import Request
-from ingest.mail import requester
+from ingest.mail.requester import Requester
 from ingest.patchwork import checks
 from ingest.patchwork.api import Api
 from ingest.patchwork.checks import Refusal
@@ -116,9 +116,8 @@ class Check:
         return text
 
     def _patches(self, api: Api, request: Request) -> list[int]:
-        kind, _, number = request.submission.partition(" ")
-        if kind == "patch":
-            return [int(number)]
+        if request.submission.kind == "patch":
+            return [request.submission.id]
         found = checks.patches_of(api, request.series)
         if found is None:
             raise TurnedAway(f"series {request.series} is not known to Patchwork")
@@ -150,10 +149,12 @@ def description(request: Request) -> str:
     return f"retest requested by {_name(request.requester)} (request {request.number})"
 
 
-def _name(text: str) -> str:
+def _name(asks: Requester) -> str:
     """A requester's name, or what stands before the @: addresses are not for web pages. Names are
     shown on such, and read by scripts."""
-    name = unicodedata.normalize("NFC", requester.read(text).name.replace("'", "’"))
+    name = unicodedata.normalize(
+        "NFC", (asks.name or asks.mailbox.partition("@")[0]).replace("'", "’")
+    )
     kept = "".join(each if _is_namely(each) else " " for each in name)
     return " ".join(kept.split())[:_LONGEST_NAME].strip() or "somebody"
 

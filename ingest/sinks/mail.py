@@ -15,7 +15,7 @@ from ingest import addresses
 from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import RequestsSettings, Settings
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
-from ingest.ledger import Request, request_id
+from ingest.ledger import Request
 from ingest.mail import requester
 from ingest.patchwork import labels
 from ingest.sinks import Stop, secret, smtp
@@ -123,7 +123,7 @@ class Answer:
         for each in lists.values():
             if not requester.address(each):
                 raise SinkUnavailable(f"{each!r} in lists is no address")
-        asks = requester.read(request.requester)
+        asks = request.requester
         to = asks.address
         if asks.of_list:
             # Of the sender there is no address, but the list may be one that is to have it.
@@ -131,7 +131,7 @@ class Answer:
                 raise NotTaken(f"no answer: the sender's address is the list's, {asks.of_list}")
             to = asks.of_list
         if not to:
-            raise NotTaken(f"no answer: there is no address in {request.requester[:200]!r}")
+            raise NotTaken(f"no answer: there is no address in {str(asks)[:200]!r}")
         if to.lower() == us.lower():
             raise NotTaken(f"no answer: {to} is our own address")
         if is_nobody(to):
@@ -179,7 +179,7 @@ def compose(
         "To": ",\n ".join(recipients),
         "Subject": _encoded(_subject(request.subject)),
         "Date": formatdate(request.recorded),
-        "Message-ID": f"<{request_id(request)}.{name}@{us.partition('@')[2]}>",
+        "Message-ID": f"<{request.id}.{name}@{us.partition('@')[2]}>",
         "Auto-Submitted": "auto-replied",
         "X-Auto-Response-Suppress": "All",
         # On a list, Patchwork would file it as a comment.
@@ -201,7 +201,7 @@ def text(request: Request, table: MailSettings, requests: RequestsSettings) -> I
     project = f" in {_line(request.project)}" if request.project else ""
     yield "Your Recheck-request was read."
     yield from _part(
-        f"For series {request.series} ({_line(request.submission)}{project}) this will run",
+        f"For series {request.series} ({request.submission}{project}) this will run",
         _items(request.contexts, _MOST_CONTEXTS),
     )
     arguments = [f"{name}={value}" for name, value in request.arguments.items()]

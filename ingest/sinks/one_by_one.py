@@ -15,7 +15,6 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
-from ingest.mail import requester
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -122,14 +121,14 @@ class OneByOne:
 
     def _check_rate(self, ledger: Ledger, request: Request) -> None:
         """Raises ``NotTaken`` for a requester who asked too often within a day."""
-        who = requester.read(request.requester).address.lower()
+        who = request.requester.address.lower()
         if not self._per_day or not who:
             return
         before = max(0, request.number - 1 - _MOST_COUNTED)
         count = sum(
             request.recorded - DAY < each.recorded
             and each.number < request.number
-            and requester.read(each.requester).address.lower() == who
+            and each.requester.address.lower() == who
             for each in ledger.requests(after=before, limit=request.number - 1 - before)
         )
         if count >= self._per_day:

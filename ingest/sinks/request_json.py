@@ -7,7 +7,7 @@ Pure: a value in, a dict out. Names and forms are a contract with other people's
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.ledger import Request, request_id
+from ingest.ledger import Request
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
@@ -17,15 +17,15 @@ def shape(request: Request) -> dict[str, Any]:
     """A request for JSON: texts are Unicode throughout, times as ``moment`` writes them."""
     return {
         "number": request.number,
-        "id": request_id(request),
+        "id": request.id,
         "message_id": _unicode(request.message_id),
         "series": request.series,
-        "submission": _unicode(request.submission),
+        "submission": _unicode(str(request.submission)),
         "project": _unicode(request.project),
         "contexts": [_unicode(each) for each in request.contexts],
         "arguments": {_unicode(k): _unicode(v) for k, v in request.arguments.items()},
         "leftovers": [_unicode(each) for each in request.leftovers],
-        "requester": _unicode(request.requester),
+        "requester": _unicode(str(request.requester)),
         "subject": _unicode(request.subject),
         "date": moment(request.date),
         "recorded": moment(request.recorded),

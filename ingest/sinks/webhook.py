@@ -18,7 +18,7 @@ from ingest import __version__
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable
-from ingest.ledger import Request, request_id
+from ingest.ledger import Request
 from ingest.sinks import Clock, Stop, secret
 from ingest.sinks.request_json import shape
 from ingest.transport import Client, Reply, retry_after
@@ -71,7 +71,7 @@ class Webhook:
         """See ``Receiver``. A 2xx confirms. 5xx, 408, 429, a 403 that says when to come again, as
         GitHub's does, and whatever is no answer mean that the webhook is not to be had."""
         body = json.dumps(self._form(request)).encode()
-        headers = {**self._headers(request_id(request), body), **self._token()}
+        headers = {**self._headers(request.id, body), **self._token()}
         # With a connection of its own: one that has been idle for days may be dead, and a POST
         # that breaks off may have arrived.
         client = Client(_ALWAYS, max_answer=_MOST, server="the webhook", shown=origin)

@@ -108,18 +108,9 @@ class Writer:
         return batch
 
     def _write(self, ledger: Ledger, batch: list[_Mail]) -> list[intake.Receipt]:
-        with ledger.batch():
-            return [
-                intake.accept(
-                    mail.raw,
-                    mail.source,
-                    ledger=ledger,
-                    now=time.time(),
-                    max_size=self._max_size,
-                    envelope=mail.envelope,
-                )
-                for mail in batch
-            ]
+        now = time.time()
+        delivered = [intake.Delivered(m.raw, m.source, now, m.envelope) for m in batch]
+        return intake.accept_all(delivered, ledger=ledger, max_size=self._max_size)
 
     def _answer(self, batch: list[_Mail], outcomes: list[intake.Receipt | Exception]) -> None:
         def tell() -> None:

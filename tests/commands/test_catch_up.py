@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Catching up: from when on is asked, what is fetched, what stays when it ends early."""
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,7 @@ from ingest.intake import Receipt
 from ingest.ledger import Ledger, Outcome
 from ingest.patchwork import outage
 from ingest.sandbox import Sandbox
-from ingest.worker import connect
+from ingest.worker import Worker, connect
 from tests.support.bad_server import Answer, Hell, Line, failing, html, rows
 from tests.support.clock import DAY, HOUR, MINUTE, Clock
 from tests.support.mails import RECHECK, cover, patch, reply
@@ -220,13 +221,20 @@ def test_a_comment_whose_mail_came_is_not_fetched(catching: Catching, box: Sandb
     assert fetched(box) == ["/api/patches/131182/comments/160002/"]
 
 
-def test_a_mail_that_comes_after_its_comment_was_fetched_is_known(
+def test_a_mail_that_comes_after_its_comment_was_fetched_asks_for_nothing_again(
     catching: Catching, box: Sandbox
 ) -> None:
+    file(box, patch(PATCH))
     (raw,) = answers("1")
     box.file(raw)
     catching.catch_up()
-    assert catching.mail(raw) is Receipt.DUPLICATE
+    assert catching.mail(raw) is Receipt.QUEUED
+    ledger = catching.ledger
+    settings = replace(catching.settings, patchwork=tables.PatchworkSettings(catching.url))
+    with contextlib.closing(connect(settings, ledger)) as patchwork:
+        Worker(ledger, patchwork, settings, publish=lambda until: None).work_off()
+    assert [mail.outcome for mail in ledger.find("1@example.org")] == ["done", "done"]
+    assert len(ledger.requests()) == 1
 
 
 def test_of_a_mail_on_two_lists_that_came_by_one_the_other_is_fetched(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest.commands import catch_up, cli
-from ingest.ledger import open_ledger
+from ingest.ledger import WORKER_LEASE, open_ledger
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import Hell, failing, html, refused_url
 from tests.support.places import RECORDED
@@ -141,7 +141,7 @@ def test_a_since_after_a_gap_says_that_the_gap_is_still_open(run: Run) -> None:
 
 def test_where_another_worker_runs_the_work_is_left_to_it(run: Run, quick_path: Path) -> None:
     ledger = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
-    with ledger.lease():
+    with ledger.lease(WORKER_LEASE):
         lines = run("catch-up").lines
     assert lines[3:] == [
         "0 requests recorded",

@@ -42,7 +42,7 @@ POINTS = {
     "the server is known to have comments": Point(Place(CATCH_UP, "events.take_in(")),
     "the events are known": Point(Place(EVENTS, "memory = _Memory(")),
     "a comment is fetched": Point(FETCHED),
-    "it is a mail": Point(Place("intake.py", "_, new = ledger.accept(arrival)")),
+    "it is a mail": Point(Place("intake.py", "kept = iter(ledger.accept_all(held)")),
     "the mail is about to be committed": Point(COMMIT, FETCHED),
     "the mail is committed": Point(COMMITTED, FETCHED),
     "the mail is taken in": Point(Place(EVENTS, "each(raw)")),

@@ -15,7 +15,8 @@ import pytest
 
 from ingest.commands import cli
 from ingest.errors import UsageError
-from ingest.ledger import Event, Ledger, Outcome
+from ingest.ledger import Event, Ledger, Outcome, Submission
+from ingest.mail.requester import Requester
 from ingest.sandbox import Sandbox
 from tests.support.ledger_values import NOON, arrival, claimed, request
 from tests.support.mails import letter
@@ -39,10 +40,10 @@ def folder(ledger: Ledger, quick_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     mail = claimed(ledger)
     asked = request(
         mail,
-        submission=f"patch 1{EVIL}",
+        submission=Submission("patch", 1),
         project=EVIL,
         leftovers=(EVIL,),
-        requester=f"{EVIL} <robin@example.org>",
+        requester=Requester(EVIL, "robin@example.org"),
         subject=EVIL,
     )
     steps = [Event(NOON, "asked", {"question": EVIL, "answer": EVIL}), Event(NOON, EVIL, {})]

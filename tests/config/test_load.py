@@ -234,7 +234,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a table that is a list": ("[[state]]\n", "state is [{}], but must be a table, [state]"),
     "an unknown setting": (
         "[state]\nfolder = 'a'\n",
-        "[state] has no setting 'folder'; it has dir, ledger, keep_days, busy_timeout, mode",
+        "[state] has no setting 'folder'; it has dir, ledger, keep_days, keep_raw",
     ),
     "a setting of another table": (
         "[retests]\nurl = 'a'\n", "[retests] has no setting 'url'; it has file, mode",

@@ -21,8 +21,10 @@ from hypothesis.stateful import (
 )
 
 from ingest.ledger import (
+    WORKER_LEASE,
     Cursor,
     Event,
+    Keep,
     Ledger,
     Outcome,
     Queued,
@@ -50,6 +52,7 @@ class Mail:
     tries: int = 0
     claimed: bool = False
     starts: int = 0
+    turn: int = 0
     ended: float | None = None
     raw: bool = True
     story: list[str] = field(default_factory=lambda: ["accepted"])
@@ -75,6 +78,7 @@ class Machine(RuleBasedStateMachine):
         self.mails: dict[str, Mail] = {}
         self.log: list[tuple[str, int, float]] = []
         self.promised = 0.0
+        self.last_turn: int | None = None
         self.cursors: dict[str, Cursor] = {}
         self.in_hand: dict[int, Queued] = {}
 
@@ -88,7 +92,20 @@ class Machine(RuleBasedStateMachine):
             for mail in self.mails.values()
             if mail.due is not None and mail.due <= self.now and not mail.claimed
         ]
-        return sorted(ready, key=lambda mail: (mail.due, mail.id))
+        fresh = [mail for mail in ready if mail.waiting is Waiting.NOTHING]
+        tried = [mail for mail in ready if mail.waiting is not Waiting.NOTHING]
+        return [
+            *sorted(fresh, key=lambda mail: (mail.turn, mail.id)),
+            *sorted(tried, key=lambda mail: (mail.due, mail.id)),
+        ]
+
+    def fresh(self) -> list[Mail]:
+        """The mails that were never tried and that nobody works on."""
+        return [
+            mail
+            for mail in self.mails.values()
+            if mail.due is not None and mail.waiting is Waiting.NOTHING and not mail.claimed
+        ]
 
     def by_id(self, id: int) -> Mail:
         return next(mail for mail in self.mails.values() if mail.id == id)
@@ -104,6 +121,9 @@ class Machine(RuleBasedStateMachine):
     )
     def accept(self, name: str, list_id: str, outcome: Outcome) -> None:
         identity = f"{name} {list_id}"
+        present = min((mail.turn for mail in self.fresh()), default=0)
+        turn = max(present, 0 if self.last_turn is None else self.last_turn + 1)
+        self.last_turn = turn
         id, new = self.ledger.accept(
             arrival(name, at=self.now, identity=identity, raw=identity.encode(), outcome=outcome)
         )
@@ -116,13 +136,14 @@ class Machine(RuleBasedStateMachine):
                 outcome,
                 due=self.now if queued else None,
                 ended=None if queued else self.now,
+                turn=turn,
             )
         assert id == self.mails[identity].id
 
     @rule()
     def claim(self) -> None:
         expected = self.due()
-        taken = self.ledger.claim(self.now)
+        taken = self.ledger.claim(self.now, WORKER_LEASE)
         assert (taken and taken.id) == (expected[0].id if expected else None)
         if taken:
             mail = expected[0]
@@ -176,7 +197,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def the_worker_dies_and_another_takes_over(self) -> None:
         left = [mail for mail in self.mails.values() if mail.claimed]
-        assert self.ledger.recover(self.now) == len(left)
+        assert self.ledger.recover(self.now, WORKER_LEASE) == len(left)
         self.in_hand.clear()
         for mail in left:
             assert mail.due is not None
@@ -185,7 +206,7 @@ class Machine(RuleBasedStateMachine):
                 [record] = [each for each in self.ledger.find(mail.name) if each.id == mail.id]
                 assert record.due is not None
                 assert record.due > self.now
-                mail.due = record.due
+                mail.due, mail.waiting = record.due, Waiting.FAILING
 
     @precondition(lambda self: not self.in_hand)
     @rule(names=st.none() | st.lists(st.sampled_from(NAMES)))
@@ -206,12 +227,14 @@ class Machine(RuleBasedStateMachine):
     @rule(age=st.sampled_from([0.0, 60.0, 3600.0]))
     def prune(self, age: float) -> None:
         before = self.now - age
+        if not self.fresh():
+            self.last_turn = None
         old = [
             mail
             for mail in self.mails.values()
             if mail.raw and mail.ended is not None and mail.ended < before
         ]
-        assert self.ledger.prune(before, self.now) == len(old)
+        assert self.ledger.prune(Keep(raw=before), self.now) == len(old)
         for mail in old:
             mail.raw = False
 

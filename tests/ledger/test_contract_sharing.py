@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from ingest.errors import ConfigError, StateUnavailable
-from ingest.ledger import Cursor, Ledger, Outcome, open_ledger
+from ingest.ledger import WORKER_LEASE, Cursor, Ledger, Outcome, open_ledger
 from tests.support import ledger_processes
 from tests.support.ledger_values import NOON, arrival, claimed, ended, request
 
@@ -95,9 +95,9 @@ def test_a_batch_ends_with_its_process(url: str, ledger: Ledger) -> None:
 
 def test_the_lease_has_one_holder(url: str, ledger: Ledger) -> None:
     other = open_ledger(url)
-    with ledger.lease() as held, other.lease() as held_too:
+    with ledger.lease(WORKER_LEASE) as held, other.lease(WORKER_LEASE) as held_too:
         assert (held, held_too) == (True, False)
-    with other.lease() as held:
+    with other.lease(WORKER_LEASE) as held:
         assert held
     other.close()
 
@@ -106,11 +106,14 @@ def test_a_lease_is_waited_for_as_long_as_patience_lasts(url: str, ledger: Ledge
     had: list[bool] = []
 
     def wait(patience: float) -> None:
-        with closing(open_ledger(url)) as other, other.lease(patience=patience) as held:
+        with (
+            closing(open_ledger(url)) as other,
+            other.lease(WORKER_LEASE, patience=patience) as held,
+        ):
             had.append(held)
 
     waiting = threading.Thread(target=wait, args=(60.0,))
-    with ledger.lease():
+    with ledger.lease(WORKER_LEASE):
         wait(0.05)
         waiting.start()
         waiting.join(0.05)
@@ -122,11 +125,11 @@ def test_a_lease_is_waited_for_as_long_as_patience_lasts(url: str, ledger: Ledge
 def test_the_lease_ends_with_a_process_that_is_killed(url: str, ledger: Ledger) -> None:
     with ledger_processes.other("hold-lease", url) as holder:
         assert ledger_processes.line(holder) == "True"
-        with ledger.lease() as held:
+        with ledger.lease(WORKER_LEASE) as held:
             assert not held
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    with ledger.lease() as held:
+    with ledger.lease(WORKER_LEASE) as held:
         assert held
 
 
@@ -135,7 +138,7 @@ def test_leases_of_different_names_are_held_by_different_holders(url: str, ledge
     with ledger.lease("webhook-lab") as held, other.lease("command-lab") as held_too:
         assert held
         assert held_too
-        with other.lease("webhook-lab") as third, ledger.lease() as worker:
+        with other.lease("webhook-lab") as third, ledger.lease(WORKER_LEASE) as worker:
             assert not third
             assert worker
     with other.lease("webhook-lab") as held:
@@ -147,10 +150,10 @@ def test_leases_of_different_names_are_held_by_different_holders(url: str, ledge
 def test_the_lease_ends_with_an_error_and_lets_it_through(
     ledger: Ledger, mishap: Exception
 ) -> None:
-    with pytest.raises(type(mishap)) as caught, ledger.lease():
+    with pytest.raises(type(mishap)) as caught, ledger.lease(WORKER_LEASE):
         raise mishap
     assert caught.value is mishap
-    with ledger.lease() as held:
+    with ledger.lease(WORKER_LEASE) as held:
         assert held
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.ledger import Cursor, Event, Ledger, Outcome, Wait, Waiting, open_ledger
+from ingest.ledger import Cursor, Event, Keep, Ledger, Outcome, Wait, Waiting, open_ledger
 from tests.support.ledger_values import (
     ENDS,
     NOON,
@@ -81,7 +81,7 @@ def test_a_wait_that_begins_in_the_future_is_over(ledger: Ledger) -> None:
     ledger.accept(arrival("c", at=NOON + 10))
     assert ledger.hasten(NOON - 86400) == 3
     assert ledger.next_due() == NOON - 86400
-    assert claimed(ledger, NOON - 86400).wait.tries == 1
+    assert [claimed(ledger, NOON - 86400).wait.tries for _ in range(2)] == [0, 1]
     assert ledger.hasten(NOON - 86400) == 0
 
 
@@ -151,38 +151,38 @@ def test_old_mails_lose_their_bytes_and_keep_their_outcome(ledger: Ledger) -> No
     mail = claimed(ledger)
     asked = ledger.finish(mail, Outcome.DONE, "done", ended(Outcome.DONE), [request(mail)])
     before = ledger.find("a@example.org")
-    assert ledger.prune(NOON + 1, NOON + 2) == 1
+    assert ledger.prune(Keep(raw=NOON + 1), NOON + 2) == 1
     assert ledger.find("a@example.org") == before
     assert ledger.requests() == asked
-    assert ledger.prune(NOON + 1, NOON + 2) == 0
+    assert ledger.prune(Keep(raw=NOON + 1), NOON + 2) == 0
 
 
 @pytest.mark.parametrize("outcome", ENDS)
 def test_a_mail_keeps_its_bytes_until_its_end_is_long_ago(ledger: Ledger, outcome: Outcome) -> None:
     ledger.accept(arrival())
     finish(ledger, claimed(ledger), outcome, at=NOON)
-    assert ledger.prune(NOON, NOON) == 0
-    assert ledger.prune(NOON + 1, NOON + 1) == 1
+    assert ledger.prune(Keep(raw=NOON), NOON) == 0
+    assert ledger.prune(Keep(raw=NOON + 1), NOON + 1) == 1
 
 
 def test_a_mail_that_waits_keeps_its_bytes_however_old_it_is(ledger: Ledger) -> None:
     ledger.accept(arrival(raw=b"still needed"))
     put_back(ledger, claimed(ledger), NOON, Waiting.DOWN)
-    assert ledger.prune(NOON + 1e9, NOON + 1e9) == 0
+    assert ledger.prune(Keep(raw=NOON + 1e9), NOON + 1e9) == 0
     assert claimed(ledger).raw == b"still needed"
 
 
 def test_a_copy_of_a_mail_without_its_bytes_is_still_a_copy(ledger: Ledger) -> None:
     ledger.accept(arrival())
     finish(ledger, claimed(ledger), Outcome.DONE)
-    ledger.prune(NOON + 1, NOON + 1)
+    ledger.prune(Keep(raw=NOON + 1), NOON + 1)
     assert ledger.accept(arrival())[1] is False
 
 
 def test_a_mail_without_its_bytes_cannot_be_tried_again(ledger: Ledger) -> None:
     ledger.accept(arrival())
     finish(ledger, claimed(ledger), Outcome.UNRESOLVED)
-    ledger.prune(NOON + 1, NOON + 1)
+    ledger.prune(Keep(raw=NOON + 1), NOON + 1)
     assert ledger.retry(None, NOON) == 0
     assert the_outcome(ledger, "a@example.org") is Outcome.UNRESOLVED
 
@@ -190,7 +190,7 @@ def test_a_mail_without_its_bytes_cannot_be_tried_again(ledger: Ledger) -> None:
 def test_many_old_mails_lose_their_bytes_at_once(ledger: Ledger) -> None:
     for number in range(450):
         ledger.accept(arrival(f"{number}", outcome=Outcome.REJECTED))
-    assert ledger.prune(NOON + 1, NOON + 1) == 450
+    assert ledger.prune(Keep(raw=NOON + 1), NOON + 1) == 450
 
 
 # Cursors and answers
@@ -243,7 +243,7 @@ def test_an_answer_is_remembered_until_it_expires(ledger: Ledger) -> None:
 
 def test_an_answer_may_never_expire(ledger: Ledger) -> None:
     ledger.remember("key", "answer", float("inf"))
-    ledger.prune(NOON, NOON + 1e9)
+    ledger.prune(Keep(raw=NOON), NOON + 1e9)
     assert ledger.recall("key", NOON + 1e9) == "answer"
 
 

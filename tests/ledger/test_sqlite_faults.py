@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import Ledger, Outcome
+from ingest.ledger import WORKER_LEASE, Ledger, Outcome
 from tests.support import ledger_processes
 from tests.support.ledger_values import NOON, arrival, claimed, ended, request
 from tests.support.sqlite_files import is_sound, opened
@@ -125,7 +125,7 @@ def check_full_disk(path: Path, make_room: Callable[[], None]) -> str:
         assert ledger.find(f"batch {number}") == [], "a batch is taken whole or not at all"
     assert ledger.accept(arrival("after", raw=os.urandom(CHUNK)))[1]
     worked_on = []
-    while mail := ledger.claim(NOON):
+    while mail := ledger.claim(NOON, WORKER_LEASE):
         assert len(mail.raw) == CHUNK
         ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
         worked_on.append(mail.message_id)

@@ -185,8 +185,8 @@ def test_the_fields_of_a_mail_in_a_mail_are_read_as_those_of_a_mail() -> None:
     assert headers.of(message_from_bytes(raw).raw_items()) == Head(headers.read(raw).fields, 0, 0)
 
 
-def identity(raw: bytes) -> str:
-    return headers.identity(raw, headers.read(raw))
+def identity(raw: bytes, *, null_sender: bool = False) -> str:
+    return headers.identity(raw, headers.read(raw), null_sender=null_sender)
 
 
 ONE = b"Message-ID: <1@x>\nList-Id: <ci.dpdk.org>\nFrom: a@x\nDate: today\n\nbody\n"
@@ -194,8 +194,8 @@ NAMELESS = b"From: a@x\nDate: today\nSubject: b\n\nbody\n"
 
 SAME: dict[str, tuple[bytes, bytes]] = {
     "by another way": (ONE, b"From a\nReceived: by b\nDelivered-To: c\n" + ONE),
-    "with another body": (ONE, ONE + b"_____\nfooter\n"),
-    "nameless, by another way": (NAMELESS, b"Received: by b\nReturn-Path: <>\n" + NAMELESS),
+    "with the line ends of SMTP": (ONE, ONE.replace(b"\n", b"\r\n")),
+    "nameless, by another way": (NAMELESS, b"Received: by b\nReturn-Path: <l@x>\n" + NAMELESS),
     "nameless, with blank lines": (NAMELESS, NAMELESS + b"\n\n"),
 }
 OTHER: dict[str, tuple[bytes, bytes]] = {
@@ -205,6 +205,15 @@ OTHER: dict[str, tuple[bytes, bytes]] = {
     ),
     "another list": (ONE, ONE.replace(b"ci.dpdk.org", b"dev.dpdk.org")),
     "no list": (ONE, ONE.replace(b"List-Id", b"X-Id")),
+    "another body, as with a footer": (ONE, ONE + b"_____\nfooter\n"),
+    "a bounce": (ONE, b"Return-Path: <>\n" + ONE),
+    "said to be automatic": (ONE, b"Auto-Submitted: auto-replied\n" + ONE),
+    "a reply to something": (ONE, b"In-Reply-To: <0@x>\n" + ONE),
+    "one field that reads like two": (
+        b"References: a\nSubject: b\n\nx", b"References: aSubject: b\n\nx",
+    ),
+    "header and body that read alike": (b"From: a\n\nDate: b\n\nx", b"From: a\nDate: b\n\nx"),
+    "another signature": (b"DKIM-Signature: a\n" + ONE, b"DKIM-Signature: b\n" + ONE),
     "nameless, another body": (NAMELESS, NAMELESS.replace(b"body", b"other")),
     "nameless, another date": (NAMELESS, NAMELESS.replace(b"today", b"tomorrow")),
     "nameless, another sender": (NAMELESS, NAMELESS.replace(b"a@x", b"b@x")),
@@ -235,7 +244,7 @@ def test_any_bytes_give_lines_that_can_be_stored(raw: bytes) -> None:
     read = headers.read(raw)
     assert 0 <= read.start <= read.end <= len(raw)
     texts = [text for field in read.fields for text in field]
-    texts += [headers.message_id(read), headers.list_id(read), headers.identity(raw, read)]
+    texts += [headers.message_id(read), headers.list_id(read), identity(raw)]
     texts += headers.candidates(read)
     for text in texts:
         text.encode()
@@ -245,6 +254,29 @@ def test_any_bytes_give_lines_that_can_be_stored(raw: bytes) -> None:
 def test_a_mail_without_an_id_is_the_same_by_smtp_and_by_pipe() -> None:
     piped = b"From: a@example.org\nDate: today\n\nhello\nworld\n"
     sent = piped.replace(b"\n", b"\r\n")
-    assert headers.identity(sent, headers.read(sent)) == headers.identity(
-        piped, headers.read(piped)
-    )
+    assert identity(sent) == identity(piped)
+
+
+def test_a_null_sender_makes_another_mail_of_it() -> None:
+    assert identity(ONE) != identity(ONE, null_sender=True)
+    assert identity(b"Return-Path: <>\n" + ONE) == identity(ONE, null_sender=True)
+
+
+SENDERS = {
+    "as it says": ("From: Robin <Robin@Example.org>", "robin@example.org"),
+    "bare": ("From: robin@example.org", "robin@example.org"),
+    "a list's address in its place": (
+        "From: Robin via dev <dev@dpdk.org>\nReply-To: robin@example.org\nList-Id: <dev.dpdk.org>",
+        "robin@example.org",
+    ),
+    "kept by the list": (
+        "From: R via dev <dev@dpdk.org>\nX-Original-From: R <r@x.org>\nList-Id: <dev.dpdk.org>",
+        "r@x.org",
+    ),
+    "nobody": ("Subject: x", ""),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), SENDERS.values(), ids=SENDERS)
+def test_whose_turn_it_is(fields: str, expected: str) -> None:
+    assert headers.sender(head(fields.encode())) == expected

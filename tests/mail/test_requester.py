@@ -27,26 +27,26 @@ def sent(sender: str, list_id: str = "dev.dpdk.org") -> mails.Mail:
     ],
 )
 def test_a_list_that_writes_itself_into_from_is_told_apart(sender: str, told: str) -> None:
-    assert requester.told(sent(sender)) == told
+    assert str(requester.of(sent(sender))) == told
 
 
 def test_without_a_list_the_sender_is_who_it_says() -> None:
-    assert requester.told(sent("Dev <dev@dpdk.org>", list_id="")) == "Dev <dev@dpdk.org>"
+    assert requester.of(sent("Dev <dev@dpdk.org>", list_id="")) == Requester("Dev", "dev@dpdk.org")
 
 
 @pytest.mark.parametrize(
     ("text", "read"),
     [
         ("Robin Reviewer <robin@example.org>", ("Robin Reviewer", "robin@example.org", "")),
-        ("robin@example.org", ("robin", "robin@example.org", "")),
-        ("<robin@example.org>", ("robin", "robin@example.org", "")),
+        ("robin@example.org", ("", "robin@example.org", "")),
+        ("<robin@example.org>", ("", "robin@example.org", "")),
         ("Robin <x@y.z> <robin@example.org>", ("Robin <x@y.z>", "robin@example.org", "")),
         ("Robin via dev (by way of dev@dpdk.org)", ("Robin via dev", "", "dev@dpdk.org")),
         ("Robin (via dev list) <dev@dpdk.org>", ("Robin (via dev list)", "", "dev@dpdk.org")),
         ("'Robin' via Dev <dev@dpdk.org>", ("'Robin' via Dev", "", "dev@dpdk.org")),
         ("Via Smith <via@example.org>", ("Via Smith", "via@example.org", "")),
         ("Robin Viaduct <r@example.org>", ("Robin Viaduct", "r@example.org", "")),
-        ("Robin", ("Robin", "", "")),
+        ("Robin", ("", "Robin", "")),
         ("Robin <>", ("Robin", "", "")),
         ("", ("", "", "")),
     ],

@@ -158,7 +158,7 @@ def test_a_forwarded_cover_letter_that_patchwork_filed_as_a_comment_is_a_request
     lab.arrives(ours)
     lab.works()
     (request,) = lab.ledger.requests()
-    assert request.submission == "cover 442"
+    assert str(request.submission) == "cover 442"
 
 
 def test_a_cover_letter_in_reply_to_another_is_not_a_request(box: Sandbox, lab_at: MakeLab) -> None:

@@ -106,7 +106,7 @@ ALL = asked(
 )
 VARIABLES = {
     "RECHECK_NUMBER": "7",
-    "RECHECK_ID": "recheck-373ef5fb27eead605429bc0d225bf64a",
+    "RECHECK_ID": "recheck-00000000000000000000000000000007",
     "RECHECK_MESSAGE_ID": "7@example.org",
     "RECHECK_SERIES": "29430",
     "RECHECK_SUBMISSION": "patch 131182",

@@ -16,7 +16,8 @@ import pytest
 
 from ingest import intake
 from ingest.config import sink_tables, tables
-from ingest.ledger import Cursor, Ledger, open_ledger, request_id
+from ingest.ledger import Cursor, Ledger, open_ledger
+from ingest.ledger.requests import request_id
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery, json_file
 from ingest.sinks.delivery import Delivery
@@ -286,8 +287,8 @@ class Process:
 
 
 def id_of(name: str) -> str:
-    request = retest_files.asked(message_id=f"{name}@example.org", series=29430)
-    return request_id(request)
+    request = retest_files.asked(message_id=f"{name}@example.org", contexts=(f"iol-{name}",))
+    return request_id(request, "")
 
 
 @pytest.fixture

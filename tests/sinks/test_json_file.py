@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ingest.config import tables
 from ingest.errors import SinkUnavailable
-from ingest.ledger import Arrival, Ledger, Outcome, Request, open_ledger
+from ingest.ledger import WORKER_LEASE, Arrival, Ledger, Outcome, Request, open_ledger
 from ingest.retests import document as retests
 from ingest.sinks import delivery, json_file
 from tests.support.clock import Clock
@@ -45,7 +45,7 @@ class Sink:
         for request in requests:
             id = request.message_id
             self.ledger.accept(Arrival(b"", id, id, "", "test", NOON))
-            mail = self.ledger.claim(NOON)
+            mail = self.ledger.claim(NOON, WORKER_LEASE)
             assert mail is not None
             self.ledger.finish(
                 mail, Outcome.DONE, "", [], [replace(request, mail_id=mail.id, number=0)]

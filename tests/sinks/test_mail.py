@@ -81,7 +81,7 @@ From: lab@ci.example.org
 To: robin@example.org
 Subject: Re: [PATCH] a: fix it
 Date: Wed, 06 Sep 2023 14:20:00 -0000
-Message-ID: <recheck-2e3868bf2d2356a3dbd33f9061861b69.lab@ci.example.org>
+Message-ID: <recheck-00000000000000000000000000000001.lab@ci.example.org>
 Auto-Submitted: auto-replied
 X-Auto-Response-Suppress: All
 X-Patchwork-Hint: ignore

@@ -18,7 +18,7 @@ import standardwebhooks
 
 from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
-from ingest.ledger import Request, request_id
+from ingest.ledger import Request
 from ingest.sinks.request_json import shape
 from ingest.sinks.webhook import Webhook
 from tests.support.bad_server import (
@@ -108,7 +108,7 @@ def test_the_id_is_the_same_at_every_attempt_and_the_body_too(lab: Lab) -> None:
         lab.clock += 100.0
     lab.give(again=True)
     ids = {(each.headers["webhook-id"], each.headers["idempotency-key"]) for each in lab.hell.seen}
-    assert ids == {(request_id(asked()),) * 2}
+    assert ids == {(asked().id,) * 2}
     assert len({each.body for each in lab.hell.seen}) == 1
     assert [each.headers["webhook-timestamp"] for each in lab.hell.seen] == [
         "1700000000",

@@ -77,7 +77,6 @@ def through(box: Sandbox, connect: Connect) -> Callable[[bytes], bytes]:
 def same(raw: bytes, again: bytes) -> None:
     """All that this program looks at is as it was."""
     assert mails.parse(again) == mails.parse(raw)
-    assert headers.identity(again, headers.read(again)) == headers.identity(raw, headers.read(raw))
     assert may_hold_request(again) or not mails.parse(raw).text.count("Recheck-request")
 
 

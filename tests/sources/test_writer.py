@@ -2,7 +2,7 @@
 """One thread writes for many: each is told what became of its own mail."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,10 @@ from tests.support.smtp_sink import request
 class Buggy(SqliteLedger):
     """A ledger that trips over one mail."""
 
-    def accept(self, arrival: Arrival) -> tuple[int, bool]:
-        if arrival.message_id == "poison@example.org":
+    def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        if any(each.message_id == "poison@example.org" for each in arrivals):
             raise ZeroDivisionError
-        return super().accept(arrival)
+        return super().accept_all(arrivals)
 
 
 def outcomes(opened: Callable[[], Ledger], mails: list[bytes]) -> list[Receipt | BaseException]:

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.commands import cli
 from ingest.config import sink_tables
-from ingest.ledger import Arrival, Cursor, Ledger, Outcome, Request
+from ingest.ledger import WORKER_LEASE, Arrival, Cursor, Ledger, Outcome, Request
 from ingest.sinks import Receiver, Stop, delivery
 from ingest.sinks.one_by_one import OneByOne
 from tests.support.clock import Clock
@@ -40,7 +40,7 @@ class Giving:
             id = request.message_id
             lists = len(self.ledger.find(id))
             self.ledger.accept(Arrival(b"", f"{id} {lists}", id, "", "test", self.clock()))
-            mail = self.ledger.claim(self.clock())
+            mail = self.ledger.claim(self.clock(), WORKER_LEASE)
             assert mail is not None
             now = self.clock()
             mine = replace(request, number=0, mail_id=mail.id, recorded=now, date=now - age)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
-from ingest.ledger import Queued, Record, open_ledger
+from ingest.ledger import WORKER_LEASE, Queued, Record, open_ledger
 from ingest.sources.writer import Writer
 from ingest.web.inbound import Accept
 from ingest.web.server import Http
@@ -147,6 +147,6 @@ class Site:
         found = []
         ledger = open_ledger(self._ledger)
         with contextlib.closing(ledger):
-            while mail := ledger.claim(float("inf")):
+            while mail := ledger.claim(float("inf"), WORKER_LEASE):
                 found.append(mail)
         return found

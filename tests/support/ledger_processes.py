@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ingest.ledger import Outcome, open_ledger
+from ingest.ledger import WORKER_LEASE, Outcome, open_ledger
 from tests.support.ledger_values import NOON, arrival, ended, request
 from tests.support.places import ROOT
 
@@ -53,7 +53,7 @@ def accept(url: str, *ids: str) -> None:
 
 def hold_lease(url: str) -> None:
     """Hold the worker's lease until killed."""
-    with open_ledger(url).lease() as held:
+    with open_ledger(url).lease(WORKER_LEASE) as held:
         _say(held)
         sys.stdin.readline()
 
@@ -66,7 +66,7 @@ def reruns(url: str) -> None:
 
 def claim(url: str) -> None:
     """Take up a mail and die with it."""
-    mail = open_ledger(url).claim(NOON)
+    mail = open_ledger(url).claim(NOON, WORKER_LEASE)
     _say(mail.message_id if mail else "none")
 
 
@@ -82,11 +82,11 @@ def hold_batch(url: str) -> None:
 def finish(url: str, prefix: str, count: str) -> None:
     """Take in and work off mails, one after the other, and tell each that is done."""
     ledger = open_ledger(url)
-    ledger.recover(NOON)
+    ledger.recover(NOON, WORKER_LEASE)
     _say("begun")
     for number in range(int(count)):
         ledger.accept(arrival(f"{prefix}{number}"))
-        mail = ledger.claim(NOON)
+        mail = ledger.claim(NOON, WORKER_LEASE)
         assert mail is not None
         ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
         _say(mail.message_id)

@@ -3,7 +3,19 @@
 
 from typing import Any
 
-from ingest.ledger import Arrival, Event, Ledger, Outcome, Queued, Request, Wait, Waiting
+from ingest.ledger import (
+    WORKER_LEASE,
+    Arrival,
+    Event,
+    Ledger,
+    Outcome,
+    Queued,
+    Request,
+    Submission,
+    Wait,
+    Waiting,
+)
+from ingest.mail.requester import Requester
 
 NOON = 1_700_000_000.0
 ENDS = [outcome for outcome in Outcome if outcome is not Outcome.QUEUED]
@@ -29,15 +41,16 @@ def request(mail: Queued, series: int = 29430, **other: Any) -> Request:
         "mail_id": mail.id,
         "message_id": mail.message_id,
         "series": series,
-        "submission": "patch 131182",
+        "submission": Submission("patch", 131182),
         "project": "dpdk",
         "contexts": ("iol-a", "iol-b"),
         "arguments": {"rebase": "main"},
         "leftovers": (".11",),
-        "requester": "Robin Reviewer <robin@example.org>",
+        "requester": Requester("Robin Reviewer", "robin@example.org"),
         "subject": "Re: [PATCH] a: fix it",
         "date": NOON - 60,
         "recorded": NOON,
+        "received": NOON - 30,
     }
     return Request(**{**values, **other})
 
@@ -58,7 +71,7 @@ def ended(outcome: Outcome, at: float = NOON) -> list[Event]:
 
 def claimed(ledger: Ledger, now: float = NOON) -> Queued:
     """The mail that the worker takes up."""
-    mail = ledger.claim(now)
+    mail = ledger.claim(now, WORKER_LEASE)
     assert mail is not None
     return mail
 

@@ -10,7 +10,7 @@ from typing import Any
 from ingest import intake
 from ingest.commands import catch_up
 from ingest.config.tables import CatchUpSettings, PatchworkSettings, Settings
-from ingest.ledger import Cursor, Ledger
+from ingest.ledger import WORKER_LEASE, Cursor, Ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import MOST, Answer, Seen, failing, rows, text
@@ -59,7 +59,7 @@ class Catching:
     def queued(self) -> list[str]:
         """The Message-IDs of the mails that wait, in order; they are taken up."""
         found = []
-        while mail := self.ledger.claim(self.clock() + HOUR):
+        while mail := self.ledger.claim(self.clock() + HOUR, WORKER_LEASE):
             found.append(mail.message_id)
         return found
 

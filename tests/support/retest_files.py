@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ingest.ledger import Request
+from ingest.ledger import Request, Submission
+from ingest.mail import requester
+from ingest.mail.requester import Requester
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from tests.support.places import ROOT
@@ -23,23 +25,30 @@ NOON = 1_694_000_000.0
 
 
 def asked(number: int = 1, **other: Any) -> Request:
-    """A request as the ledger gives it."""
+    """A request as the ledger gives it; what it replies to and who asks may be given as text."""
     values: dict[str, Any] = {
         "number": number,
         "mail_id": number,
         "message_id": f"{number}@example.org",
         "series": 29430,
-        "submission": "patch 131182",
+        "submission": Submission("patch", 131182),
         "project": "ci",
         "contexts": (f"c-{number}",),
         "arguments": {},
         "leftovers": (),
-        "requester": "",
+        "requester": Requester(""),
         "subject": "",
         "date": NOON + number,
         "recorded": NOON + 10_000,
+        "id": f"recheck-{number:032x}",
     }
-    return Request(**{**values, **other})
+    values |= other
+    if isinstance(values["submission"], str):
+        kind, _, id = values["submission"].partition(" ")
+        values["submission"] = Submission(kind, int(id))
+    if isinstance(values["requester"], str):
+        values["requester"] = requester.read(values["requester"])
+    return Request(**values)
 
 
 def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int = 0o644) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
-from ingest.ledger import Queued, open_ledger
+from ingest.ledger import WORKER_LEASE, Queued, open_ledger
 from ingest.sources.admission import Accept
 from ingest.sources.listeners import Listeners
 from ingest.sources.writer import Writer
@@ -132,7 +132,7 @@ class Sink:
         """The mails in the ledger, in order; they are taken out of the queue."""
         ledger = open_ledger(self._ledger)
         mails = []
-        while mail := ledger.claim(time.time()):
+        while mail := ledger.claim(time.time(), WORKER_LEASE):
             mails.append(mail)
         ledger.close()
         return mails

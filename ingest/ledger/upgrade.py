@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The steps from an older SQLite schema to a newer one that no statement can take."""
+
+import sqlite3
+import zlib
+
+from ingest.ledger.requests import first_id
+from ingest.mail import headers, requester
+
+
+def identities(database: sqlite3.Connection) -> None:
+    """To schema 3: a mail is known by a digest of what it is, and no longer by Message-ID and
+    list. One whose raw bytes were dropped keeps what it was known by: another copy of it is taken
+    for new, and ends where its request is found to be known."""
+    rows = database.execute(
+        "SELECT id, raw, json_extract(envelope, '$[0]') FROM mail WHERE raw IS NOT NULL"
+    )
+    new = []
+    for mail, packed, sender in rows:
+        try:
+            raw = zlib.decompress(packed)
+        except zlib.error:  # what is damaged is told when the mail is worked on
+            continue
+        new.append((headers.identity(raw, headers.read(raw), null_sender=sender == ""), mail))
+    database.executemany("UPDATE OR IGNORE mail SET identity = ? WHERE id = ?", new)
+
+
+def requests(database: sqlite3.Connection) -> None:
+    """To schema 3: a request has an id of its own, the one that it was handed over with, and what
+    it replies to and who asks for it in parts."""
+    rows = database.execute(
+        "SELECT request.*, coalesce(mail.received, request.recorded) AS received FROM request"
+        " LEFT JOIN mail ON mail.id = request.mail ORDER BY number"
+    )
+    for row in rows:
+        kind, _, submission = row["submission"].partition(" ")
+        asks = requester.read(row["requester"])
+        kept = {
+            **dict(row),
+            "id": first_id(row["message_id"], row["series"]),
+            "kind": kind,
+            "submission": int(submission) if submission.isdigit() else 0,
+            "requester": asks.name,
+            "mailbox": asks.mailbox,
+            "of_list": asks.of_list,
+        }
+        names = ", ".join(kept)
+        places = ", ".join("?" * len(kept))
+        database.execute(
+            f"INSERT INTO request_anew ({names}) VALUES ({places})", tuple(kept.values())
+        )

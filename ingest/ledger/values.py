@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What goes into the ledger and comes out of it, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ingest.mail.requester import Requester
+
+
+class Outcome(StrEnum):
+    """The state of a mail; all but ``QUEUED`` are ends."""
+
+    QUEUED = "queued"  # waits for the worker, or for Patchwork
+    DONE = "done"  # its requests are in the log
+    IGNORED = "ignored"  # no request, or none that is wanted here
+    REJECTED = "rejected"  # not taken in as it is
+    UNRESOLVED = "unresolved"  # Patchwork never came to know what it replies to
+    FAILED = "failed"  # could not be worked on
+
+
+class Waiting(StrEnum):
+    """What a queued mail that was tried waits for."""
+
+    NOTHING = ""
+    MISSING = "missing"  # Patchwork does not know what it replies to, yet
+    DOWN = "down"  # Patchwork gives no usable answer
+    FAILING = "failing"  # Patchwork is well, but a question about this mail fails, or we do
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued mail waits for. ``since``: when it began to wait for that, a Unix time, as
+    are ``begun`` and ``due``, between which it is left alone; ``tries``: the attempts that ended
+    in it; ``waited``: the seconds that count of the time since, ``missing``: those for which
+    Patchwork, while it was up, has not known what the mail replies to."""
+
+    waiting: Waiting = Waiting.NOTHING
+    since: float = 0.0
+    tries: int = 0
+    begun: float = 0.0
+    due: float = 0.0
+    waited: float = 0.0
+    missing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the transport said of a mail; ``sender`` is None where there was no envelope and ""
+    for the null sender of a bounce."""
+
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Where Patchwork has filed a mail as a comment. ``kind`` is "patch" or "cover", "" if that
+    is not known; ``submission`` and ``comment`` are Patchwork's ids."""
+
+    kind: str = ""
+    submission: int = 0
+    comment: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A mail to be kept. ``identity`` makes copies one; ``received`` is a Unix time; ``sender``
+    is whose turn it is when the mail is worked on, "" for those who keep their order."""
+
+    raw: bytes
+    identity: str
+    message_id: str
+    list_id: str
+    source: str
+    received: float
+    envelope: Envelope = Envelope()
+    outcome: Outcome = Outcome.QUEUED
+    reason: str = ""
+    sender: str = ""
+    filing: Filing = Filing()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in a mail's story: a Unix time, what happened, and its particulars."""
+
+    at: float
+    what: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A mail that a worker has taken up. ``wait`` is the wait that has just ended; ``holder`` the
+    name of the lease that the worker holds."""
+
+    id: int
+    raw: bytes
+    identity: str
+    message_id: str
+    source: str
+    envelope: Envelope
+    received: float
+    wait: Wait
+    holder: str = ""
+    sender: str = ""
+    filing: Filing = Filing()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id."""
+
+    kind: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
+    what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
+    ``received`` when it came, ``recorded`` when its request came into the log: Unix times."""
+
+    number: int
+    mail_id: int
+    message_id: str
+    series: int
+    submission: Submission
+    project: str  # the project's link name, "" if unknown
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    leftovers: tuple[str, ...]
+    requester: Requester
+    subject: str
+    date: float
+    recorded: float
+    received: float = 0.0
+    id: str = ""
+
+    @property
+    def age(self) -> float:
+        """The mail's date as far as it decides anything: never later than its reception."""
+        return min(self.date, self.received or self.recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mail as ``show`` tells of it."""
+
+    id: int
+    message_id: str
+    list_id: str
+    source: str
+    envelope: Envelope
+    received: float
+    size: int
+    outcome: Outcome
+    reason: str
+    due: float | None
+    tries: int
+    story: tuple[Event, ...]
+    requests: tuple[Request, ...]
+    filing: Filing = Filing()
+    others: int = 0  # mails of the same Message-ID that are not this one
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a sink or consumer has come: the number of the last request it has had. ``tries``
+    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why;
+    ``begun`` is the number up to which a write was begun that is not confirmed yet."""
+
+    name: str
+    position: int = 0
+    moved: float = 0.0
+    tries: int = 0
+    due: float = 0.0
+    reason: str = ""
+    begun: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A request that a sink has behind it and did not hand over. ``since``: when it was set aside,
+    a Unix time; ``due``: when it is tried again, None if that is left to an operator."""
+
+    sink: str
+    request: int
+    since: float
+    tries: int
+    due: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How far a source has come that is read from somewhere else. ``name``: the source's, as
+    "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:
+    what was taken in last, in the source's words; ``begun``: the Unix time from which on all is
+    wanted; ``moved``: of the last look that went well; ``tries`` and ``reason``: the looks since
+    then that failed, and why the last one did."""
+
+    name: str
+    part: str = ""
+    position: str = ""
+    begun: float = 0.0
+    moved: float = 0.0
+    tries: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The ledger at a glance. Times are Unix times, 0 for never."""
+
+    mails: Mapping[str, int]  # by outcome
+    waiting: Mapping[str, int]  # queued mails by what they wait for
+    oldest: float  # reception of the oldest queued mail
+    last_received: float
+    due: float  # when the next queued mail is due
+    requests: int
+    last_request: int  # the newest one's number
+    cursors: tuple[Cursor, ...]
+    feeds: tuple[Feed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What ``prune`` leaves. The times are Unix times: of mails that ended before them the raw
+    bytes, the ignored ones, or all with their requests are dropped; ``raw_bytes`` is how many raw
+    bytes, as they are stored, mails that ended keep in all."""
+
+    raw: float
+    ignored: float = 0.0
+    requests: float = 0.0
+    raw_bytes: int = 1 << 62
