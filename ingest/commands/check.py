@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest check``: is everything as it must be, and what to do where it is not.
 
-Looks at the configuration, every path as each user who needs it, the ledger, the sinks, and
-Patchwork. It changes nothing.
+Looks at the configuration, every path as each user who needs it, HTTP and its hooks, the ledger,
+the sinks, and Patchwork. It changes nothing.
 """
 
 import os
@@ -65,6 +65,11 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
         yield from _paths(settings, user, me)
     for danger in exposure.found(settings):
         yield Finding("warning", "exposure", danger)
+    if settings.http.listen or settings.hook or settings.token:
+        from ingest.web import trial
+
+        for told in trial.findings(settings):
+            yield Finding(*told)
     yield from _ledger(settings)
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
