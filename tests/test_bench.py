@@ -26,6 +26,7 @@ ROWS = {
     "pipe-request": {"pipe-request script", "pipe-request module"},
     "postfix": {"postfix"},
     "lmtp": {"lmtp 1 %", "lmtp 100 %"},
+    "http": {"http 1 %", "http 100 %"},
     "recording": {"recording questions", "recording waiting"},
     "retests": {"retests append", "retests publish"},
 }

@@ -17,6 +17,7 @@ import inbox
 import machine
 import pipe
 import postfix
+import posting
 import recording
 import replay
 import retests
@@ -32,6 +33,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "pipe-request": pipe.request,
     "postfix": postfix.measure,
     "lmtp": smtp.measure,
+    "http": posting.measure,
     "recording": recording.measure,
     "retests": retests.measure,
 }

@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,14 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What each run sends."""
+    """What each run sends, and how: by default in a dialogue of SMTP or LMTP. ``bare``: the
+    program of the baseline, which is given the port and the protocol."""
 
-    protocol: str  # "smtp" or "lmtp"
+    protocol: str  # "smtp", "lmtp" or "http"
     mails: int
     connections: int
+    bare: str = BARE
+    client: "Client | None" = None
 
 
 @dataclass(slots=True)
@@ -77,6 +80,9 @@ class Run:
     @property
     def rate(self) -> float:
         return self.mails / self.seconds
+
+
+Client = Callable[[int, Load, Iterator[int], int, Run, dict[int, float]], Awaitable[None]]
 
 
 async def client(
@@ -132,10 +138,11 @@ async def sending(port: int, load: Load, requests: int, retests: Path | None) ->
     run = Run(load.mails)
     sent: dict[int, float] = {}
     numbers = iter(range(load.mails))
+    send = load.client or client
     watching = asyncio.create_task(watch(retests, run, sent)) if retests else None
     began = time.perf_counter()
     await asyncio.gather(
-        *(client(port, load, numbers, requests, run, sent) for _ in range(load.connections))
+        *(send(port, load, numbers, requests, run, sent) for _ in range(load.connections))
     )
     run.seconds = time.perf_counter() - began
     if watching:
@@ -154,7 +161,7 @@ def with_peak(pid: int, run: Run) -> Run:
 
 def bare(load: Load) -> Run:
     port = free_port()
-    with served(port, sys.executable, "-c", BARE, str(port), load.protocol) as pid:
+    with served(port, sys.executable, "-c", load.bare, str(port), load.protocol) as pid:
         return with_peak(pid, asyncio.run(sending(port, load, 0, None)))
 
 
@@ -185,16 +192,26 @@ def in_turns(load: Load, rounds: int, folder: Path) -> dict[str, list[Run]]:
 def measure(plan: Plan) -> Iterator[Row]:
     """The rows of LMTP. Rates, so that more is better."""
     load = Load("lmtp", plan.size(20_000, 100), plan.size(50, 5))
+    yield from rows(plan, load, BASELINE, (0.9, 0.6), "DATA to 250")
+
+
+def rows(
+    plan: Plan, load: Load, against: str, bounds: tuple[float, float], answer: str
+) -> Iterator[Row]:
+    """The rows of a protocol. ``bounds``: the targets with few and with many requests;
+    ``answer``: what is timed of each mail."""
     with plan.folder() as folder:
         runs = in_turns(load, plan.several(5), folder)
-    for (kind, requests), bound in zip(OURS.items(), (0.9, 0.6), strict=True):
+    for (kind, requests), bound in zip(OURS.items(), bounds, strict=True):
         answered = quantiles([each for run in runs[kind] for each in run.answered])
         peak = max(run.peak for run in runs[kind]) / 2**20
-        note = f"DATA to 250 p50/p99 {answered['p50']}/{answered['p99']} ms, {peak:.0f} MiB"
+        note = f"{answer} p50/p99 {answered['p50']}/{answered['p99']} ms, {peak:.0f} MiB"
+        name = load.protocol
         yield compared(
-            f"lmtp {requests} %",
-            f"LMTP, {load.mails} mails, {load.connections} connections, {requests} % requests",
-            BASELINE,
+            f"{name} {requests} %",
+            f"{name.upper()}, {load.mails} mails, {load.connections} connections, "
+            f"{requests} % requests",
+            against,
             "/s",
             [(a.rate, b.rate) for a, b in zip(runs[kind], runs[BASELINE], strict=True)],
             Target(bound, least=True),
