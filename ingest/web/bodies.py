@@ -5,8 +5,8 @@ sends it. What is large is spooled to a file without a name.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
 from typing import IO, Any
 
 from ingest.config.web_tables import HttpSettings
@@ -30,10 +30,12 @@ class TooSlow(Temporary):
 
 
 class Body:
-    """A body that was read as a whole. It lives until the end of ``Room.read``'s block."""
+    """A body that was read as a whole, to be closed. ``slots``: where it takes a place among the
+    large ones, if it does."""
 
     def __init__(self) -> None:
         self.size = 0
+        self.slots: asyncio.Semaphore | None = None
         self._held = bytearray()
         self._file: IO[bytes] | None = None
 
@@ -73,6 +75,15 @@ class Body:
         self._held.clear()
         if self._file is not None:
             self._file.close()
+        if self.slots is not None:
+            self.slots.release()
+            self.slots = None
+
+    def __enter__(self) -> "Body":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Incoming:
@@ -100,72 +111,57 @@ class Room:
         # Who has proved nothing cannot keep out who has.
         self._slots = {known: asyncio.Semaphore(limits.bodies) for known in (True, False)}
 
-    @asynccontextmanager
-    async def read(
-        self, incoming: Incoming, length: int | None, *, known: bool, most: int
-    ) -> AsyncIterator[Body]:
-        """The body, for a block. ``length``: bytes that the head announces, if it does;
+    async def read(self, incoming: Incoming, length: int | None, *, known: bool, most: int) -> Body:
+        """The body, which is to be closed. ``length``: bytes that the head announces, if it does;
         ``known``: the head has proved who sends it; ``most``: bytes that there may be.
 
         Raises ``TooLarge``, ``TooSlow``, and ``StateUnavailable`` if it cannot be spooled.
         """
         if length is not None and length > most:
             raise TooLarge
-        slots = self._slots[known]
-        body, held = Body(), False
+        body = Body()
         try:
-            async with self._in_time() as deadline:
-                while not incoming.has_ended:
-                    deadline.again()
-                    piece = await incoming.piece()
-                    if body.size + len(piece) > most:
-                        raise TooLarge
-                    if not held and body.size + len(piece) > SMALL:
-                        deadline.rest()
-                        await slots.acquire()
-                        held = True
-                    body.add(piece)
-            yield body
-        finally:
+            await self._fill(body, incoming, self._slots[known], most)
+        except BaseException:
             body.close()
-            if held:
-                slots.release()
+            raise
+        return body
+
+    async def _fill(
+        self, body: Body, incoming: Incoming, slots: asyncio.Semaphore, most: int
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._limits.body_timeout
+        try:
+            async with asyncio.timeout_at(self._next(clock(), end)) as deadline:
+                while True:
+                    body.add(await incoming.piece())
+                    if body.size > most:
+                        raise TooLarge
+                    if body.size > SMALL and body.slots is None:
+                        deadline.reschedule(end)  # who waits for us is not to blame
+                        await slots.acquire()
+                        body.slots = slots
+                    if incoming.has_ended:
+                        return
+                    deadline.reschedule(self._next(clock(), end))
+        except TimeoutError as error:
+            raise TooSlow from error
 
     async def discard(self, incoming: Incoming, length: int | None) -> None:
         """Read on to the body's end, within the limits, and keep nothing: a sender that is still
         sending may not hear the answer."""
         if length is not None and length > self._limits.max_body:
             return
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._limits.body_timeout
         size = 0
-        with suppress(TooSlow):
-            async with self._in_time() as deadline:
+        with suppress(TooSlow, TimeoutError):
+            async with asyncio.timeout_at(end) as deadline:
                 while not incoming.has_ended and size <= self._limits.max_body:
-                    deadline.again()
+                    deadline.reschedule(self._next(clock(), end))
                     size += len(await incoming.piece())
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator["_Deadline"]:
-        try:
-            end = asyncio.get_running_loop().time() + self._limits.body_timeout
-            async with asyncio.timeout_at(end) as timeout:
-                yield _Deadline(timeout, end, self._limits.stall_timeout)
-        except TimeoutError as error:
-            raise TooSlow from error
-
-
-class _Deadline:
-    """When a body that is being read must have gone on."""
-
-    def __init__(self, timeout: asyncio.Timeout, end: float, stall: float) -> None:
-        self._timeout = timeout
-        self._end = end
-        self._stall = stall
-        self._clock = asyncio.get_running_loop().time
-
-    def again(self) -> None:
-        """Something must come within the time of a stall."""
-        self._timeout.reschedule(min(self._end, self._clock() + self._stall))
-
-    def rest(self) -> None:
-        """We wait for something else; the sender is not to blame."""
-        self._timeout.reschedule(self._end)
+    def _next(self, now: float, end: float) -> float:
+        """When the next piece must have come; all of them must by ``end``."""
+        return min(end, now + self._limits.stall_timeout)

@@ -4,15 +4,18 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ingest import addresses
 
 # Fields that a web server in front of us adds, or a browser.
-_NOT_DIRECT = (
-    *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"),
-    *(b"origin", b"sec-fetch-site", b"sec-fetch-mode"),
+_NOT_DIRECT = frozenset(
+    (
+        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"),
+        *(b"origin", b"sec-fetch-site", b"sec-fetch-mode"),
+    )
 )
 # Parameters of a query that are looked at.
 _MOST_PARAMETERS = 1000
@@ -21,23 +24,31 @@ _MOST_PARAMETERS = 1000
 class Head:
     """The head of one request, an ASGI scope."""
 
+    __slots__ = ("_fields", "_query", "client", "method")
+
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.method: str = scope["method"]
-        self._fields: list[tuple[bytes, bytes]] = scope["headers"]
         self._query: bytes = scope["query_string"]
+        client = scope.get("client")
         # None by a Unix socket.
-        self.client: str | None = (scope.get("client") or (None,))[0]
+        self.client: str | None = client[0] if client else None
+        fields: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:  # whose names are in small letters
+            if name in fields:
+                fields[name].append(value)
+            else:
+                fields[name] = [value]
+        self._fields = fields
 
-    def all(self, name: str) -> list[bytes]:
-        """The values of a field, as they came."""
-        wanted = name.lower().encode()
-        return [value for key, value in self._fields if key == wanted]
+    def all(self, name: bytes) -> list[bytes]:
+        """The values of a field, as they came. Its name is given in small letters."""
+        return self._fields.get(name, [])
 
-    def one(self, name: str) -> bytes | None:
+    def one(self, name: bytes) -> bytes | None:
         """The value of a field, None if it is not there, or is there more than once: then it is
         not known which of them somebody before us has looked at."""
-        found = self.all(name)
-        return found[0] if len(found) == 1 else None
+        found = self._fields.get(name)
+        return found[0] if found and len(found) == 1 else None
 
     def query(self) -> dict[str, list[str]]:
         """The parameters of the URL. Raises ``ValueError`` if there are too many."""
@@ -50,32 +61,30 @@ class Head:
     @property
     def length(self) -> int | None:
         """Bytes of the body, None if the sender does not know yet."""
-        value = self.one("content-length")
+        value = self.one(b"content-length")
         return int(value) if value and value.isdigit() else None
 
     @property
     def kind(self) -> bytes:
         """The body's media type, in small letters, without parameters."""
-        return (self.one("content-type") or b"").partition(b";")[0].strip().lower()
+        return (self.one(b"content-type") or b"").partition(b";")[0].strip().lower()
 
     @property
     def is_direct(self) -> bool:
         """Whether a program on this machine sends it for itself: it came by loopback and was
         meant to, no web server passed it on, and no page in a browser made it, which may be
         anybody's page."""
-        try:
-            hosts = [urlsplit(f"//{each.decode('latin-1')}").hostname for each in self.all("host")]
-        except ValueError:
-            return False
-        ends = [self.client or "localhost", *(host or "" for host in hosts)]
-        return all(map(addresses.is_loopback, ends)) and not any(
-            key in _NOT_DIRECT for key, _ in self._fields
+        hosts = self.all(b"host")
+        return (
+            _NOT_DIRECT.isdisjoint(self._fields)
+            and (self.client is None or _is_loopback(self.client))
+            and all(map(_is_loopback_host, hosts))
         )
 
     def credentials(self) -> tuple[str, bytes]:
         """The scheme of Authorization in small letters, and what follows; "" if there is none.
         Basic credentials are given as user:password (RFC 7617)."""
-        scheme, _, rest = (self.one("authorization") or b"").strip().partition(b" ")
+        scheme, _, rest = (self.one(b"authorization") or b"").strip().partition(b" ")
         name, rest = scheme.decode("latin-1").lower(), rest.strip()
         if name != "basic":
             return name, rest
@@ -83,3 +92,15 @@ class Head:
             return name, base64.b64decode(rest, validate=True)
         except binascii.Error:
             return name, b""
+
+
+_is_loopback = lru_cache(maxsize=64)(addresses.is_loopback)
+
+
+@lru_cache(maxsize=64)
+def _is_loopback_host(value: bytes) -> bool:
+    """Whether Host (RFC 9110, section 7.2) names this machine by loopback."""
+    try:
+        return addresses.is_loopback(urlsplit(f"//{value.decode('latin-1')}").hostname or "")
+    except ValueError:
+        return False

@@ -60,7 +60,7 @@ class Presented:
     @cached_property
     def form(self) -> Form:
         """The body as a form."""
-        return forms.form(self.head.one("content-type") or b"", self.body)
+        return forms.form(self.head.one(b"content-type") or b"", self.body)
 
     @cached_property
     def json(self) -> Object:
@@ -104,13 +104,13 @@ class Hook:
                 raise Refused("its user and password are wrong")
         if self.service.kinds and head.kind not in self.service.kinds:
             raise Refused(f"Content-Type is {head.kind[:80]!r}")
-        if head.all("content-encoding"):
+        if head.all(b"content-encoding"):
             raise Refused("its body is compressed")
         if self.table.secret_file and self.service.signature:
             for each in self.service.signature:
                 if not head.one(each):
-                    raise Refused(f"it has no header field {each}, or two")
-        topic = (head.one("x-amz-sns-topic-arn") or b"").decode("latin-1")
+                    raise Refused(f"it has no header field {each.decode()}, or two")
+        topic = (head.one(b"x-amz-sns-topic-arn") or b"").decode("latin-1")
         if self.table.topics and not self.sns.is_wanted(topic):
             raise Refused("it is not for one of the topics")
 
@@ -143,7 +143,7 @@ class Service:
     hint: str
     prove: Callable[[Hook, Keys, Presented], None]
     mails: Callable[[Hook, Presented], list[Delivery]]
-    signature: tuple[str, ...] = ()
+    signature: tuple[bytes, ...] = ()
     public: bool = False
     challenges: bool = False  # it sends user and password after a 401 only
     heads: bool = False  # it asks by HEAD whether the hook is there

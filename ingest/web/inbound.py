@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -45,6 +44,9 @@ _KEPT = {
     Receipt.DROPPED: "it holds no request",
     Receipt.REJECTED: "kept, but too large to be worked on",
 }
+# Responses hold nothing of a request, so that one does for all.
+_TAKEN = {receipt: PlainTextResponse(f"{text}\n") for receipt, text in _KEPT.items()}
+_NO_ENVELOPE = Envelope()
 _REFUSED = "refused\n"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="recheck-ingest"'}
 _TRY_AGAIN = {"Retry-After": "60"}
@@ -104,9 +106,9 @@ class Inbound:
         self._threads = threads
         self._told: dict[str, float] = {}
 
-    async def mail(self, request: Request) -> Response:
+    async def mail(self, scope: Scope, receive: Receive) -> Response:
         """POST /mail."""
-        place = _place(request)
+        place = Place(Head(scope), Incoming(receive))
         try:
             answer = await self._take_raw(place)
         except Refused as error:
@@ -126,14 +128,14 @@ class Inbound:
             answer = PlainTextResponse("Try again later.\n", 503, _TRY_AGAIN)
         return await self._ended(place, answer)
 
-    async def hook(self, request: Request) -> Response:
+    async def hook(self, scope: Scope, receive: Receive) -> Response:
         """POST /mail/NAME, and HEAD of those that ask by it whether we are there."""
-        hook = self._hooks.get(request.path_params["name"])
-        place = _place(request)
+        hook = self._hooks.get(scope["path_params"]["name"])
+        place = Place(Head(scope), Incoming(receive))
         if hook is None:
             return await self._ended(place, PlainTextResponse("There is no such hook.\n", 404))
         service = hook.service
-        if request.method == "HEAD":
+        if place.head.method == "HEAD":
             return Response(status_code=200 if service.heads else 405)
         where = f"/mail/{hook.name}"
         try:
@@ -168,7 +170,7 @@ class Inbound:
                 else "it did not come straight from this machine, and there is no [token.NAME]"
             )
         limits = self._limits
-        async with self._room.read(
+        with await self._room.read(
             place.incoming, head.length, known=True, most=limits.max_body
         ) as body:
             raw = _discourse(head, body.content(self._max_size + 1))
@@ -177,14 +179,14 @@ class Inbound:
         envelope = _told(head, limits.max_recipients)
         source = f"http, token {holder}" if holder else "http"
         receipt = await self._kept(Delivery(raw, envelope), source)
-        return PlainTextResponse(f"{_KEPT[receipt]}\n")
+        return _TAKEN[receipt]
 
     async def _take(self, hook: Hook, place: Place) -> Response:
         service, head = hook.service, place.head
         keys = hook.keys()
         hook.look(keys, head)
         most = min(self._limits.max_body, service.most or self._limits.max_body)
-        async with self._room.read(
+        with await self._room.read(
             place.incoming, head.length, known=hook.is_known_by_head, most=most
         ) as body:
             request = Presented(head, body)
@@ -224,9 +226,11 @@ class Inbound:
 
     async def _ended(self, place: Place, answer: Response) -> Response:
         """The answer, to a sender that can hear it."""
+        if place.incoming.has_ended:
+            return answer
         incoming, head = place.incoming, place.head
-        if not incoming.has_ended and not isinstance(answer, HangUp):
-            if not head.all("expect"):
+        if not isinstance(answer, HangUp):
+            if not head.all(b"expect"):
                 await self._room.discard(incoming, head.length)
             if not incoming.has_ended:
                 answer.headers["Connection"] = "close"
@@ -238,10 +242,6 @@ class Inbound:
         if now - self._told.get(where, float("-inf")) >= _TOLD_EVERY:
             self._told[where] = now
             log.warning("refused a request to %s: %s", where, why)
-
-
-def _place(request: Request) -> Place:
-    return Place(Head(request.scope), Incoming(request.receive))
 
 
 async def _in(thread: Executor | None, call: Callable[[], list[Delivery]]) -> list[Delivery]:
@@ -278,11 +278,13 @@ def _told(head: Head, most: int) -> Envelope:
         query = head.query()
     except ValueError as error:
         raise Malformed("The URL has too many parameters.") from error
-    senders = query.get("sender") or _decoded(head.all("x-envelope-sender"))
-    to = query.get("recipient") or _decoded(head.all("x-envelope-recipient"))
+    senders = query.get("sender") or _decoded(head.all(b"x-envelope-sender"))
+    to = query.get("recipient") or _decoded(head.all(b"x-envelope-recipient"))
     if len(senders) > 1:
         raise Malformed("There are two senders.")
-    return _bounded(Envelope(senders[0] if senders else None, tuple(to)), most)
+    if not senders and not to:
+        return _NO_ENVELOPE
+    return Envelope(senders[0] if senders else None, tuple(to[:most]))
 
 
 def _decoded(values: list[bytes]) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -55,6 +56,36 @@ class _Config(uvicorn.Config):
         self.timeout_graceful_shutdown = stop_timeout  # type: ignore[assignment]
 
 
+class _Joined:
+    """A transport that sends together what is written together: uvicorn writes the head of an
+    answer and its text one by one, and each would be a packet and a call of the system."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held: list[bytes] = []
+        self._soon = asyncio.get_running_loop().call_soon
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """See ``asyncio.Transport``."""
+        if data:
+            if not self._held:
+                self._soon(self._send)
+            self._held.append(data)
+
+    def close(self) -> None:
+        """See ``asyncio.Transport``."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+
 class _Connection(H11Protocol):
     """A connection that may not be one too many, nor take for ever over the head of a request,
     and that an application can end without an answer."""
@@ -78,7 +109,7 @@ class _Connection(H11Protocol):
         self.app = app
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_Joined(transport))  # type: ignore[arg-type]
         if len(self.connections) > self._limits.connections:
             transport.abort()
         self._await_head()

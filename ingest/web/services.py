@@ -105,7 +105,7 @@ def _mails_cloudmailin(hook: Hook, request: Presented) -> list[Delivery]:
 
 
 def _prove_mandrill(hook: Hook, keys: Keys, request: Presented) -> None:
-    given = proofs.from_base64(request.head.one("x-mandrill-signature") or b"")
+    given = proofs.from_base64(request.head.one(b"x-mandrill-signature") or b"")
     fields = [part for name, value in request.form.items() for part in (name, value)]
     is_trial = request.form.get("mandrill_events") == b"[]"
     secrets = (*keys.secrets, *([_MANDRILL_TRIAL] if is_trial else []))
@@ -133,7 +133,7 @@ def _mails_mandrill(hook: Hook, request: Presented) -> list[Delivery]:
 def _prove_forwardemail(hook: Hook, keys: Keys, request: Presented) -> None:
     if not hook.table.secret_file:
         return
-    given = proofs.from_hex(request.head.one("x-webhook-signature") or b"")
+    given = proofs.from_hex(request.head.one(b"x-webhook-signature") or b"")
     if not proofs.hmac_is("sha256", keys.secrets, request.body.pieces(), given):
         raise Refused("its signature is wrong")
 
@@ -163,12 +163,18 @@ def _mails_postal(hook: Hook, request: Presented) -> list[Delivery]:
 # Amazon SES by SNS.
 
 
+_SNS_HEAD = {
+    b"x-amz-sns-message-type": "Type",
+    b"x-amz-sns-message-id": "MessageId",
+    b"x-amz-sns-topic-arn": "TopicArn",
+}
+
+
 def _prove_ses(hook: Hook, keys: Keys, request: Presented) -> None:
     message = request.json
-    told = {"x-amz-sns-message-type": "Type", "x-amz-sns-message-id": "MessageId"}
-    for field, name in {**told, "x-amz-sns-topic-arn": "TopicArn"}.items():
+    for field, name in _SNS_HEAD.items():
         if (message.text(name) or "").encode() != request.head.one(field):
-            raise Refused(f"{field} is not what the message says")
+            raise Refused(f"{field.decode()} is not what the message says")
     try:
         hook.sns.prove(message)
     except sns.Unsigned as error:
@@ -221,8 +227,8 @@ SERVICES: Mapping[str, Service] = {
             prove=_prove_signed_body,
             mails=_mails_sendgrid,
             signature=(
-                "x-twilio-email-event-webhook-signature",
-                "x-twilio-email-event-webhook-timestamp",
+                b"x-twilio-email-event-webhook-signature",
+                b"x-twilio-email-event-webhook-timestamp",
             ),
             public=True,
         ),
@@ -258,7 +264,7 @@ SERVICES: Mapping[str, Service] = {
             hint="the webhook must be one of an inbound route",
             prove=_prove_mandrill,
             mails=_mails_mandrill,
-            signature=("x-mandrill-signature",),
+            signature=(b"x-mandrill-signature",),
             heads=True,
         ),
         Service(
@@ -271,7 +277,7 @@ SERVICES: Mapping[str, Service] = {
             hint="the payload must hold raw, as it does unless a paid plan leaves it out",
             prove=_prove_forwardemail,
             mails=_mails_forwardemail,
-            signature=("x-webhook-signature",),
+            signature=(b"x-webhook-signature",),
         ),
         Service(
             "postal",
@@ -283,7 +289,7 @@ SERVICES: Mapping[str, Service] = {
             hint="choose the format “raw message” of the HTTP endpoint",
             prove=_prove_signed_body,
             mails=_mails_postal,
-            signature=("x-postal-signature-256",),
+            signature=(b"x-postal-signature-256",),
             public=True,
         ),
         Service(

@@ -58,4 +58,4 @@ def _given(head: Head) -> bytes:
         return value.removeprefix(_RUBY).rstrip(b'"')
     if scheme in ("bearer", "token"):
         return value
-    return head.one("api-key") or b""
+    return head.one(b"api-key") or b""

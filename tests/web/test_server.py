@@ -2,12 +2,8 @@
 """The HTTP listener as the service runs it: reloaded, handed sockets, stopped, killed."""
 
 import asyncio
-import contextlib
-import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,14 +14,12 @@ import pytest
 
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
-from ingest.ledger import Envelope, open_ledger
+from ingest.ledger import Envelope
 from tests.support import posted
+from tests.support.http_service import ASK, LISTENING, HttpService, exchange, hear, told
 from tests.support.http_site import LISTEN, Site, request
 from tests.support.smtp_sink import PATIENCE
 
-NOWHERE = "http://127.0.0.1:9"  # no Patchwork: mails stay queued
-ASK = b"POST /mail HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
-LISTENING = r"listening for HTTP on (\S+)"
 # A program that is handed a socket as systemd does it (sd_listen_fds(3)).
 HANDED = """
 import os, sys
@@ -46,76 +40,14 @@ main()
 """
 
 
-class Service:
-    """``recheck-ingest serve`` processes on one state folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(
-        self, *flags: str, before: tuple[str, ...] = (), keep: tuple[int, ...] = ()
-    ) -> subprocess.Popen[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("RECHECK_INGEST_")}
-        run = before or (sys.executable, "-m", "ingest")
-        own = ("--state", str(self.folder), "--patchwork", NOWHERE, "-v")
-        process = subprocess.Popen(
-            [*run, "serve", *own, *flags], stderr=subprocess.PIPE, text=True, env=clean,
-            pass_fds=keep,
-        )  # fmt: skip
-        self.processes.append(process)
-        return process
-
-    def times_kept(self, message_id: str) -> int:
-        with contextlib.closing(open_ledger(f"sqlite:{self.folder}/ledger.sqlite")) as ledger:
-            return len(ledger.find(message_id))
-
-
-def told(process: subprocess.Popen[str], pattern: str) -> str:
-    """What a pattern catches in the next line on standard error that it matches."""
-    assert process.stderr
-    for line in process.stderr:
-        if match := re.search(pattern, line):
-            return match[1]
-    raise AssertionError(f"it ended without telling {pattern}")
-
-
-def exchange(address: str, mail: bytes) -> bytes:
-    """The answer to a mail that is posted to host:port or unix:PATH; nothing if there is none."""
-    if address.startswith("unix:"):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(address.removeprefix("unix:"))
-    else:
-        host, _, port = address.rpartition(":")
-        connection = socket.create_connection((host, int(port)))
-    with connection, contextlib.suppress(ConnectionError):
-        connection.settimeout(PATIENCE)
-        connection.sendall(ASK % (len(mail), mail))
-        return hear(connection)
-    return b""
-
-
-def hear(connection: socket.socket) -> bytes:
-    """One answer, whose text ends with a line end; nothing if the connection ends before."""
-    heard = b""
-    while b"\r\n\r\n" not in heard or heard.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1 << 16)
-        if not piece:
-            return b""
-        heard += piece
-    return heard
-
-
 @pytest.fixture
-def service(quick_path: Path) -> Iterator[Service]:
-    service = Service(quick_path)
+def service(quick_path: Path) -> Iterator[HttpService]:
+    service = HttpService(quick_path)
     yield service
-    for process in service.processes:
-        process.kill()
-        process.communicate()
+    service.end()
 
 
-def test_a_kill_between_commit_and_answer_loses_and_doubles_nothing(service: Service) -> None:
+def test_a_kill_between_commit_and_answer_loses_and_doubles_nothing(service: HttpService) -> None:
     dying = service.start("--http", "127.0.0.1:0", before=(sys.executable, "-c", DIES))
     assert exchange(told(dying, LISTENING), request("once")) == b""
     assert dying.wait(PATIENCE) == -signal.SIGKILL
@@ -126,7 +58,7 @@ def test_a_kill_between_commit_and_answer_loses_and_doubles_nothing(service: Ser
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_exit_code_0(service: Service, number: signal.Signals) -> None:
+def test_a_signal_ends_it_with_exit_code_0(service: HttpService, number: signal.Signals) -> None:
     serving = service.start("--http", "127.0.0.1:0")
     address = told(serving, LISTENING)
     assert b"queued" in exchange(address, request("one"))
@@ -135,7 +67,7 @@ def test_a_signal_ends_it_with_exit_code_0(service: Service, number: signal.Sign
     assert (serving.returncode, "Traceback" in rest) == (0, False)
 
 
-def test_a_body_that_never_ends_does_not_keep_it_from_stopping(service: Service) -> None:
+def test_a_body_that_never_ends_does_not_keep_it_from_stopping(service: HttpService) -> None:
     stop = ("--config", str(service.folder / "settings.toml"))
     (service.folder / "settings.toml").write_text("[serve]\nstop_timeout = 0.3\n")
     serving = service.start("--http", "127.0.0.1:0", *stop)
@@ -149,7 +81,7 @@ def test_a_body_that_never_ends_does_not_keep_it_from_stopping(service: Service)
     assert (serving.returncode, "Traceback" in rest) == (0, False)
 
 
-def test_a_unix_socket_and_one_of_systemd_are_listened_on(service: Service) -> None:
+def test_a_unix_socket_and_one_of_systemd_are_listened_on(service: HttpService) -> None:
     path = f"unix:{service.folder}/http.sock"
     with socket.create_server(("127.0.0.1", 0)) as handed:
         before = (
@@ -171,7 +103,7 @@ def test_a_unix_socket_and_one_of_systemd_are_listened_on(service: Service) -> N
     assert not (service.folder / "http.sock").exists()
 
 
-def test_the_service_reads_hooks_anew_and_refuses_bad_ones(service: Service) -> None:
+def test_the_service_reads_hooks_anew_and_refuses_bad_ones(service: HttpService) -> None:
     file = service.folder / "settings.toml"
     file.write_text('[http]\nlisten = ["127.0.0.1:0"]\n')
     serving = service.start("--config", str(file))
