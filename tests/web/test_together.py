@@ -53,7 +53,7 @@ def test_each_goes_on_while_the_other_is_flooded(
             sent += 1
         return sent
 
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(FLOODING) as threads:
         floods = [threads.submit(flooding, number) for number in range(FLOODING)]
         try:
             begun.wait(PATIENCE)
