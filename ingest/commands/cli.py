@@ -285,7 +285,7 @@ def _help(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest.commands import demo
 
-    return demo.main()
+    return demo.main(verbose=bool(arguments.verbose), keep=arguments.keep)
 
 
 def _pipe(arguments: argparse.Namespace) -> int:

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``recheck-ingest demo``: the real command on shipped mails, against the sandbox Patchwork.
 
-It works in a temporary folder, needs no network and leaves nothing behind.
+It works in a temporary folder, needs no network and, unless told to keep it, leaves nothing.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
-from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
 
 from ingest import look
 from ingest.commands import report
@@ -24,6 +27,8 @@ from ingest.ledger import open_ledger
 from ingest.mail import message
 from ingest.sandbox import Sandbox
 from ingest.sources.mbox import mails
+from ingest.story import Story
+from ingest.words import harmless, listed
 
 # So many of the replies come by the alias pipe, the others by replaying an archive.
 _PIPED = 3
@@ -31,9 +36,20 @@ _PIPED = 3
 _FILED = datetime(2026, 3, 3, 9, 10, tzinfo=UTC)
 _FROM_LINE = b"From demo@example.org Tue Mar  3 12:00:00 2026\n"
 
+_PREMISE = """\
+Eight mails reach a CI lab by its mailing list. Here is the line of each that matters, and what
+recheck-ingest makes of the mail. A small Patchwork on this machine knows the patches."""
+_SIGNS = {"done": ("✓", "green"), "queued": ("…", "yellow")}
+_OTHER = ("–", "dim")
+_NO_LINE = "(no such line)"
 
-def main() -> int:
-    """Run the demonstration on standard output. The exit code: 0 if all went as it should."""
+
+def main(*, verbose: bool = False, keep: bool = False) -> int:
+    """Run the demonstration on standard output. The exit code: 0 if all went as it should.
+
+    ``verbose``: tell every mail's story; ``keep``: leave Patchwork and state to play with until
+    Ctrl-C.
+    """
     data = resources.files("ingest") / "data"
     with (
         resources.as_file(data / "demo-patches.mbox") as patches,
@@ -44,71 +60,112 @@ def main() -> int:
         raws = [item.raw for item in mails(str(replies))]
         for raw in raws:  # Patchwork gets the list's mail, too
             sandbox.file(raw)
-        return _Demonstration(Path(folder), sandbox.url).run(raws)
+        shown = _Demonstration(Path(folder), sandbox.url, keep)
+        code = shown.run(raws, verbose)
+        if keep:
+            sys.stdout.flush()
+            _wait_for_interrupt()
+        return code
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print("\nThe demo's Patchwork and its folder are gone.")
 
 
 class _Demonstration:
-    """The steps, each printed when it is done."""
+    """The mails go in by the real command; then the ledger tells what became of each."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self._out = report.Printer()
-        self._folder = folder
+    def __init__(self, folder: Path, url: str, keep: bool) -> None:
+        self._console = Console(highlight=False, emoji=False)
         self._url = url
+        self._keep = keep
+        self._folder = folder
         self._retests = folder / "retests.json"
         self._state = folder / "state"
 
-    def run(self, raws: list[bytes]) -> int:
-        self._title("Mail comes in by the alias pipe")
-        codes = [self._pipe(raw) for raw in raws[:_PIPED]]
-        self._title("More comes in by replaying an archive")
+    def run(self, raws: list[bytes], verbose: bool) -> int:
         archive = self._folder / "archive.mbox"
         archive.write_bytes(
             b"".join(_FROM_LINE + raw.rstrip(b"\n") + b"\n\n" for raw in raws[_PIPED:])
         )
-        for raw in raws[_PIPED:]:
-            self._mail(raw)
-        codes.append(self._command(["replay", str(archive)], b""))
-        self._title("What was decided, and why")
-        ledger = open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")
-        settings = Settings(retests=RetestsSettings(file=str(self._retests)))
-        for raw in raws:
-            message_id = message.parse(raw).message_id
-            if found := ledger.find(message_id):
-                report.show(look.stories(ledger, found, settings, time.time()))
-            else:
-                dropped = "dropped at the door: it cannot hold a request"
-                self._out.line((f"<{message_id}>", "bold"), " ", (dropped, "dim"))
-        ledger.close()
-        self._title("The retest JSON")
-        text = self._retests.read_text()
-        Console().print(Syntax(text, "json", theme="ansi_dark", background_color="default"))
+        codes = [self._command("pipe", stdin=raw) for raw in raws[:_PIPED]]
+        codes.append(self._command("replay", str(archive)))
+        self._console.print(_PREMISE, style="bold", soft_wrap=True)
+        self._console.print()
+        with closing(open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")) as ledger:
+            settings = Settings(retests=RetestsSettings(file=str(self._retests)))
+            stories = {
+                each.message_id: each
+                for raw in raws
+                for each in look.stories(
+                    ledger, ledger.find(message.parse(raw).message_id), settings, time.time()
+                )
+            }
+        self._console.print(_side_by_side(raws, stories))
+        if verbose:
+            self._console.print("\nThe stories, as recheck-ingest show tells them:", style="bold")
+            report.show(list(stories.values()))
+        self._console.print("\nThe retest JSON, which labs read:", style="bold")
+        print(self._retests.read_text())
+        self._next_steps()
         return EX_OK if not any(codes) else EX_TEMPFAIL
 
-    def _title(self, text: str) -> None:
-        self._out.line()
-        self._out.line((text, "bold cyan"))
+    def _next_steps(self) -> None:
+        self._console.print("What to do next:", style="bold")
+        if self._keep:
+            flags = f"--state {self._state} --patchwork {self._url} --retests {self._retests}"
+            print(f"  recheck-ingest status {flags}")
+            print(f"  recheck-ingest take {flags}")
+            print("  Ctrl-C ends the demo's Patchwork and removes its folder")
+            return
+        print("  recheck-ingest demo --verbose   every mail's story; --keep: leave it all running")
+        print("  recheck-ingest quickstart       the commands that set up this machine")
+        print("  recheck-ingest help             the guides")
 
-    def _mail(self, raw: bytes) -> None:
-        read = message.parse(raw)
-        lines = [line for line in read.text.splitlines() if "Recheck" in line]
-        self._out.line((f"<{read.message_id}>", "bold"), f" {read.subject}")
-        for line in lines:
-            self._out.line((f"    {line}", "magenta"))
-
-    def _pipe(self, raw: bytes) -> int:
-        self._mail(raw)
-        code = self._command(["pipe"], raw)
-        self._out.line((f"    recheck-ingest pipe: exit {code}", "dim"))
-        return code
-
-    def _command(self, arguments: list[str], raw: bytes) -> int:
+    def _command(self, *arguments: str, stdin: bytes = b"") -> int:
         flags = ["--patchwork", self._url, "--retests", str(self._retests)]
         flags += ["--state", str(self._state)]
-        sys.stdout.flush()
         return subprocess.run(
             [sys.executable, "-m", "ingest", *arguments, *flags],
-            input=raw,
+            input=stdin,
+            stdout=subprocess.DEVNULL,
             check=False,
             # Settings of this machine have no part in a demonstration.
             env={k: v for k, v in os.environ.items() if not k.startswith("RECHECK_INGEST_")},
         ).returncode
+
+
+def _side_by_side(raws: list[bytes], stories: dict[str | None, Story]) -> Table:
+    """Each mail's line, and what was decided."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(ratio=1)
+    table.add_column(ratio=1)
+    for raw in raws:
+        read = message.parse(raw)
+        lines = [line for line in read.text.splitlines() if "Recheck" in line]
+        story = stories.get(read.message_id)
+        sign, style = _SIGNS.get(story.outcome, _OTHER) if story else _OTHER
+        came = Text(harmless(lines[0]) if lines else _NO_LINE, "" if lines else "dim")
+        table.add_row(Text(sign, style), came, _decided(story))
+    return table
+
+
+def _decided(story: Story | None) -> Text:
+    """What became of a mail, in a few words; a label that was not read draws the eye."""
+    if story is None:
+        return Text("dropped at once: it cannot hold a request", "dim")
+    if story.outcome == "queued":
+        return Text("waiting until Patchwork knows the patch", "yellow")
+    if not story.requests:
+        why = (story.reason or "").partition(";")[0]
+        return Text(harmless(f"{story.outcome}: {why}"), "dim")
+    text = Text()
+    for request in story.requests:
+        text.append(f"recorded for series {request.series}", "green")
+        if request.leftovers:
+            text.append(f"\nnot read: {harmless(listed(request.leftovers))}", "bold red")
+    return text

@@ -187,7 +187,11 @@ def parser() -> argparse.ArgumentParser:
     )
     ack = command("ack", "confirm a batch that take --hold gave", common)
     ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
-    command("demo", "show the whole program at work on this machine, without a network")
+    demo = command("demo", "show the whole program at work on this machine, without a network")
+    demo.add_argument("-v", "--verbose", action="store_true", help="tell every mail's story")
+    demo.add_argument(
+        "--keep", action="store_true", help="leave Patchwork and state to play with until Ctrl-C"
+    )
     quickstart = command("quickstart", "print the commands that set up this machine, or run them")
     quickstart.add_argument(
         "--apply", action="store_true", help="take the steps, asking before each"
