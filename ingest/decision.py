@@ -6,7 +6,6 @@ It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 
 from dataclasses import dataclass, replace
 
-from ingest import policy
 from ingest.config.tables import Settings
 from ingest.errors import (
     IsSubmission,
@@ -25,6 +24,7 @@ from ingest.mail.recheck import Recheck
 from ingest.patchwork import labels
 from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.lookup import Patchwork
+from ingest.policy import selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
         mail = message.parse(raw)
     except Permanent as error:
         return Decision(Outcome.FAILED, str(error))
-    reason = policy.no_request(mail, null_sender)
+    reason = selection.no_request(mail, null_sender)
     if reason:
         return Decision(Outcome.IGNORED, reason, mail)
     grammar = recheck.Grammar(settings.requests.grammar)
@@ -73,7 +73,7 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
         close = f"; {near}" if near else ""
         return Decision(Outcome.IGNORED, f"it has no Recheck-request line{close}", mail)
     patterns = labels.patterns(settings.requests)
-    wanted, reason = policy.select(found, patterns, settings.requests.arguments)
+    wanted, reason = selection.select(found, patterns, settings.requests.arguments)
     if wanted is None:
         return Decision(Outcome.IGNORED, reason, mail)
     return Decision(Outcome.QUEUED, "", mail, wanted)
@@ -114,7 +114,7 @@ def resolve(
     made = replace(decision, wanted=wanted, target=target, trail=tuple(trail))
     if wanted is None:
         return replace(made, outcome=Outcome.IGNORED, reason=reason)
-    return replace(made, outcome=Outcome.DONE, reason=policy.summary(wanted, target.series))
+    return replace(made, outcome=Outcome.DONE, reason=selection.summary(wanted, target.series))
 
 
 def decide(

@@ -7,9 +7,9 @@ Pure: cursors and stories in, values out.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ingest import policy
 from ingest.config.tables import sink_kinds
 from ingest.ledger import Aside, Cursor, Event, Request
+from ingest.policy import selection
 from ingest.words import ago, listed, times
 
 # The cursor of catching up, see ``catch_up``.
@@ -90,7 +90,7 @@ def deliveries(
         name = cursor.name
         if name not in sinks:
             continue
-        if policy.narrowed(request, sinks[name], known_arguments) is None:
+        if selection.narrowed(request, sinks[name], known_arguments) is None:
             text = f"not for {name}: it is for {listed(sinks[name])}"
             yield Delivery(name, "not for it", text)
         elif cursor.position >= request.number:

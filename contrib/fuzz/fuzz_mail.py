@@ -14,10 +14,10 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["ingest", "email", "mailparser"]):
-    from ingest import policy
     from ingest.errors import Unreadable
     from ingest.mail import headers, message, recheck
     from ingest.mail.prefilter import may_hold_request
+    from ingest.policy import selection
 
 
 def one_mail(raw: bytes) -> None:
@@ -32,12 +32,12 @@ def one_mail(raw: bytes) -> None:
     for text in (read.sender, read.subject, read.text, *read.candidates):
         text.encode()
         assert "\0" not in text
-    policy.no_request(read)
+    selection.no_request(read)
     recheck.near_miss(read.text)
     request = recheck.parse(read.text)
     if request:
         assert may_hold_request(raw)
-        policy.select(request, ["iol-*"], ["rebase"])
+        selection.select(request, ["iol-*"], ["rebase"])
 
 
 if __name__ == "__main__":

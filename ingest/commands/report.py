@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from ingest import policy
+from ingest.policy import selection
 from ingest.sink_states import Delivery
 from ingest.story import Asked, FeedState, Status, Step, Story, jsonable
 from ingest.words import ago, as_json, asked_for, counted, harmless, listed, moment, times, utc
@@ -173,7 +173,7 @@ def rehearsed(rehearsal: "Rehearsal") -> None:
     series = made.target.series if made.target else None
     name = f"<{rehearsal.message_id}>" if rehearsal.message_id else rehearsal.where
     reason = f" ({made.outcome}: {made.reason})" if made.reason and not made.target else ""
-    Printer().line(f"{name} {policy.summary(made.wanted, series)}{reason}")
+    Printer().line(f"{name} {selection.summary(made.wanted, series)}{reason}")
 
 
 def checked(findings: "Iterable[Finding]", *, in_json: bool = False) -> "list[Finding]":

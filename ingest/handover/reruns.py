@@ -9,9 +9,9 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from ingest import policy
 from ingest.config.tables import Settings
 from ingest.ledger import Ledger, Request
+from ingest.policy import selection
 from ingest.retests import document as retests
 
 log = logging.getLogger(__name__)
@@ -45,5 +45,5 @@ def _wanted(
         names = tuple(each for each in request.contexts if each in contexts)
         mine = replace(request, contexts=names)
         # No pattern takes all that is left: here none is wanted where no name is given.
-        if policy.select(mine, (), arguments)[0]:
+        if selection.select(mine, (), arguments)[0]:
             yield mine

@@ -17,13 +17,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from ingest import files, policy
+from ingest import files
 from ingest.config.tables import BY_PATCHWORK, Settings
 from ingest.errors import UsageError
 from ingest.handover import batches
 from ingest.handover.batches import DEFAULT, Batch
 from ingest.handover.from_file import Stock, leased, opened
 from ingest.ledger import Cursor, Ledger, Request, requests_after
+from ingest.policy import selection
 from ingest.retests import document as retests
 from ingest.sinks import Clock, is_paused
 from ingest.sinks.request_json import shape
@@ -221,7 +222,7 @@ class _Handing:
         known = self.settings.requests.arguments
         behind = requests_after(self.ledger, batch.after)
         those = takewhile(lambda request: request.number <= batch.last, behind)
-        return [mine for each in those if (mine := policy.narrowed(each, batch.contexts, known))]
+        return [mine for each in those if (mine := selection.narrowed(each, batch.contexts, known))]
 
     def _confirm(self, last: int, due: Sequence[Batch] = ()) -> None:
         """Move the cursor, and forget the batches that were given with the rest."""

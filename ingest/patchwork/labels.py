@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
-from ingest import policy
 from ingest.config.tables import BY_PATCHWORK, RequestsSettings
 from ingest.mail.recheck import Recheck
 from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.lookup import Patchwork
+from ingest.policy import selection
 from ingest.words import listed
 
 # What a line can ask for (DESIGN.md, The grammar), and what a slug has no room for.
@@ -57,7 +57,7 @@ def known(
     def describe(labels: Sequence[str]) -> list[str]:
         return with_suggestions(labels, known)
 
-    return policy.choose(wanted, known.__contains__, requests.arguments, describe)
+    return selection.choose(wanted, known.__contains__, requests.arguments, describe)
 
 
 def names(contexts: Collection[str]) -> frozenset[str]:

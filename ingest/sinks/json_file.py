@@ -12,9 +12,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest import policy
 from ingest.errors import StateUnavailable
 from ingest.ledger import Cursor, Ledger, Request
+from ingest.policy import selection
 from ingest.retests import file as retest_file
 from ingest.sinks import Clock, Stop, is_paused, lease_name, trouble_of
 from ingest.words import counted
@@ -105,7 +105,7 @@ class JsonFile:
         return count
 
     def _narrowed(self, request: Request) -> Request | None:
-        return policy.narrowed(request, self._contexts, self._arguments)
+        return selection.narrowed(request, self._contexts, self._arguments)
 
     def _append(
         self,

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest import policy
 from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
+from ingest.policy import selection
 from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -106,7 +106,7 @@ class OneByOne:
         return age if self._max_age and age > self._max_age else 0.0
 
     def _narrowed(self, request: Request) -> Request | None:
-        return policy.narrowed(request, self._table.contexts, self._arguments)
+        return selection.narrowed(request, self._table.contexts, self._arguments)
 
     def _had(self, ledger: Ledger, request: Request) -> str:
         """Why the receiver does not get a request of a mail that it got before, "" if it does."""

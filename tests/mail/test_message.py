@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import policy
 from ingest.errors import Unreadable
 from ingest.mail import recheck
 from ingest.mail.message import Mail, cover_number, parse
 from ingest.mail.prefilter import may_hold_request
+from ingest.policy import selection
 from tests.support.places import RECORDED, ROOT
 
 # Decoding unicode_escape warns of backslashes that escape nothing.
@@ -618,12 +618,12 @@ def test_the_date_in_utc(value: bytes, date: datetime | None) -> None:
 )
 def test_a_request_that_is_none_by_its_header(lines: bytes, reason: str) -> None:
     read = parse(lines + HEAD + b"\n" + R.encode())
-    assert (policy.no_request(read), read.text) == (reason, R)
+    assert (selection.no_request(read), read.text) == (reason, R)
 
 
 def test_a_report_is_a_bounce() -> None:
     read = parse(HEAD + multipart(plain(R.encode()), kind=b"report"))
-    assert policy.no_request(read) == "it is a bounce or a delivery report"
+    assert selection.no_request(read) == "it is a bounce or a delivery report"
 
 
 @pytest.mark.parametrize(
@@ -637,7 +637,7 @@ def test_a_report_is_a_bounce() -> None:
 )
 def test_mail_without_a_text_of_its_sender(raw: bytes) -> None:
     read = parse(HEAD + raw)
-    assert policy.no_request(read) == "it has no text/plain part"
+    assert selection.no_request(read) == "it has no text/plain part"
 
 
 def test_ids_and_list_are_read() -> None:
@@ -739,7 +739,7 @@ def assert_storable(raw: bytes) -> None:
                 assert "\0" not in text
                 assert field.name == "text" or not {"\n", "\r"} & set(text)
     assert read.date is None or read.date.tzinfo is UTC
-    policy.no_request(read)
+    selection.no_request(read)
     recheck.near_miss(read.text)
     if recheck.parse(read.text):
         assert may_hold_request(raw)

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import addresses, policy
+from ingest import addresses
 from ingest.config import sink_tables, tables
 from ingest.errors import ConfigError
 from ingest.ledger import Ledger, Request
 from ingest.mail import message as mails
 from ingest.mail import recheck
+from ingest.policy import selection
 from ingest.sinks import smtp
 from ingest.sinks.mail import Answer, compose, is_nobody, text, unquoted
 from tests.support.bad_server import Hell, refused_url
@@ -247,10 +248,10 @@ def test_the_answer_is_no_request_itself_wherever_it_goes(
     raw = server.received[0].content
     assert recheck.parse(mails.parse(raw).text) is None
     reason = "it says X-Patchwork-Hint: ignore"
-    assert policy.no_request(mails.parse(raw)) == reason
+    assert selection.no_request(mails.parse(raw)) == reason
     unhinted = raw.replace(b"X-Patchwork-Hint: ignore\r\n", b"")
     automatic = "it is automatic mail (Auto-Submitted: auto-replied)"
-    assert policy.no_request(mails.parse(unhinted)) == automatic
+    assert selection.no_request(mails.parse(unhinted)) == automatic
 
 
 SUBJECTS = [

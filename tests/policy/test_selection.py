@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.mail.message import parse
 from ingest.mail.recheck import Recheck
-from ingest.policy import no_request, select
+from ingest.policy.selection import no_request, select
 
 REPLY = parse(b"From: a@x\nSubject: Re: b\nIn-Reply-To: <1@x>\n\nRecheck-request: a\n")
 
