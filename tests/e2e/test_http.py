@@ -21,6 +21,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service.end()
 
 
+@pytest.mark.slow
 def test_one_line_of_curl_brings_a_request_into_the_json(service: Service, tmp_path: Path) -> None:
     curl = require("curl")
     (tmp_path / "mail.eml").write_bytes(MAIL % (b"one", b"one"))

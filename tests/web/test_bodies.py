@@ -22,9 +22,9 @@ max_body = 100_000
 HASTY = """
 [http]
 listen = ["127.0.0.1:0"]
-head_timeout = 0.3
-stall_timeout = 0.3
-body_timeout = 1.0
+head_timeout = 0.1
+stall_timeout = 0.1
+body_timeout = 0.3
 """
 CHUNK = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
 GIVE_UP = {
@@ -111,9 +111,9 @@ def test_a_byte_now_and_then_does_not_hold_a_connection_for_ever(quick_path: Pat
     with Site(quick_path, HASTY) as site, site.open() as connection:
         connection.sendall(head("/mail", {}, "Content-Length: 100000"))
         with pytest.raises(ConnectionError):
-            for _ in range(600):
+            for _ in range(6000):
                 connection.sendall(b"x")
-                time.sleep(0.1)
+                time.sleep(0.01)
 
 
 @pytest.mark.parametrize("said", [b"", b"P", b"POST /mail HTTP/1.1\r\nHost: loc"])

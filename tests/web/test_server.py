@@ -47,6 +47,7 @@ def service(quick_path: Path) -> Iterator[HttpService]:
     service.end()
 
 
+@pytest.mark.slow
 def test_a_kill_between_commit_and_answer_loses_and_doubles_nothing(service: HttpService) -> None:
     dying = service.start("--http", "127.0.0.1:0", before=(sys.executable, "-c", DIES))
     assert exchange(told(dying, LISTENING), request("once")) == b""
@@ -57,6 +58,7 @@ def test_a_kill_between_commit_and_answer_loses_and_doubles_nothing(service: Htt
     assert service.times_kept("once@example.org") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_exit_code_0(service: HttpService, number: signal.Signals) -> None:
     serving = service.start("--http", "127.0.0.1:0")
@@ -67,6 +69,7 @@ def test_a_signal_ends_it_with_exit_code_0(service: HttpService, number: signal.
     assert (serving.returncode, "Traceback" in rest) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_body_that_never_ends_does_not_keep_it_from_stopping(service: HttpService) -> None:
     stop = ("--config", str(service.folder / "settings.toml"))
     (service.folder / "settings.toml").write_text("[serve]\nstop_timeout = 0.3\n")
@@ -81,6 +84,7 @@ def test_a_body_that_never_ends_does_not_keep_it_from_stopping(service: HttpServ
     assert (serving.returncode, "Traceback" in rest) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_unix_socket_and_one_of_systemd_are_listened_on(service: HttpService) -> None:
     path = f"unix:{service.folder}/http.sock"
     with socket.create_server(("127.0.0.1", 0)) as handed:
@@ -103,6 +107,7 @@ def test_a_unix_socket_and_one_of_systemd_are_listened_on(service: HttpService) 
     assert not (service.folder / "http.sock").exists()
 
 
+@pytest.mark.slow
 def test_the_service_reads_hooks_anew_and_refuses_bad_ones(service: HttpService) -> None:
     file = service.folder / "settings.toml"
     file.write_text('[http]\nlisten = ["127.0.0.1:0"]\n')
