@@ -7,7 +7,6 @@ share one safely. ``sqlite`` is the default implementation and the contract's re
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from enum import StrEnum
 from typing import Protocol
 
 from ingest.config.tables import StateSettings
@@ -21,6 +20,7 @@ from ingest.ledger.values import (
     Feed,
     Filing,
     Keep,
+    Opening,
     Outcome,
     Queued,
     Record,
@@ -59,15 +59,6 @@ WORKER_LEASE = "worker-1"
 
 # Requests read at once.
 _PAGE = 100
-
-
-class Opening(StrEnum):
-    """What a ledger is opened for. Only ``WRITE`` brings an older one to the newest schema,
-    whatever its size, after a backup."""
-
-    WRITE = "write"  # made if it is not there
-    PIPE = "pipe"  # as well, but an older one is brought up to date only if it is small
-    LOOK = "look"  # nothing is made or changed
 
 
 class Asides(Protocol):

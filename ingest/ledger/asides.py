@@ -3,8 +3,8 @@
 
 from dataclasses import asdict
 
-from ingest.ledger import Aside
 from ingest.ledger.database import Database
+from ingest.ledger.values import Aside
 
 
 class SqliteAsides:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from ingest import files
 from ingest.errors import NoLedger, StateUnavailable
-from ingest.ledger import Opening, sqlite_file
+from ingest.ledger import sqlite_file
 from ingest.ledger.rows import storable
 from ingest.ledger.schema import Migration
+from ingest.ledger.values import Opening
 
 # STRICT tables came with 3.37, RETURNING with 3.35.
 OLDEST_SQLITE = (3, 37, 0)

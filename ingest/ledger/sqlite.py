@@ -12,12 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 
 from ingest import locks
 from ingest.errors import StateUnavailable
-from ingest.ledger import Opening
 from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.sqlite_log import Log
-from ingest.ledger.values import Outcome, Totals, Waiting
+from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
 class SqliteLedger(Log):

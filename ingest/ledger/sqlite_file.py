@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ingest import files, locks
 from ingest.errors import StateUnavailable
-from ingest.ledger import Opening
 from ingest.ledger.schema import Migration
+from ingest.ledger.values import Opening
 
 # Marks the file as ours ("RCKi"), so that another program's is not taken for an old one of ours.
 _APPLICATION = 0x52434B69

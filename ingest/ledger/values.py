@@ -240,3 +240,12 @@ class Keep:
     ignored: float = 0.0
     requests: float = 0.0
     raw_bytes: int = 1 << 62
+
+
+class Opening(StrEnum):
+    """What a ledger is opened for. Only ``WRITE`` brings an older one to the newest schema,
+    whatever its size, after a backup."""
+
+    WRITE = "write"  # made if it is not there
+    PIPE = "pipe"  # as well, but an older one is brought up to date only if it is small
+    LOOK = "look"  # nothing is made or changed
