@@ -27,7 +27,6 @@ from ingest.ledger import (
     Wait,
     Waiting,
 )
-from ingest.mail import requester
 from ingest.mail.requester import Requester
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
@@ -185,7 +184,7 @@ class Worker:
             contexts=wanted.contexts,
             arguments=wanted.arguments,
             leftovers=wanted.leftovers,
-            requester=_bounded(requester.of(mail)),
+            requester=_bounded(mail.requester),
             subject=clipped(mail.subject, _LONGEST_SUBJECT),
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,

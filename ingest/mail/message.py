@@ -19,6 +19,7 @@ import mailparser
 
 from ingest.errors import Unreadable
 from ingest.mail import headers, requester
+from ingest.mail.requester import Requester
 
 # mail-parser takes seconds for a header field of a megabyte; no honest one is this long.
 _LONGEST_FIELD = 8192
@@ -66,6 +67,11 @@ class Mail:
     report: bool  # multipart/report (RFC 6522): a bounce
     has_text: bool  # there is a text/plain part of the sender's own
     text: str  # the comment as Patchwork would store it
+
+    @property
+    def requester(self) -> Requester:
+        """Who asks, if it asks for something."""
+        return requester.of(self.sender, self.address, self.list_id)
 
 
 def parse(raw: bytes) -> Mail:

@@ -3,10 +3,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ingest.mail.message import Mail
 
 # What every mail server takes without quoting (RFC 5321, section 4.1.2: Dot-string, Domain).
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -44,16 +40,16 @@ class Requester:
         )
 
 
-def of(mail: "Mail") -> Requester:
-    """The sender of a mail: its From, where a list that writes its own address there for DMARC's
-    sake (RFC 7960) is told apart."""
-    name = mail.sender.removesuffix(f"<{mail.address}>").strip()
-    name = "" if name == mail.address else name
-    if is_list(mail.address, mail.list_id):
-        return Requester(name or "somebody", of_list=mail.address)
+def of(sender: str, mailbox: str, list_id: str) -> Requester:
+    """Who asks by a mail that came by a list: its From, as text and as an address. A list that
+    writes its own address there for DMARC's sake (RFC 7960) is told apart."""
+    name = sender.removesuffix(f"<{mailbox}>").strip()
+    name = "" if name == mailbox else name
+    if is_list(mailbox, list_id):
+        return Requester(name or "somebody", of_list=mailbox)
     if _VIA.search(name):
-        return Requester(name, of_list=mail.address)
-    return Requester(name, mail.address)
+        return Requester(name, of_list=mailbox)
+    return Requester(name, mailbox)
 
 
 def is_list(address: str, list_id: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotYet
-from ingest.mail import requester
 from ingest.mail.message import Mail
 
 _HOUR = 3600.0
@@ -50,7 +49,7 @@ class Attempt:
         identity = [mail.message_id, mail.list_id, mail.candidates, mail.address, mail.subject]
         digest = sha256(json.dumps(identity).encode()).hexdigest()
         self._key = f"{server} attempt at {digest}"
-        self._sender = f"{server} questions for {str(requester.of(mail)).lower()}"
+        self._sender = f"{server} questions for {str(mail.requester).lower()}"
         kept = _loaded(memory.recall(self._key, clock()))
         self.answers: dict[str, Any] = kept.get("answers", {})
         self.searched: dict[str, Any] = kept.get("searched", {})

@@ -27,11 +27,11 @@ def sent(sender: str, list_id: str = "dev.dpdk.org") -> mails.Mail:
     ],
 )
 def test_a_list_that_writes_itself_into_from_is_told_apart(sender: str, told: str) -> None:
-    assert str(requester.of(sent(sender))) == told
+    assert str(sent(sender).requester) == told
 
 
 def test_without_a_list_the_sender_is_who_it_says() -> None:
-    assert requester.of(sent("Dev <dev@dpdk.org>", list_id="")) == Requester("Dev", "dev@dpdk.org")
+    assert sent("Dev <dev@dpdk.org>", list_id="").requester == Requester("Dev", "dev@dpdk.org")
 
 
 @pytest.mark.parametrize(
