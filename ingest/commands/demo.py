@@ -37,8 +37,9 @@ _FILED = datetime(2026, 3, 3, 9, 10, tzinfo=UTC)
 _FROM_LINE = b"From demo@example.org Tue Mar  3 12:00:00 2026\n"
 
 _PREMISE = """\
-Eight mails reach a CI lab by its mailing list. Here is the line of each that matters, and what
-recheck-ingest makes of the mail. A small Patchwork on this machine knows the patches."""
+Eight mails reach a CI lab by its mailing list. Here is what matters of each,
+and what recheck-ingest makes of it. A small Patchwork on this machine knows
+the patches."""
 _SIGNS = {"done": ("✓", "green"), "queued": ("…", "yellow")}
 _OTHER = ("–", "dim")
 _NO_LINE = "(no such line)"
