@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be set of sinks: one frozen dataclass for each kind of sink."""
-
-from dataclasses import dataclass
+"""What can be set of sinks: one table for each kind of sink."""
 
 from ingest.config import values
-from ingest.config.layout import setting
+from ingest.config.layout import Table, setting
 from ingest.config.values import DAY, MINUTE
 
 
-@dataclass(frozen=True, slots=True)
-class SinkSettings:
+class SinkSettings(Table):
     """What every sink has."""
 
     contexts: tuple[str, ...] = setting(
@@ -17,7 +14,6 @@ class SinkSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class JsonFileSettings(SinkSettings):
     """A further retest JSON, for the contexts of one lab."""
 
@@ -25,7 +21,6 @@ class JsonFileSettings(SinkSettings):
     mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
 
 
-@dataclass(frozen=True, slots=True)
 class ReceiverSettings(SinkSettings):
     """What every sink has that hands over requests one by one."""
 
@@ -41,7 +36,6 @@ class ReceiverSettings(SinkSettings):
     )
 
 
-@dataclass(frozen=True, slots=True)
 class CommandSettings(ReceiverSettings):
     """A program that is run for each request."""
 
@@ -51,7 +45,6 @@ class CommandSettings(ReceiverSettings):
     timeout: float = setting(values.positive, 60.0, "seconds that it may run")
 
 
-@dataclass(frozen=True, slots=True)
 class WebhookSettings(ReceiverSettings):
     """A URL that each request is sent to."""
 
@@ -68,7 +61,6 @@ class WebhookSettings(ReceiverSettings):
     )
 
 
-@dataclass(frozen=True, slots=True)
 class CheckSettings(ReceiverSettings):
     """A pending check on Patchwork, by which the requester sees that the lab has heard."""
 
@@ -81,7 +73,6 @@ class CheckSettings(ReceiverSettings):
     target_url: str = setting(values.text, "", "link of the check; none")
 
 
-@dataclass(frozen=True, slots=True)
 class MailSettings(ReceiverSettings):
     """An answer to the requester."""
 

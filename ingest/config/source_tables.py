@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can be set of sources of which there may be several, each under a name."""
 
-from dataclasses import dataclass
-
 from ingest.config import values
-from ingest.config.layout import setting
+from ingest.config.layout import Table, setting
 from ingest.config.values import MINUTE
 
 
-@dataclass(frozen=True, slots=True)
-class InboxSettings:
+class InboxSettings(Table):
     """A public-inbox that serve reads with git."""
 
     url: str = setting(

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be set: one frozen dataclass for each table, and ``Settings``, which holds them all.
+"""What can be set: one class for each table, and ``Settings``, which holds them all.
 
-Adding a table means adding its dataclass and its field in ``Settings``.
+Adding a table means adding its class and its field in ``Settings``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from ingest.config import values
-from ingest.config.layout import named, setting
+from ingest.config.layout import Table, named, setting
 from ingest.config.sink_tables import (
     CheckSettings,
     CommandSettings,
@@ -25,8 +25,7 @@ from ingest.config.web_tables import HookSettings, HttpSettings, TokenSettings
 BY_PATCHWORK = "patchwork"
 
 
-@dataclass(frozen=True, slots=True)
-class PatchworkSettings:
+class PatchworkSettings(Table):
     """The Patchwork server that knows the patches."""
 
     url: str = setting(
@@ -56,8 +55,7 @@ class PatchworkSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RequestsSettings:
+class RequestsSettings(Table):
     """Which requests count."""
 
     contexts: tuple[str, ...] = setting(
@@ -77,8 +75,7 @@ class RequestsSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
+class PolicySettings(Table):
     """Which requests are acted on."""
 
     max_age: float = setting(
@@ -89,8 +86,7 @@ class PolicySettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class StateSettings:
+class StateSettings(Table):
     """Where mails, outcomes and requests are kept."""
 
     dir: str = setting(values.text, "", "the folder; its default is told above")
@@ -111,8 +107,7 @@ class StateSettings:
     mode: int = setting(values.octal, 0o660, "permissions of a new ledger, octal")
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeSettings:
+class IntakeSettings(Table):
     """What is taken in."""
 
     max_size: int = setting(
@@ -123,8 +118,7 @@ class IntakeSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PipeSettings:
+class PipeSettings(Table):
     """The alias pipe."""
 
     budget: float = setting(
@@ -132,8 +126,7 @@ class PipeSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
+class WorkerSettings(Table):
     """When a mail is tried again."""
 
     retry: tuple[float, ...] = setting(
@@ -155,8 +148,7 @@ class WorkerSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ServeSettings:
+class ServeSettings(Table):
     """The long-running process."""
 
     stop_timeout: float = setting(
@@ -164,8 +156,7 @@ class ServeSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpSettings:
+class SmtpSettings(Table):
     """The SMTP listener."""
 
     listen: tuple[str, ...] = setting(
@@ -213,13 +204,11 @@ class SmtpSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class LmtpSettings(SmtpSettings):
     """The LMTP listener."""
 
 
-@dataclass(frozen=True, slots=True)
-class MaildirSettings:
+class MaildirSettings(Table):
     """The Maildir that serve watches."""
 
     path: str = setting(values.text, "", "the Maildir that the mail server delivers into; none")
@@ -228,16 +217,14 @@ class MaildirSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RetestsSettings:
+class RetestsSettings(Table):
     """The retest JSON."""
 
     file: str = setting(values.text, "", "the file; default retests.json in the state folder")
     mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSettings:
+class TakeSettings(Table):
     """Handing requests over to consumers that ask."""
 
     hold: float = setting(
@@ -248,8 +235,7 @@ class TakeSettings:
     poll: float = setting(values.positive, 0.5, "seconds between two looks while waiting")
 
 
-@dataclass(frozen=True, slots=True)
-class CatchUpSettings:
+class CatchUpSettings(Table):
     """Asking Patchwork for what the mail feed missed."""
 
     interval: float = setting(
@@ -262,8 +248,7 @@ class CatchUpSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Table):
     """Everything that can be set. ``origin`` names the file read, "" if none was."""
 
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)

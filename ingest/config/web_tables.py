@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tables of what speaks HTTP to us: the listener, its tokens, and the e-mail services."""
 
-from dataclasses import dataclass
-
 from ingest.config import values
-from ingest.config.layout import setting
+from ingest.config.layout import Table, setting
 from ingest.config.values import HOUR
 
 # The e-mail services that a hook can be for.
@@ -22,8 +20,7 @@ SERVICES = (
 DEEDS = ("mail",)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
+class HttpSettings(Table):
     """The HTTP listener."""
 
     listen: tuple[str, ...] = setting(
@@ -59,8 +56,7 @@ class HttpSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSettings:
+class TokenSettings(Table):
     """A token for HTTP, under a name that is told with what it did."""
 
     file: str = setting(
@@ -69,8 +65,7 @@ class TokenSettings:
     may: tuple[str, ...] = setting(values.some_of(*DEEDS), (), 'what it allows: "mail"')
 
 
-@dataclass(frozen=True, slots=True)
-class HookSettings:
+class HookSettings(Table):
     """An e-mail service that posts mail to /mail/NAME."""
 
     service: str = setting(

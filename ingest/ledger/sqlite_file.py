@@ -2,7 +2,6 @@
 """The SQLite file itself: made whole, recognised, brought to the newest schema after a backup."""
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -137,7 +136,7 @@ def _has_meta(database: sqlite3.Connection) -> bool:
 def _begin_generation(database: sqlite3.Connection, path: Path) -> str:
     if not _has_meta(database):
         return ""
-    generation = secrets.token_hex(3)
+    generation = os.urandom(3).hex()
     values = [("generation", generation), ("file", _file_name(path))]
     database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
     return generation

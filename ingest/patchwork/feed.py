@@ -6,7 +6,6 @@ time, which no clock of ours can be compared with; an id tells where to stop.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from statistics import median
 
 from ingest.errors import Unanswered
 from ingest.patchwork.dialect import BadEvent, CommentEvent, Dialect, EventPage
@@ -114,6 +113,8 @@ def _all(walk: Walk, read: Callable[[str], EventPage]) -> tuple[Event, ...]:
 def _filed_since(events: tuple[Event, ...], since: float) -> tuple[Event, ...]:
     """Those that were filed at or after a Unix time, as far as the server's zone can be guessed:
     most mails are filed soon after they were sent. All of them, if it cannot."""
+    from statistics import median  # with decimal and fractions, which only catching up has use for
+
     apart = [
         event.date - event.sent
         for event in events

@@ -3,37 +3,33 @@
 the settings of a plain table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pytest
 
 from ingest.config import values
-from ingest.config.layout import layout, named, setting
+from ingest.config.layout import Table, layout, named, setting
 from ingest.config.reading import read, variables
 from ingest.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Table):
     url: str = setting(values.url, "http://a.example.org", "where it is")
     secret_file: str = setting(values.text, "", "its secret")
     file: str = setting(values.text, "", "what it writes")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Table):
     members: tuple[str, ...] = setting(values.texts, (), "who is in it", needed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Table):
     max_age: float = setting(values.number, 7.0, "days")
     group: Mapping[str, Group] = named(Group)
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(Table):
     server: Server = field(default_factory=Server)
     servers: Mapping[str, Server] = named(Server, at="server")
     policy: Policy = field(default_factory=Policy)
