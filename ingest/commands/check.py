@@ -253,10 +253,11 @@ def _abilities(server: Abilities, base: str, settings: Settings) -> Iterator[Fin
         yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
     else:
         yield Finding(
-            "problem",
+            "warning",
             "API",
-            f"{base} ignores the msgid filter, which API 1.2 brought: no request can "
-            "be resolved; give [patchwork] url without an API version, or ask for an upgrade",
+            f"{base} ignores the msgid filter, which API 1.2 brought: patches are found by title "
+            "and time, with more questions, and one whose reply has another subject perhaps not; "
+            "give [patchwork] url without an API version, or ask for an upgrade",
         )
     if not server.tells_of_comments:
         yield Finding(

@@ -12,6 +12,7 @@ from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound
 from ingest.patchwork.attempt import Attempt, Memory
 from ingest.patchwork.dialect import CommentEvent, Dialect, Filing, Found, Project, Target
+from ingest.patchwork.search import Clue
 
 # Of a series, those whose checks are asked for.
 _MOST_PATCHES = 100
@@ -62,13 +63,19 @@ class Answers:
         self._clock = clock
 
     def find(
-        self, kind: str, message_id: str, projects: Sequence[str], *, anew: bool
+        self,
+        kind: str,
+        message_id: str,
+        projects: Sequence[str],
+        *,
+        clue: Clue = Clue(),  # noqa: B008
+        anew: bool,
     ) -> tuple[Found, bool]:
         """The patch or cover letter of a Message-ID, and whether that was remembered. With
         ``anew`` it counts for nothing that it was not there a moment ago."""
         return self._remembered(
             f"{kind} {' '.join(projects)} {message_id}",
-            lambda: self.dialect.find(kind, message_id, projects),
+            lambda: self.dialect.find(kind, message_id, projects, clue),
             lambda found: found.target is not None,
             lasts=lambda found: found.target is not None,
             write=asdict,

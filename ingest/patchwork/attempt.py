@@ -67,6 +67,14 @@ class Attempt:
                 raise NotYet(f"its sender's mails have cost {hourly} questions in an hour", left)
         self._spent += 1
 
+    def may_search_long(self) -> bool:
+        """Whether a search that costs much is due: at the first attempt, and then hourly."""
+        now, last = self._clock(), self.searched.get("long", float("-inf"))
+        if last <= now < last + _HOUR:
+            return False
+        self.searched["long"] = now
+        return True
+
     def settle(self) -> None:
         """Count what it has cost its sender."""
         if self._spent > self._counted and self._table.questions_per_sender:

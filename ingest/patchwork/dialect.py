@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ingest.patchwork.search import Clue
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -154,8 +156,18 @@ class Dialect(Protocol):
     def projects(self) -> list[Project]:
         """Every project."""
 
-    def find(self, kind: str, message_id: str, projects: Sequence[str]) -> Found:
-        """The patch or cover letter of a Message-ID, in one of these projects if any are named."""
+    def find(
+        self,
+        kind: str,
+        message_id: str,
+        projects: Sequence[str],
+        clue: Clue = Clue(),  # noqa: B008
+    ) -> Found:
+        """The patch or cover letter of a Message-ID, in one of these projects if any are named.
+        ``clue``: what helps a server that cannot find a Message-ID."""
+
+    def titled(self, kind: str, title: str, projects: Sequence[str]) -> list[Target]:
+        """The newest patches or cover letters whose name holds every word of a title."""
 
     def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
         """What a mail was filed under; None if that is not there, not in one of these projects,

@@ -5,7 +5,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 from ingest.errors import IsSubmission, NotFound, NotYet
@@ -15,6 +15,7 @@ from ingest.patchwork.api import MOST_PAGES
 from ingest.patchwork.attempt import Attempt
 from ingest.patchwork.dialect import CommentEvent, EventPage, Filing, Lookup, Target, described
 from ingest.patchwork.feed import KINDS, ZONES, Walk
+from ingest.patchwork.search import Clue
 
 # A mail that was sent so long before it came was held up, and Patchwork filed it when it came,
 # too; or it comes out of an archive, and Patchwork filed it when it was sent.
@@ -24,6 +25,8 @@ _EARLIER = timedelta(hours=1)
 _NEAREST, _FARTHEST = 30, 10
 # Patchwork keeps so many characters of a Message-ID with its brackets.
 _COLUMN = 255
+# Of those with a mail's title, how many are asked for their comments.
+_MOST_TITLED = 10
 
 
 class Resolution:
@@ -48,6 +51,9 @@ class Resolution:
         self._trail = trail
         self._projects = self._projects_of_list()
         self._kinds = KINDS[::-1] if cover_number(mail.subject) else KINDS
+        self._walks = attempt.may_search_long()
+        came = self._received
+        self._clue = Clue(mail.subject, min(mail.date or came, came) + _EARLIER)
         # Patchwork may have filed such a mail as a comment: then it is one.
         self._is_doubtful = mail.submission == "cover letter"
 
@@ -73,6 +79,8 @@ class Resolution:
                     break  # they tell at once, of all submissions
         if filing := self._search():
             return self._filed(filing)
+        if found := self._titled(nearest):
+            return found
         if self._is_doubtful:
             raise NotFound(f"Patchwork at {self._dialect.base} has not filed it as a comment")
         if known is None:
@@ -109,7 +117,10 @@ class Resolution:
             return None
         scope = f" in {self._projects[0]}" if len(self._projects) == 1 else ""
         for kind in self._kinds:
-            found, remembered = self._answers.find(kind, candidate, self._projects, anew=anew)
+            clue = replace(self._clue, walks=anew and self._walks)
+            found, remembered = self._answers.find(
+                kind, candidate, self._projects, clue=clue, anew=anew
+            )
             answer = f"{found.answer} (remembered)" if remembered else found.answer
             self._note(f"{kind} <{candidate}>{scope}", answer)
             if found.target:
@@ -134,6 +145,20 @@ class Resolution:
         if target is None:
             raise NotFound(f"Patchwork filed it under {name}, which is in no series yet")
         return target
+
+    def _titled(self, nearest: str) -> Target | None:
+        """Of a server without comment events: what has the mail's title, and the mail, or the one
+        that it replies to, among its comments."""
+        title = self._clue.title
+        if not self._walks or not title or not self._mail.message_id:
+            return None
+        if self._answers.tells_of_comments():
+            return None
+        for kind in self._kinds:
+            for target in self._dialect.titled(kind, title, self._projects)[:_MOST_TITLED]:
+                if self._is_filed_under(target, nearest):
+                    return target
+        return None
 
     def _search(self) -> Filing | None:
         """Where Patchwork filed this mail as a comment. No endpoint finds a comment by its

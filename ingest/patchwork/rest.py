@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest.errors import Unanswered
-from ingest.patchwork import checks
+from ingest.patchwork import checks, search
 from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, stamp
 from ingest.patchwork.dialect import (
     Abilities,
@@ -24,6 +24,7 @@ from ingest.patchwork.dialect import (
     Target,
     described,
 )
+from ingest.patchwork.search import Clue
 from ingest.words import printable
 
 PATHS = {"patch": "patches", "cover": "covers"}
@@ -37,6 +38,8 @@ class Rest:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        # Of which kinds the server has ignored the filter by Message-ID.
+        self._unfiltered: set[str] = set()
 
     @property
     def base(self) -> str:
@@ -66,9 +69,17 @@ class Rest:
         """See ``Dialect``."""
         return [_project(row) for row in self._api.pages(f"projects/?per_page={PER_PAGE}")]
 
-    def find(self, kind: str, message_id: str, projects: Sequence[str]) -> Found:
+    def find(
+        self,
+        kind: str,
+        message_id: str,
+        projects: Sequence[str],
+        clue: Clue = Clue(),  # noqa: B008
+    ) -> Found:
         """See ``Dialect``. Only a row with the very Message-ID counts: a filter that a server does
-        not know is ignored."""
+        not know is ignored, and then there are other ways."""
+        if kind in self._unfiltered:
+            return self._search(kind, message_id, projects, clue)
         path = f"{PATHS[kind]}/?msgid={quote(message_id, safe='')}"
         # Of projects that share a list all rows are asked for: a filter by several is an "and".
         scope = f"&project={quote(projects[0], safe='')}" if len(projects) == 1 else ""
@@ -83,9 +94,25 @@ class Rest:
         if ours:
             return Found(None, False, "it is there, but in another project")
         if rows:
-            older = "nothing: the msgid filter was ignored; is this API older than 1.2?"
-            return Found(None, False, older)
+            self._unfiltered.add(kind)
+            return self._search(kind, message_id, projects, clue)
         return Found(None, False, described(None))
+
+    def _search(self, kind: str, message_id: str, projects: Sequence[str], clue: Clue) -> Found:
+        """What ``find`` finds where the filter by Message-ID is ignored."""
+        for row in search.rows(self._api, PATHS[kind], message_id, projects, clue):
+            if row.get("msgid") != f"<{message_id}>":
+                continue
+            target = _target(kind, row, projects)
+            if target or not projects or _link_name(row) in projects:
+                answer = described(target) if target else "it is there, but in no series yet"
+                return Found(target, True, answer)
+        return Found(None, False, "not found by title or time: this API finds no Message-ID")
+
+    def titled(self, kind: str, title: str, projects: Sequence[str]) -> list[Target]:
+        """See ``Dialect``."""
+        rows = search.titled(self._api, PATHS[kind], projects, title) if title else []
+        return [target for row in rows if (target := _target(kind, row, projects))]
 
     def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
         """See ``Dialect``."""
@@ -97,7 +124,9 @@ class Rest:
         return _target(filing.kind, row, projects)
 
     def comments_on(self, kind: str, submission: int) -> Iterator[str]:
-        """See ``Dialect``."""
+        """See ``Dialect``. API 1.0 has no comments."""
+        if self._api.version == "1.0":
+            return iter(())
         path = f"{PATHS[kind]}/{submission}/comments/?per_page={PER_PAGE}"
         return (_text(row.get("msgid")) for row in self._api.pages(path))
 

@@ -157,7 +157,7 @@ class Call:
 
     def searched(self, rows: list[NamedRow]) -> list[NamedRow]:
         """Rows whose name holds every word of ``q``."""
-        words = self.last("q").lower().split()
+        words = self.last("q").lower().replace(",", " ").split()
         return [row for row in rows if all(word in (row.name or "").lower() for word in words)]
 
     def ordered(self, rows: list[DatedRow]) -> list[DatedRow]:

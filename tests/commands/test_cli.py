@@ -285,14 +285,14 @@ def test_a_patch_that_quotes_an_example_records_nothing(
 
 
 @pytest.mark.slow
-def test_an_api_that_ignores_the_filter_resolves_nothing(
+def test_of_an_api_that_ignores_the_filter_no_row_of_another_id_counts(
     command: Command, patchwork: Sandbox
 ) -> None:
     mail = reply().replace(b"20230905222317.25821-4-jspewock@iol.unh.edu", b"other@example.org")
     assert command("pipe", mail=mail, url=f"{patchwork.url}/api/1.1").returncode == 0
     assert not command.retests.exists()
     shown = command("show", "plain@example.org").stdout.decode()
-    assert "the msgid filter was ignored" in shown
+    assert "this API finds no Message-ID" in shown
 
 
 @pytest.mark.slow

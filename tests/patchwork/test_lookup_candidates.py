@@ -188,7 +188,7 @@ def test_an_old_api_never_leads_to_a_wrong_series(
     trail: list[Lookup] = []
     with pytest.raises(NotFound):
         resolve(patchwork, reply("unknown@example.org", list_id=DEV), trail)
-    assert "is this API older than 1.2?" in trail[0].answer
+    assert "this API finds no Message-ID" in trail[0].answer
     series = []
     for number in range(5):
         try:

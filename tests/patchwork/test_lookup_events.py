@@ -144,7 +144,7 @@ def test_a_server_of_an_older_api_is_asked_for_no_events(connect: Connect, clock
         with pytest.raises(NotFound):
             resolve(connect(box.url), of_now(clock), trail)
         assert paths(box).count("/api/events/") == 0
-        assert trail[-1] == Lookup("comment events", "this server has none: they came with API 1.3")
+        assert Lookup("comment events", "this server has none: they came with API 1.3") in trail
 
 
 def test_on_a_server_of_an_older_api_a_reply_to_a_comment_is_found_by_the_comments(

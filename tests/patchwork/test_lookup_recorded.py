@@ -98,7 +98,7 @@ def test_the_recorded_answer_of_an_old_api_leads_to_nothing(
     trail: list[Lookup] = []
     with pytest.raises(NotFound):
         resolve(connect(f"{replayed.url}/api/1.1"), reply("unknown@example.org"), trail)
-    assert "is this API older than 1.2?" in trail[0].answer
+    assert "this API finds no Message-ID" in trail[0].answer
 
 
 def test_the_recorded_answer_of_an_unknown_api_is_refused(replayed: Hell, connect: Connect) -> None:

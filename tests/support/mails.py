@@ -49,19 +49,29 @@ def patch(
     *,
     in_reply_to: str = "",
     list_id: str = "dev.dpdk.org",
+    date: str = "Wed, 06 Sep 2023 09:00:00 +0000",
 ) -> bytes:
     """A patch."""
-    references = (in_reply_to,) if in_reply_to else ()
     return letter(
-        message_id, subject, DIFF, in_reply_to=in_reply_to, references=references, list_id=list_id
+        message_id,
+        subject,
+        DIFF,
+        in_reply_to=in_reply_to,
+        references=(in_reply_to,) if in_reply_to else (),
+        list_id=list_id,
+        date=date,
     )
 
 
 def cover(
-    message_id: str, subject: str = "[PATCH 0/1] a: fix it", *, list_id: str = "dev.dpdk.org"
+    message_id: str,
+    subject: str = "[PATCH 0/1] a: fix it",
+    *,
+    list_id: str = "dev.dpdk.org",
+    date: str = "Wed, 06 Sep 2023 09:00:00 +0000",
 ) -> bytes:
     """A cover letter."""
-    return letter(message_id, subject, "Two fixes.\n", list_id=list_id)
+    return letter(message_id, subject, "Two fixes.\n", list_id=list_id, date=date)
 
 
 def reply(
