@@ -36,6 +36,9 @@ def stories(
     ledger: Ledger, records: Iterable[Record], settings: Settings, now: float
 ) -> list[Story]:
     """The story of each mail, with what became of its requests at ``now``, a Unix time."""
-    cursors, sinks = ledger.cursors(), delivery.wanted(settings)
+    cursors, sinks, found = ledger.cursors(), delivery.wanted(settings), list(records)
     consumers = batches.consumers(cursors)
-    return [story.story_of(each, cursors, consumers, sinks, settings, now) for each in records]
+    results = ledger.results.of(request.number for each in found for request in each.requests)
+    return [
+        story.story_of(each, cursors, consumers, sinks, settings, now, results) for each in found
+    ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest import sink_states
+from ingest import result_states, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.ledger import (
@@ -21,8 +21,10 @@ from ingest.ledger import (
     Feed,
     Record,
     Request,
+    Result,
     Totals,
 )
+from ingest.result_states import Became
 from ingest.sink_states import Delivery, Sinks
 from ingest.words import instant, named, utc
 
@@ -39,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and what became of it in each sink and with each consumer."""
+    """A request, what became of it in each sink and with each consumer, and its results."""
 
     id: str
     number: int
@@ -54,6 +56,7 @@ class Asked:
     date: datetime
     recorded: datetime
     deliveries: tuple[Delivery, ...]
+    results: tuple[Became, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +210,17 @@ def story_of(
     sinks: Sinks,
     settings: Settings,
     now: float,
+    results: Sequence[Result] = (),
 ) -> Story:
-    """The whole story of a mail, with what became of its requests at ``now``, a Unix time."""
+    """The whole story of a mail, with what became of its requests at ``now``, a Unix time.
+    ``results``: those of its requests, and of others perhaps."""
     known = settings.requests.arguments
 
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
         taken = (_taken(each, request.number) for each in consumers)
-        return _asked(request, (*pushed, *taken))
+        became = result_states.of_request(request.number, results)
+        return _asked(request, (*pushed, *taken), became)
 
     return Story(
         id=record.id,
@@ -307,6 +313,8 @@ def _step(event: Event) -> Step:
         details["until"] = utc(until)
     if event.what == "asked":
         text = f"{details.get('question')} → {details.get('answer')}"
+    elif event.what == "result":
+        text = result_states.step(details)
     elif "reason" in details:
         text = str(details["reason"])
     else:
@@ -314,7 +322,9 @@ def _step(event: Event) -> Step:
     return Step(utc(event.at), event.what, text, details)
 
 
-def _asked(request: Request, deliveries: tuple[Delivery, ...]) -> Asked:
+def _asked(
+    request: Request, deliveries: tuple[Delivery, ...], results: tuple[Became, ...]
+) -> Asked:
     return Asked(
         id=request.id,
         number=request.number,
@@ -329,6 +339,7 @@ def _asked(request: Request, deliveries: tuple[Delivery, ...]) -> Asked:
         date=utc(request.date),
         recorded=utc(request.recorded),
         deliveries=deliveries,
+        results=results,
     )
 
 

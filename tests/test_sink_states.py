@@ -204,7 +204,8 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
     ]
     giving.works_when_due()
     assert lines(told(folder, capsys, "status"), NAME) == [f"sink       {NAME} at 2"]
-    [handed_over, state] = lines(told(folder, capsys, "show", "1@example.org"), NAME)
+    [handed_over, result, state] = lines(told(folder, capsys, "show", "1@example.org"), NAME)
+    assert result == f"c-1: handed over to {NAME}"
     assert handed_over.endswith(f"handed over to {NAME}, answer 202 Accepted")
     assert state == f"handed over to {NAME}"
 

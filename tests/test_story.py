@@ -18,6 +18,8 @@ from ingest.ledger import (
     Ledger,
     Outcome,
     Record,
+    Result,
+    State,
     Waiting,
 )
 from ingest.story import Batch, Consumer, jsonable
@@ -49,8 +51,12 @@ def recorded(ledger: Ledger) -> Record:
     return record
 
 
+RESULT = Result(1, "iol-a", State.SUCCESS, NOON, "lab", "https://lab.example.org/1")
+
+
 def told(record: Record, *cursors: Cursor) -> story.Story:
-    return story.story_of(record, cursors, CONSUMERS, SINKS, SETTINGS, NOON)
+    results = [replace(RESULT, request=number) for number in (1, 2)]
+    return story.story_of(record, cursors, CONSUMERS, SINKS, SETTINGS, NOON, results)
 
 
 def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> None:
@@ -130,6 +136,16 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                         "trouble": None,
                     },
                 ],
+                "results": [
+                    {
+                        "label": "iol-a",
+                        "state": "success",
+                        "at": "2023-11-14T22:13:20Z",
+                        "by": "lab",
+                        "url": "https://lab.example.org/1",
+                        "summary": None,
+                    },
+                ],
             }
         ],
     }
@@ -162,6 +178,14 @@ STEPS = {
     "a reason": (Event(NOON, "waits", {"reason": "it sleeps", "until": NOON}), "it sleeps"),
     "other particulars": (Event(NOON, "recorded", {"series": 7, "again": 1}), "series 7, again 1"),
     "none": (Event(NOON, "queued again", {}), ""),
+    "a result": (
+        Event(NOON, "result", {"request": 1, "label": "iol-a", "state": "fail", "author": "lab"}),
+        "iol-a fail, by lab",
+    ),
+    "a result of arguments": (
+        Event(NOON, "result", {"label": "", "state": "fail", "url": "u", "summary": "3 of 9"}),
+        "arguments fail: 3 of 9 (u)",
+    ),
 }
 
 

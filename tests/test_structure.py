@@ -24,7 +24,7 @@ FLOORS = (
     ("decision",),
     ("patchwork",),
     ("story",),
-    ("retests", "intake", "sink_states", "background"),
+    ("retests", "intake", "sink_states", "result_states", "background"),
     ("policy", "schedule"),
     ("ledger",),
     ("config",),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from ingest import result_states
 from ingest.policy import selection
 from ingest.sink_states import Delivery
 from ingest.story import Asked, FeedState, Status, Step, Story, jsonable
@@ -35,6 +36,12 @@ _COLOURS = {
     "failed": "red",
     "rejected": "red",
     "skipped": "red",
+    "success": "green",
+    "pending": "yellow",
+    "warning": "yellow",
+    "fail": "red",
+    "cancelled": "red",
+    "overdue": "red",
 }
 _LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _MOST_REASONS = 12
@@ -280,6 +287,10 @@ def _request(out: Printer, request: Asked) -> None:
     )
     if request.leftovers:
         out.line(f"    not read: {', '.join(request.leftovers)}")
+    for became in request.results:
+        label = result_states.name(became.label)
+        state = _coloured(became.state)
+        out.line(f"    {label}: ", state, result_states.line(became))
     for delivery in request.deliveries:
         _delivery(out, delivery)
 

@@ -5,7 +5,7 @@
 share one safely. ``sqlite`` is the default implementation and the contract's reference.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -25,6 +25,9 @@ from ingest.ledger.values import (
     Queued,
     Record,
     Request,
+    Result,
+    Seen,
+    State,
     Submission,
     Totals,
     Wait,
@@ -48,6 +51,10 @@ __all__ = [
     "Queued",
     "Record",
     "Request",
+    "Result",
+    "Results",
+    "Seen",
+    "State",
     "Submission",
     "Totals",
     "Wait",
@@ -84,6 +91,40 @@ class Asides(Protocol):
         """Have all of a sink tried now, also those given up; how many those are."""
 
 
+class Results(Protocol):
+    """What became of each label of each request. A request has a result for each of its labels
+    from the moment on at which it is recorded; one of arguments alone has one for the label ""."""
+
+    def of(self, requests: Iterable[int]) -> list[Result]:
+        """The results of the requests of these numbers, by number and label."""
+
+    def request(self, name: str) -> Request | None:
+        """The request of this number or id."""
+
+    def tell(self, result: Result) -> bool:
+        """Replace a result, and add the new one to the mail's story; False if that would change
+        nothing but the time, or if there is no such label of such a request."""
+
+    def handed_over(self, requests: Iterable[Request], to: str, now: float) -> None:
+        """Note that these labels, of which nothing is known yet, were handed over. The story is
+        told by whoever did it."""
+
+    def see(self, seen: Seen) -> list[Seen]:
+        """Keep a check if it is the newest of its patch: then all that are kept for its label of
+        its request, by patch, else none."""
+
+    def open(self, since: float, limit: int = 1000) -> list[Request]:
+        """The requests recorded at or after ``since`` that have a label whose result is still to
+        come, in order. Those that were recorded by an older release are not followed."""
+
+    def baselines(self) -> Mapping[int, int]:
+        """The id of the newest check that there was when a request came, for each request that
+        has a result to come and for which that is known."""
+
+    def set_baselines(self, requests: Iterable[int], newest: int) -> None:
+        """Keep the id of the newest check that there was when these requests came."""
+
+
 class Ledger(Protocol):
     """What a ledger does. Every method that writes has committed when it returns, and raises
     ``StateUnavailable`` if it could not. What is accepted and what a cursor says is then on the
@@ -95,6 +136,10 @@ class Ledger(Protocol):
     @property
     def asides(self) -> Asides:
         """The requests that sinks have set aside."""
+
+    @property
+    def results(self) -> Results:
+        """What became of each label of each request."""
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         """Keep a mail. Its id, 0 if the mail itself was dropped since, and whether it is new; a

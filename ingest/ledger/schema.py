@@ -199,6 +199,55 @@ MIGRATIONS: tuple[Migration, ...] = (
             reason TEXT NOT NULL,
             PRIMARY KEY (sink, request)
         ) STRICT, WITHOUT ROWID""",
+        # What became of each label of a request: see ``Result``.
+        """CREATE TABLE result (
+            request INTEGER NOT NULL REFERENCES request (number),
+            label TEXT NOT NULL,
+            state TEXT NOT NULL,
+            at REAL NOT NULL,
+            author TEXT NOT NULL,
+            url TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            PRIMARY KEY (request, label)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE INDEX result_open ON result (request)
+            WHERE state IN ('asked', 'handed over', 'pending', 'overdue')""",
+        # The checks that were taken for results, the newest of each patch: see ``Seen``.
+        """CREATE TABLE seen (
+            request INTEGER NOT NULL REFERENCES request (number),
+            label TEXT NOT NULL,
+            patch INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            author TEXT NOT NULL,
+            url TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            PRIMARY KEY (request, label, patch)
+        ) STRICT, WITHOUT ROWID""",
+        # The newest check that there was when a request came: what is newer may be its result.
+        """CREATE TABLE baseline (
+            request INTEGER PRIMARY KEY REFERENCES request (number),
+            newest INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TRIGGER results_go AFTER DELETE ON request BEGIN
+            DELETE FROM result WHERE request = old.number;
+            DELETE FROM seen WHERE request = old.number;
+            DELETE FROM baseline WHERE request = old.number;
+        END""",
+        # Nobody can say any more what became of the requests that are there already. The number
+        # up to which they are not followed stays in ``meta``.
+        """INSERT INTO result
+            SELECT number, iif(label.value IS NULL, '', label.value),
+                iif(sink.name IS NULL, 'asked', 'handed over'),
+                request.recorded, coalesce(sink.name, ''), '', ''
+            FROM request LEFT JOIN json_each(request.contexts) AS label
+                LEFT JOIN (SELECT name, max(position) AS position FROM cursor
+                    WHERE name LIKE 'json_file:%' OR name LIKE 'command:%'
+                        OR name LIKE 'webhook:%') AS sink
+                    ON sink.position >= request.number
+            WHERE true ON CONFLICT DO NOTHING""",
+        """INSERT OR REPLACE INTO meta
+            SELECT 'results after', CAST(coalesce(max(number), 0) AS TEXT) FROM request""",
         # How far sources have come that are read from somewhere else: see ``Feed``.
         """CREATE TABLE feed (
             name TEXT NOT NULL,

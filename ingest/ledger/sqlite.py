@@ -16,6 +16,7 @@ from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.sqlite_log import Log
+from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
@@ -28,10 +29,15 @@ class SqliteLedger(Log):
         self._mode = mode
         self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
         self._asides = SqliteAsides(self._db)
+        self._results = SqliteResults(self._db, self._append)
 
     @property
     def asides(self) -> SqliteAsides:
         return self._asides
+
+    @property
+    def results(self) -> SqliteResults:
+        return self._results
 
     def batch(self) -> AbstractContextManager[None]:
         return self._db.batch()

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
+from ingest.ledger import sqlite_results
 from ingest.ledger.sqlite_mails import Mails
 from ingest.ledger.values import Cursor, Event, Feed, Outcome, Queued, Request
 
@@ -37,14 +38,13 @@ class Log(Mails):
                 if fresh is None:
                     continue
                 fresh = replace(fresh, recorded=max(fresh.recorded, promised))
-                new += map(
-                    made.request,
-                    self._db.insert(
-                        "request",
-                        made.request_columns(fresh),
-                        "ON CONFLICT (id) DO NOTHING RETURNING *",
-                    ),
+                kept = self._db.insert(
+                    "request",
+                    made.request_columns(fresh),
+                    "ON CONFLICT (id) DO NOTHING RETURNING *",
                 )
+                new += map(made.request, kept)
+            sqlite_results.begin(self._db, new)
             self._end(mail.id, outcome, reason, steps[-1].at if steps else mail.received, steps)
         return new
 

@@ -227,15 +227,18 @@ class Mails:
         return value
 
     def tell(self, mail_id: int, events: Iterable[Event]) -> None:
-        text = made.story_text(events)
         with self._db.writing():
-            self._db.run(
-                f"UPDATE mail SET story = {_LONGER} WHERE id = ?",
-                text,
-                _LONGEST_STORY,
-                text,
-                mail_id,
-            )
+            self._append(mail_id, list(events))
+
+    def _append(self, mail_id: int, events: Sequence[Event]) -> None:
+        text = made.story_text(events)
+        self._db.run(
+            f"UPDATE mail SET story = {_LONGER} WHERE id = ?",
+            text,
+            _LONGEST_STORY,
+            text,
+            mail_id,
+        )
 
     def find(self, name: str) -> list[Record]:
         with self._db.reading():

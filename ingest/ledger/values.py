@@ -198,6 +198,49 @@ class Aside:
     reason: str
 
 
+class State(StrEnum):
+    """What is known of one label of a request."""
+
+    ASKED = "asked"
+    HANDED_OVER = "handed over"  # to a sink or consumer
+    PENDING = "pending"  # it runs
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAIL = "fail"
+    CANCELLED = "cancelled"
+    OVERDUE = "overdue"  # asked, and never seen to run
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one ``label`` of a request, or, where that is "", of a request of arguments
+    alone. ``at``: when it was learnt, a Unix time; ``author``: who says so, or whom it was handed
+    over to; ``url`` and ``summary``: what the author adds, "" for nothing."""
+
+    request: int
+    label: str
+    state: State
+    at: float
+    author: str = ""
+    url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A check that counts as the result of one label of a request: the newest of its patch.
+    ``id`` is Patchwork's, and grows."""
+
+    request: int
+    label: str
+    patch: int
+    id: int
+    state: State
+    author: str = ""
+    url: str = ""
+    summary: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """How far a source has come that is read from somewhere else. ``name``: the source's, as

@@ -91,7 +91,9 @@ class JsonFile:
                     self._append(ledger, cursor, mine, requests[-1].number, clock(), patience)
                     count += len(mine)
                 cursor = Cursor(cursor.name, requests[-1].number, clock())
-                ledger.set_cursor(cursor)
+                with ledger.batch():
+                    ledger.set_cursor(cursor)
+                    ledger.results.handed_over(mine, self.name, cursor.moved)
                 if stop():
                     break
         except StateUnavailable:

@@ -21,6 +21,8 @@ from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_o
 _LONGEST_PAUSE = 86400.0
 # The requests before one among which those of the same requester are counted.
 _MOST_COUNTED = 1000
+# The kinds of sinks that tell people of a request, and hand it to no lab.
+_TELLERS = ("check:", "mail:")
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +158,7 @@ class OneByOne:
                 return self._skip(ledger, cursor, request, clock(), f"gave up: {error}")
             self._pause(ledger, replace(begun, tries=cursor.tries), error, clock(), stop)
             raise
-        return self._end(ledger, request, self._handed(request, answer, clock()))
+        return self._end(ledger, request, self._handed(request, answer, clock()), handed=True)
 
     def _try_again(
         self, ledger: Ledger, cursor: Cursor, clock: Clock, is_over: Stop, stop: Stop
@@ -188,6 +190,7 @@ class OneByOne:
                 raise
             with ledger.batch():
                 ledger.tell(wanted.mail_id, [self._handed(wanted, answer, clock())])
+                self._note(ledger, wanted, clock())
                 ledger.asides.drop(self.name, wanted.number)
                 if cursor.begun <= cursor.position and (cursor.tries or cursor.reason):
                     cursor = replace(cursor, tries=0, due=0.0, reason="")
@@ -263,15 +266,23 @@ class OneByOne:
         event: Event,
         reason: str = "",
         aside: Aside | None = None,
+        *,
+        handed: bool = False,
     ) -> Cursor:
         """All that is known of a request at its end, at once; the cursor behind it."""
         after = Cursor(self.name, request.number, event.at, reason=reason)
         with ledger.batch():
             ledger.tell(request.mail_id, [event])
             ledger.set_cursor(after)
+            if handed:
+                self._note(ledger, request, event.at)
             if aside:
                 ledger.asides.keep(aside)
         return after
+
+    def _note(self, ledger: Ledger, request: Request, now: float) -> None:
+        if not self.name.startswith(_TELLERS):
+            ledger.results.handed_over([request], self.name, now)
 
     def _handed(self, request: Request, answer: str, now: float) -> Event:
         log.info("handed <%s> to %s: %s", request.message_id, self.name, answer)

@@ -36,6 +36,12 @@ def test_a_ledger_of_every_release_opens_with_all_that_is_in_it(path: Path, vers
     assert [request.series for request in ledger.requests()] == [29430]
     assert ledger.requests()[0].arguments == {"rebase": "main"}
     assert ledger.cursor("json_file:/retests.json").position == 1
+    results = ledger.results.of([1])
+    assert [(each.label, each.state, each.author) for each in results] == [
+        ("iol-a", "handed over", "json_file:/retests.json"),
+        ("iol-b", "handed over", "json_file:/retests.json"),
+    ]
+    assert ledger.results.open(0.0) == []  # nobody knows any more what became of it
     assert ledger.retry(None, NOON + 1) == 3
     assert claimed(ledger, NOON + 1).raw.startswith(b"Message-ID:")
     assert ledger.accept(arrival("new"))[1]

@@ -16,6 +16,10 @@ CREATE TABLE aside (
             reason TEXT NOT NULL,
             PRIMARY KEY (sink, request)
         ) STRICT, WITHOUT ROWID;
+CREATE TABLE baseline (
+            request INTEGER PRIMARY KEY REFERENCES request (number),
+            newest INTEGER NOT NULL
+        ) STRICT;
 CREATE TABLE cursor (
             name TEXT PRIMARY KEY,
             position INTEGER NOT NULL,
@@ -77,8 +81,9 @@ INSERT INTO "mail" VALUES(6,'Eyi6JSPgx6MpO5VQSn0t1Al4','unresolved@example.org',
 [1700000000.0, "unresolved", {"reason": "so it is"}]
 ',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,69);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2254209');
-INSERT INTO "meta" VALUES('generation','a6d3f4');
+INSERT INTO "meta" VALUES('file','65024:2298181');
+INSERT INTO "meta" VALUES('generation','354b82');
+INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE "request" (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             id TEXT NOT NULL UNIQUE,
@@ -100,6 +105,29 @@ CREATE TABLE "request" (
             recorded REAL NOT NULL
         ) STRICT;
 INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0);
+CREATE TABLE result (
+            request INTEGER NOT NULL REFERENCES request (number),
+            label TEXT NOT NULL,
+            state TEXT NOT NULL,
+            at REAL NOT NULL,
+            author TEXT NOT NULL,
+            url TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            PRIMARY KEY (request, label)
+        ) STRICT, WITHOUT ROWID;
+INSERT INTO "result" VALUES(1,'iol-a','handed over',1700000000.0,'json_file:/retests.json','','');
+INSERT INTO "result" VALUES(1,'iol-b','handed over',1700000000.0,'json_file:/retests.json','','');
+CREATE TABLE seen (
+            request INTEGER NOT NULL REFERENCES request (number),
+            label TEXT NOT NULL,
+            patch INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            author TEXT NOT NULL,
+            url TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            PRIMARY KEY (request, label, patch)
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE tally (
             kind TEXT NOT NULL,
             waiting TEXT NOT NULL DEFAULT '',
@@ -163,6 +191,13 @@ CREATE TRIGGER raw_comes AFTER INSERT ON mail WHEN new.outcome <> 'queued' BEGIN
         END;
 CREATE TRIGGER raw_goes AFTER DELETE ON mail WHEN old.outcome <> 'queued' BEGIN
             UPDATE tally SET number = number - old.stored WHERE kind = 'raw';
+        END;
+CREATE INDEX result_open ON result (request)
+            WHERE state IN ('asked', 'handed over', 'pending', 'overdue');
+CREATE TRIGGER results_go AFTER DELETE ON request BEGIN
+            DELETE FROM result WHERE request = old.number;
+            DELETE FROM seen WHERE request = old.number;
+            DELETE FROM baseline WHERE request = old.number;
         END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('request',1);

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What became of each label of each request, in the SQLite ledger."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from ingest.ledger import rows as made
+from ingest.ledger.database import Database
+from ingest.ledger.values import Event, Request, Result, Seen, State
+
+# States in which a result is still to come.
+_OPEN = "state IN ('asked', 'handed over', 'pending', 'overdue')"
+
+
+def begin(database: Database, requests: Iterable[Request]) -> None:
+    """The rows of new requests, within their transaction."""
+    for request in requests:
+        for label in labels(request):
+            database.insert(
+                "result",
+                asdict(Result(request.number, label, State.ASKED, request.recorded)),
+                "ON CONFLICT DO NOTHING",
+            )
+
+
+def labels(request: Request) -> tuple[str, ...]:
+    """What a request has results for: its labels, or "" if it has arguments alone."""
+    return request.contexts or ("",)
+
+
+class SqliteResults:
+    """``Results`` in an SQLite file. ``append``: adds to a mail's story, within a transaction."""
+
+    def __init__(self, database: Database, append: Callable[[int, Sequence[Event]], None]) -> None:
+        self._db = database
+        self._append = append
+
+    def of(self, requests: Iterable[int]) -> list[Result]:
+        found = (
+            "SELECT * FROM result WHERE request IN (SELECT value FROM json_each(?))"
+            " ORDER BY request, label"
+        )
+        return [_result(row) for row in self._db.rows(found, json.dumps(list(requests)))]
+
+    def request(self, name: str) -> Request | None:
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else 0
+        rows = self._db.rows("SELECT * FROM request WHERE id = ? OR number = ?", name, number)
+        return made.request(rows[0]) if rows else None
+
+    def tell(self, result: Result) -> bool:
+        with self._db.writing():
+            return self._tell(result)
+
+    def _tell(self, result: Result) -> bool:
+        told = asdict(result)
+        same = ("state", "author", "url", "summary")
+        kept = self._db.run(
+            "SELECT result.*, request.mail FROM result JOIN request ON request.number = request"
+            " WHERE request = ? AND label = ?",
+            result.request,
+            result.label,
+        ).fetchone()
+        if kept is None or all(kept[each] == made.storable(str(told[each])) for each in same):
+            return False
+        self._db.run(
+            "UPDATE result SET state = ?, at = ?, author = ?, url = ?, summary = ?"
+            " WHERE request = ? AND label = ?",
+            *(result.state, result.at, result.author, result.url, result.summary),
+            *(result.request, result.label),
+        )
+        details = {"request": result.request, "label": result.label, "state": result.state.value}
+        added = {"author": result.author, "url": result.url, "summary": result.summary}
+        details |= {name: text for name, text in added.items() if text}
+        self._append(kept["mail"], [Event(result.at, "result", details)])
+        return True
+
+    def handed_over(self, requests: Iterable[Request], to: str, now: float) -> None:
+        with self._db.writing():
+            for request in requests:
+                for label in labels(request):
+                    self._db.run(
+                        "UPDATE result SET state = 'handed over', at = ?, author = ?"
+                        " WHERE request = ? AND label = ? AND state = 'asked'",
+                        *(now, to, request.number, label),
+                    )
+
+    def see(self, seen: Seen) -> list[Seen]:
+        with self._db.writing():
+            newer = self._db.run(
+                "SELECT 1 FROM seen WHERE request = ? AND label = ? AND patch = ? AND id >= ?",
+                *(seen.request, seen.label, seen.patch, seen.id),
+            ).fetchone()
+            if newer:
+                return []
+            self._db.insert("seen", asdict(seen), or_replace=True)
+            rows = self._db.run(
+                "SELECT * FROM seen WHERE request = ? AND label = ? ORDER BY patch",
+                *(seen.request, seen.label),
+            ).fetchall()
+            return [Seen(**{**dict(row), "state": State(row["state"])}) for row in rows]
+
+    def open(self, since: float, limit: int = 1000) -> list[Request]:
+        found = (
+            f"SELECT * FROM request WHERE number IN (SELECT request FROM result WHERE {_OPEN})"
+            " AND recorded >= ? AND number >"
+            " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'results after')"
+            " ORDER BY number LIMIT ?"
+        )
+        return [made.request(row) for row in self._db.rows(found, since, limit)]
+
+    def baselines(self) -> Mapping[int, int]:
+        found = (
+            "SELECT baseline.* FROM baseline WHERE request IN"
+            f" (SELECT request FROM result WHERE {_OPEN})"
+        )
+        return {row["request"]: row["newest"] for row in self._db.rows(found)}
+
+    def set_baselines(self, requests: Iterable[int], newest: int) -> None:
+        with self._db.writing():
+            for number in requests:
+                self._db.run("INSERT OR REPLACE INTO baseline VALUES (?, ?)", number, newest)
+
+
+def _result(row: sqlite3.Row) -> Result:
+    return Result(**{**dict(row), "state": State(row["state"])})
