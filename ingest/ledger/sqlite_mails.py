@@ -47,17 +47,13 @@ class Mails:
         return self.accept_all([arrival])[0]
 
     def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-        # In one order, whoever writes: a database with row locks has no two that wait for each
-        # other then.
-        order = sorted(range(len(arrivals)), key=lambda place: arrivals[place].identity)
-        kept: dict[int, tuple[int, bool]] = {}
         with self._db.writing():
-            turns = self._turns(arrivals)
-            for place in order:
-                kept[place] = self._accept(arrivals[place], turns[place])
-        return [kept[place] for place in range(len(arrivals))]
+            turns = _Turns(self._db)
+            kept = [self._accept(arrival, turns) for arrival in arrivals]
+            turns.keep()
+        return kept
 
-    def _accept(self, arrival: Arrival, turn: int) -> tuple[int, bool]:
+    def _accept(self, arrival: Arrival, turns: "_Turns") -> tuple[int, bool]:
         known = self._db.run(
             "SELECT id FROM mail WHERE identity = ? UNION ALL"
             " SELECT 0 FROM known WHERE identity = ?",
@@ -89,7 +85,7 @@ class Mails:
                 "begun": arrival.received,
                 "ended": ended,
                 "sender": arrival.sender,
-                "turn": turn,
+                "turn": turns.next(arrival.sender),
                 "filed_kind": arrival.filing.kind,
                 "filed_submission": arrival.filing.submission,
                 "filed_comment": arrival.filing.comment,
@@ -98,20 +94,6 @@ class Mails:
             "RETURNING id",
         )
         return int(new[0]["id"]), True
-
-    def _turns(self, arrivals: Sequence[Arrival]) -> list[int]:
-        """The turn of each mail: a sender's next one comes after its last one, and not before
-        what is worked on now. So many mails of one sender hold up none of another's."""
-        now = self._db.run("SELECT min(turn) FROM mail INDEXED BY mail_fresh" + _FRESH).fetchone()
-        present = int(now[0] or 0)
-        turns = []
-        for arrival in arrivals:
-            last = self._db.run("SELECT last FROM turn WHERE sender = ?", arrival.sender)
-            row = last.fetchone()
-            turn = max(present, int(row["last"]) + 1 if row else 0)
-            self._db.run("INSERT OR REPLACE INTO turn VALUES (?, ?)", arrival.sender, turn)
-            turns.append(turn)
-        return turns
 
     def claim(self, now: float, who: str) -> Queued | None:
         while (chosen := self._next(now)) is not None:  # an idle worker only reads
@@ -332,6 +314,30 @@ class Mails:
                         self._db.run("DELETE FROM mail WHERE id = ?", row["id"])
                 dropped += len(rows)
         return dropped
+
+
+class _Turns:
+    """Whose turn it is when, in one transaction: a sender's next turn comes after its last one, and
+    not before what is worked on now. So many mails of one sender hold up none of another's."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._last: dict[str, int] = {}
+        query = f"SELECT min(turn) FROM mail INDEXED BY mail_fresh{_FRESH}"
+        self._present = int(database.run(query).fetchone()[0] or 0)
+
+    def next(self, sender: str) -> int:
+        """The turn of one more mail of a sender."""
+        if sender not in self._last:
+            row = self._db.run("SELECT last FROM turn WHERE sender = ?", sender).fetchone()
+            self._last[sender] = int(row["last"]) if row else -1
+        self._last[sender] = max(self._present, self._last[sender] + 1)
+        return self._last[sender]
+
+    def keep(self) -> None:
+        """Have later transactions know of them."""
+        for sender, last in self._last.items():
+            self._db.run("INSERT OR REPLACE INTO turn VALUES (?, ?)", sender, last)
 
 
 def _called(name: str) -> tuple[str, int]:

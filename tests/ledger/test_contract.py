@@ -168,6 +168,23 @@ def test_mails_of_one_moment_are_claimed_in_the_order_of_accepting(ledger: Ledge
     assert [claimed(ledger).message_id for _ in names] == names
 
 
+def test_mails_that_are_accepted_together_are_claimed_in_their_order(ledger: Ledger) -> None:
+    names = [f"{number}@x" for number in range(30)]
+    found = ledger.accept_all([arrival(names[3]), *(arrival(name) for name in names)])
+    assert [new for _, new in found] == [True, *(name != names[3] for name in names)]
+    order = [claimed(ledger).message_id for _ in names]
+    assert order == [names[3], *(name for name in names if name != names[3])]
+
+
+def test_a_copy_takes_no_turn(ledger: Ledger) -> None:
+    ledger.accept(arrival("a-1", sender="a@x"))
+    for _ in range(5):
+        ledger.accept(arrival("a-1", sender="a@x"))
+    ledger.accept_all([arrival("b-1", sender="b@x"), arrival("b-2", sender="b@x")])
+    ledger.accept(arrival("a-2", sender="a@x"))
+    assert [claimed(ledger).message_id for _ in range(4)] == ["a-1", "b-1", "b-2", "a-2"]
+
+
 def test_a_mail_is_not_claimed_before_it_is_due(ledger: Ledger) -> None:
     ledger.accept(arrival())
     put_back(ledger, claimed(ledger), NOON + 60, Waiting.DOWN)
