@@ -29,7 +29,7 @@ FLOORS = (
     ("ledger",),
     ("config",),
     ("mail",),
-    ("addresses", "transport", "files", "locks", "words", "errors"),
+    ("addresses", "transport", "files", "locks", "words", "errors", "value"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND = len(FLOORS) - 1

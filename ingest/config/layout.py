@@ -1,53 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How tables of settings are declared, and where each stands in the file.
 
-A table is a ``Table`` whose fields are settings, tables, or named tables such as
+A table is a ``Value`` whose fields are settings, tables, or named tables such as
 ``[webhook.NAME]``. The outermost table is the whole file.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, is_dataclass
-from typing import Any, dataclass_transform
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any
 
 from ingest.config.values import Reader
+from ingest.value import Value
 
 Path = tuple[str, ...]
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-class Table:
-    """A frozen dataclass. Its methods are written here once, for ``dataclass`` would write and
-    compile them for each table, and the pipe makes all tables for each mail."""
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        declared = fields(self)  # type: ignore[arg-type]
-        given = dict(zip((each.name for each in declared), values, strict=False), **named)
-        for each in declared:
-            if each.name in given:
-                value = given.pop(each.name)
-            elif each.default_factory is not MISSING:
-                value = each.default_factory()
-            else:
-                value = each.default
-            object.__setattr__(self, each.name, value)
-        if given or len(values) > len(declared):
-            raise TypeError(f"{type(self).__name__} has no such fields: {values}, {named}")
-
-    def __init_subclass__(cls) -> None:
-        dataclass(init=False, repr=False, eq=False)(cls)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(vars(self).values()))
-
-    def __repr__(self) -> str:
-        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({values})"
 
 
 def setting(read: Reader, default: Any, help: str, *, needed: bool = False) -> Any:
@@ -73,8 +38,7 @@ def subtable(each: Field[Any]) -> type | None:
     return made if made is not MISSING and is_dataclass(made) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Value):
     """The tables by their place in the file, in the order of their declaration: ``plain`` ones,
     and, by what is before the name, ``named`` ones. A table in a table: ``("policy", "group")``."""
 

@@ -2,11 +2,12 @@
 """What can be set of sinks: one table for each kind of sink."""
 
 from ingest.config import values
-from ingest.config.layout import Table, setting
+from ingest.config.layout import setting
 from ingest.config.values import DAY, MINUTE
+from ingest.value import Value
 
 
-class SinkSettings(Table):
+class SinkSettings(Value):
     """What every sink has."""
 
     contexts: tuple[str, ...] = setting(

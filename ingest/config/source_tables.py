@@ -2,11 +2,12 @@
 """What can be set of sources of which there may be several, each under a name."""
 
 from ingest.config import values
-from ingest.config.layout import Table, setting
+from ingest.config.layout import setting
 from ingest.config.values import MINUTE
+from ingest.value import Value
 
 
-class InboxSettings(Table):
+class InboxSettings(Value):
     """A public-inbox that serve reads with git."""
 
     url: str = setting(

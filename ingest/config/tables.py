@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 
 from ingest.config import values
-from ingest.config.layout import Table, named, setting
+from ingest.config.layout import named, setting
 from ingest.config.sink_tables import (
     CheckSettings,
     CommandSettings,
@@ -20,12 +20,13 @@ from ingest.config.sink_tables import (
 from ingest.config.source_tables import InboxSettings
 from ingest.config.values import DAY, HOUR, MINUTE
 from ingest.config.web_tables import HookSettings, HttpSettings, TokenSettings
+from ingest.value import Value
 
 # In the place of patterns of contexts: those of the checks that the patch has.
 BY_PATCHWORK = "patchwork"
 
 
-class PatchworkSettings(Table):
+class PatchworkSettings(Value):
     """The Patchwork server that knows the patches."""
 
     url: str = setting(
@@ -55,7 +56,7 @@ class PatchworkSettings(Table):
     )
 
 
-class RequestsSettings(Table):
+class RequestsSettings(Value):
     """Which requests count."""
 
     contexts: tuple[str, ...] = setting(
@@ -75,7 +76,7 @@ class RequestsSettings(Table):
     )
 
 
-class PolicySettings(Table):
+class PolicySettings(Value):
     """Which requests are acted on."""
 
     max_age: float = setting(
@@ -86,7 +87,7 @@ class PolicySettings(Table):
     )
 
 
-class StateSettings(Table):
+class StateSettings(Value):
     """Where mails, outcomes and requests are kept."""
 
     dir: str = setting(values.text, "", "the folder; its default is told above")
@@ -107,7 +108,7 @@ class StateSettings(Table):
     mode: int = setting(values.octal, 0o660, "permissions of a new ledger, octal")
 
 
-class IntakeSettings(Table):
+class IntakeSettings(Value):
     """What is taken in."""
 
     max_size: int = setting(
@@ -118,7 +119,7 @@ class IntakeSettings(Table):
     )
 
 
-class PipeSettings(Table):
+class PipeSettings(Value):
     """The alias pipe."""
 
     budget: float = setting(
@@ -126,7 +127,7 @@ class PipeSettings(Table):
     )
 
 
-class WorkerSettings(Table):
+class WorkerSettings(Value):
     """When a mail is tried again."""
 
     retry: tuple[float, ...] = setting(
@@ -148,7 +149,7 @@ class WorkerSettings(Table):
     )
 
 
-class ServeSettings(Table):
+class ServeSettings(Value):
     """The long-running process."""
 
     stop_timeout: float = setting(
@@ -156,7 +157,7 @@ class ServeSettings(Table):
     )
 
 
-class SmtpSettings(Table):
+class SmtpSettings(Value):
     """The SMTP listener."""
 
     listen: tuple[str, ...] = setting(
@@ -208,7 +209,7 @@ class LmtpSettings(SmtpSettings):
     """The LMTP listener."""
 
 
-class MaildirSettings(Table):
+class MaildirSettings(Value):
     """The Maildir that serve watches."""
 
     path: str = setting(values.text, "", "the Maildir that the mail server delivers into; none")
@@ -217,14 +218,14 @@ class MaildirSettings(Table):
     )
 
 
-class RetestsSettings(Table):
+class RetestsSettings(Value):
     """The retest JSON."""
 
     file: str = setting(values.text, "", "the file; default retests.json in the state folder")
     mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
 
 
-class TakeSettings(Table):
+class TakeSettings(Value):
     """Handing requests over to consumers that ask."""
 
     hold: float = setting(
@@ -235,7 +236,7 @@ class TakeSettings(Table):
     poll: float = setting(values.positive, 0.5, "seconds between two looks while waiting")
 
 
-class CatchUpSettings(Table):
+class CatchUpSettings(Value):
     """Asking Patchwork for what the mail feed missed."""
 
     interval: float = setting(
@@ -248,7 +249,7 @@ class CatchUpSettings(Table):
     )
 
 
-class Settings(Table):
+class Settings(Value):
     """Everything that can be set. ``origin`` names the file read, "" if none was."""
 
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)

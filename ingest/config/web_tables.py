@@ -2,8 +2,9 @@
 """The tables of what speaks HTTP to us: the listener, its tokens, and the e-mail services."""
 
 from ingest.config import values
-from ingest.config.layout import Table, setting
+from ingest.config.layout import setting
 from ingest.config.values import HOUR
+from ingest.value import Value
 
 # The e-mail services that a hook can be for.
 SERVICES = (
@@ -20,7 +21,7 @@ SERVICES = (
 DEEDS = ("mail",)
 
 
-class HttpSettings(Table):
+class HttpSettings(Value):
     """The HTTP listener."""
 
     listen: tuple[str, ...] = setting(
@@ -56,7 +57,7 @@ class HttpSettings(Table):
     )
 
 
-class TokenSettings(Table):
+class TokenSettings(Value):
     """A token for HTTP, under a name that is told with what it did."""
 
     file: str = setting(
@@ -65,7 +66,7 @@ class TokenSettings(Table):
     may: tuple[str, ...] = setting(values.some_of(*DEEDS), (), 'what it allows: "mail"')
 
 
-class HookSettings(Table):
+class HookSettings(Value):
     """An e-mail service that posts mail to /mail/NAME."""
 
     service: str = setting(

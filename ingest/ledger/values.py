@@ -2,11 +2,11 @@
 """What goes into the ledger and comes out of it, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ingest.mail.requester import Requester
+from ingest.value import Value
 
 
 class Outcome(StrEnum):
@@ -29,8 +29,7 @@ class Waiting(StrEnum):
     FAILING = "failing"  # Patchwork is well, but a question about this mail fails, or we do
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value):
     """What a queued mail waits for. ``since``: when it began to wait for that, a Unix time, as
     are ``begun`` and ``due``, between which it is left alone; ``tries``: the attempts that ended
     in it; ``waited``: the seconds that count of the time since, ``missing``: those for which
@@ -45,8 +44,7 @@ class Wait:
     missing: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Value):
     """What the transport said of a mail; ``sender`` is None where there was no envelope and ""
     for the null sender of a bounce."""
 
@@ -55,8 +53,7 @@ class Envelope:
     peer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(Value):
     """Where Patchwork has filed a mail as a comment. ``kind`` is "patch" or "cover", "" if that
     is not known; ``submission`` and ``comment`` are Patchwork's ids."""
 
@@ -65,8 +62,7 @@ class Filing:
     comment: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Value):
     """A mail to be kept. ``identity`` makes copies one; ``received`` is a Unix time; ``sender``
     is whose turn it is when the mail is worked on, "" for those who keep their order."""
 
@@ -83,8 +79,7 @@ class Arrival:
     filing: Filing = Filing()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """One step in a mail's story: a Unix time, what happened, and its particulars."""
 
     at: float
@@ -92,8 +87,7 @@ class Event:
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Value):
     """A mail that a worker has taken up. ``wait`` is the wait that has just ended; ``holder`` the
     name of the lease that the worker holds."""
 
@@ -110,8 +104,7 @@ class Queued:
     filing: Filing = Filing()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Value):
     """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id."""
 
     kind: str
@@ -121,8 +114,7 @@ class Submission:
         return f"{self.kind} {self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value):
     """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
     what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
     ``received`` when it came, ``recorded`` when its request came into the log: Unix times."""
@@ -149,8 +141,7 @@ class Request:
         return min(self.date, self.received or self.recorded)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Value):
     """A mail as ``show`` tells of it."""
 
     id: int
@@ -170,8 +161,7 @@ class Record:
     others: int = 0  # mails of the same Message-ID that are not this one
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Value):
     """How far a sink or consumer has come: the number of the last request it has had. ``tries``
     and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why;
     ``begun`` is the number up to which a write was begun that is not confirmed yet."""
@@ -185,8 +175,7 @@ class Cursor:
     begun: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
+class Aside(Value):
     """A request that a sink has behind it and did not hand over. ``since``: when it was set aside,
     a Unix time; ``due``: when it is tried again, None if that is left to an operator."""
 
@@ -211,8 +200,7 @@ class State(StrEnum):
     OVERDUE = "overdue"  # asked, and never seen to run
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value):
     """What became of one ``label`` of a request, or, where that is "", of a request of arguments
     alone. ``at``: when it was learnt, a Unix time; ``author``: who says so, or whom it was handed
     over to; ``url`` and ``summary``: what the author adds, "" for nothing."""
@@ -226,8 +214,7 @@ class Result:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value):
     """A check that counts as the result of one label of a request: the newest of its patch.
     ``id`` is Patchwork's, and grows."""
 
@@ -241,8 +228,7 @@ class Seen:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Value):
     """How far a source has come that is read from somewhere else. ``name``: the source's, as
     "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:
     what was taken in last, in the source's words; ``begun``: the Unix time from which on all is
@@ -258,8 +244,7 @@ class Feed:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Value):
     """The ledger at a glance. Times are Unix times, 0 for never."""
 
     mails: Mapping[str, int]  # by outcome
@@ -273,8 +258,7 @@ class Totals:
     feeds: tuple[Feed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Value):
     """What ``prune`` leaves. The times are Unix times: of mails that ended before them the raw
     bytes, the ignored ones, or all with their requests are dropped; ``raw_bytes`` is how many raw
     bytes, as they are stored, mails that ended keep in all."""

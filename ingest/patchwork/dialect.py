@@ -4,15 +4,14 @@ its answers are made of. Each kind of server is one module that implements it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from ingest.patchwork.search import Clue
+from ingest.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """What a mail replies to, as Patchwork knows it."""
 
     series: int
@@ -21,8 +20,7 @@ class Target:
     project: str  # the project's link name
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(Value):
     """Where Patchwork filed a mail: as which comment on which patch or cover letter.
     ``parent``: that one's Message-ID, "" if it is not known."""
 
@@ -32,24 +30,21 @@ class Filing:
     parent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Value):
     """One question about a mail and what came of it, for the mail's story."""
 
     asked: str
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Value):
     """A project of the server, and the list whose mail it files."""
 
     link_name: str
     list_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
+class Abilities(Value):
     """What a server is and can do. ``version``: that of the API that is spoken; ``date``: its
     answer's Date header."""
 
@@ -59,8 +54,7 @@ class Abilities:
     date: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """What came of the question for a Message-ID. ``target`` is None where there is no such patch
     or cover letter, and also while one that ``is_there`` belongs to no series yet."""
 
@@ -69,8 +63,7 @@ class Found:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommentEvent:
+class CommentEvent(Value):
     """A mail was filed as a comment. ``id`` grows; ``date`` is in seconds and in the server's own
     time: it may be compared with others of them only. ``sent``: the mail's own Unix time;
     ``msgid``: its Message-ID as Patchwork shows it, in angle brackets and cut after 255
@@ -95,8 +88,7 @@ class CommentEvent:
         return f"{filing.kind} {filing.submission}, comment {filing.comment} {self.msgid}"
 
 
-@dataclass(frozen=True, slots=True)
-class BadEvent:
+class BadEvent(Value):
     """A row that should be the event of a comment, and is not. ``name`` tells it from others;
     ``id`` and ``date`` are as above where they can be read."""
 
@@ -105,16 +97,14 @@ class BadEvent:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(Value):
     """One page of events, newest first. ``following`` leads to the next one, "" at the end."""
 
     events: tuple[CommentEvent | BadEvent, ...]
     following: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Value):
     """A mail as Patchwork keeps it: header fields, several of one name as several pairs, and the
     text that it made of the body."""
 
@@ -123,8 +113,7 @@ class Comment:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Value):
     """A check, as far as this program cares."""
 
     context: str

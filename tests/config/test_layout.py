@@ -1,78 +1,56 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables of settings are values, and behave as the frozen dataclasses that they are declared as."""
+"""How tables are declared, and where each stands."""
 
-import copy
-import pickle
-from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError, field, fields, replace
-
-import pytest
+from collections.abc import Mapping
+from dataclasses import field, fields
 
 from ingest.config import values
-from ingest.config.layout import Table, layout, named, setting, settings_of
+from ingest.config.layout import layout, named, setting, settings_of, subtable
+from ingest.value import Value
 
 
-class Server(Table):
-    """One that is plain."""
-
+class Server(Value):
     url: str = setting(values.url, "http://a.example.org", "where it is")
     timeout: float = setting(values.positive, 10.0, "seconds")
 
 
 class Mirror(Server):
-    """One that has more than another."""
-
     of: str = setting(values.text, "", "of which server")
 
 
-class Root(Table):
-    """The outermost."""
-
+class Policy(Value):
     server: Server = field(default_factory=Server)
     mirror: Mapping[str, Mirror] = named(Mirror)
 
 
-def test_what_is_not_given_is_as_declared() -> None:
-    assert Mirror("http://b.example.org", of="a") == Mirror("http://b.example.org", 10.0, "a")
-    assert Root() == Root(Server(), {})
-    assert Root().mirror is not Root().mirror
+class Root(Value):
+    policy: Policy = field(default_factory=Policy)
+    mirrors: Mapping[str, Mirror] = named(Mirror, at="mirror")
+    origin: str = ""
 
 
-def test_tables_are_equal_if_they_are_of_one_kind_and_hold_the_same() -> None:
-    assert Server() == Server()
-    assert hash(Server()) == hash(Server())
-    assert Server() != Server(timeout=1.0)
-    assert Server() != Mirror()
-    assert len({Server(), Server(), Server(timeout=1.0)}) == 2
+def test_each_table_stands_at_its_place_in_the_order_of_declaration() -> None:
+    found = layout(Root)
+    assert found.plain == {("policy",): Policy, ("policy", "server"): Server}
+    assert found.named == {("policy", "mirror"): Mirror, ("mirror",): Mirror}
 
 
-@pytest.mark.parametrize(
-    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
-)
-def test_a_copy_is_equal(copied: Callable[[Server], Server]) -> None:
-    assert copied(Server(timeout=1.0)) == Server(timeout=1.0)
+def test_a_table_is_written_with_dots_and_a_name_where_it_has_one() -> None:
+    assert layout(Root).tables() == {
+        "policy": Policy,
+        "policy.server": Server,
+        "policy.mirror.NAME": Mirror,
+        "mirror.NAME": Mirror,
+    }
 
 
-def test_a_table_is_replaced_and_never_changed() -> None:
-    server = Server()
-    assert replace(server, timeout=1.0) == Server(timeout=1.0)
-    with pytest.raises(FrozenInstanceError, match="timeout"):
-        server.timeout = 1.0  # type: ignore[misc]
-    assert server == Server()
-
-
-def test_what_was_not_declared_is_refused() -> None:
-    with pytest.raises(TypeError, match="colour"):
-        Server(colour="red")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="Server"):
-        Server("http://a.example.org", 1.0, 2.0)  # type: ignore[call-arg]
-
-
-def test_a_table_shows_what_it_holds() -> None:
-    assert repr(Server(timeout=1.0)) == "Server(url='http://a.example.org', timeout=1.0)"
-
-
-def test_the_layout_tells_where_each_table_stands() -> None:
-    assert layout(Root).tables() == {"server": Server, "mirror.NAME": Mirror}
+def test_a_table_has_the_settings_of_the_one_it_is_made_from_before_its_own() -> None:
     assert list(settings_of(Mirror)) == ["url", "timeout", "of"]
-    assert [each.name for each in fields(Root)] == ["server", "mirror"]
+
+
+def test_what_is_no_setting_is_not_among_the_settings() -> None:
+    assert settings_of(Root) == {}
+
+
+def test_only_a_plain_table_is_a_subtable() -> None:
+    assert [subtable(each) for each in fields(Root)] == [Policy, None, None]

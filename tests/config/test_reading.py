@@ -9,27 +9,28 @@ from typing import Any
 import pytest
 
 from ingest.config import values
-from ingest.config.layout import Table, layout, named, setting
+from ingest.config.layout import layout, named, setting
 from ingest.config.reading import read, variables
 from ingest.errors import ConfigError
+from ingest.value import Value
 
 
-class Server(Table):
+class Server(Value):
     url: str = setting(values.url, "http://a.example.org", "where it is")
     secret_file: str = setting(values.text, "", "its secret")
     file: str = setting(values.text, "", "what it writes")
 
 
-class Group(Table):
+class Group(Value):
     members: tuple[str, ...] = setting(values.texts, (), "who is in it", needed=True)
 
 
-class Policy(Table):
+class Policy(Value):
     max_age: float = setting(values.number, 7.0, "days")
     group: Mapping[str, Group] = named(Group)
 
 
-class Root(Table):
+class Root(Value):
     server: Server = field(default_factory=Server)
     servers: Mapping[str, Server] = named(Server, at="server")
     policy: Policy = field(default_factory=Policy)
