@@ -21,7 +21,7 @@ FLOORS = (
     ("look",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),
-    ("decision",),
+    ("decision", "results"),
     ("patchwork",),
     ("story",),
     ("retests", "intake", "sink_states", "result_states", "background"),

@@ -263,6 +263,29 @@ def _ack(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _result(arguments: argparse.Namespace) -> int:
+    from ingest.ledger import State
+    from ingest.results import word
+
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state)) as ledger:
+        request = ledger.results.request(arguments.request)
+        if request is None:
+            raise NothingFound(f"there is no request {arguments.request} in the ledger")
+        result = word.result(
+            request,
+            arguments.label,
+            State(arguments.result),
+            author=arguments.by,
+            now=time.time(),
+            url=arguments.url,
+            summary=arguments.summary,
+        )
+        if not ledger.results.tell(result):
+            _complain("the same was said before")
+    return EX_OK
+
+
 def _quickstart(arguments: argparse.Namespace) -> int:
     from ingest.commands import quickstart
 
@@ -306,6 +329,7 @@ _COMMANDS = {
     "reruns": _reruns,
     "take": _take,
     "ack": _ack,
+    "result": _result,
     "demo": _demo,
     "help": _help,
     "quickstart": _quickstart,

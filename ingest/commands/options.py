@@ -14,6 +14,9 @@ from ingest.errors import UsageError
 
 PROGRAM = "recheck-ingest"
 
+# What ``result`` takes: see ``results.word``, which is too heavy for the pipe.
+RESULTS = ("pending", "success", "warning", "fail", "cancelled")
+
 # Of the many forms of ISO 8601 those that Patchwork takes.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
 
@@ -187,6 +190,15 @@ def parser() -> argparse.ArgumentParser:
     )
     ack = command("ack", "confirm a batch that take --hold gave", common)
     ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
+    result = command("result", "say what became of one label of a request", common)
+    result.add_argument("request", metavar="REQUEST", help="its number or its id")
+    result.add_argument(
+        "label", metavar="LABEL", help="one that it asks for; '' if it has arguments alone"
+    )
+    result.add_argument("result", metavar="STATE", choices=RESULTS, help=", ".join(RESULTS))
+    result.add_argument("--url", metavar="URL", default="", help="where there is more to read")
+    result.add_argument("--summary", metavar="TEXT", default="", help="one line for people")
+    result.add_argument("--by", metavar="NAME", default="lab", help="who says so; default: lab")
     demo = command("demo", "show the whole program at work on this machine, without a network")
     demo.add_argument("-v", "--verbose", action="store_true", help="tell every mail's story")
     demo.add_argument(

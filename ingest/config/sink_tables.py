@@ -44,6 +44,9 @@ class CommandSettings(ReceiverSettings):
         values.texts, (), "the program and its arguments; no shell", needed=True
     )
     timeout: float = setting(values.positive, 60.0, "seconds that it may run")
+    results: bool = setting(
+        values.truth, False, "whether its standard output holds results, a JSON object a line"
+    )
 
 
 class WebhookSettings(ReceiverSettings):

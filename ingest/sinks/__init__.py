@@ -8,10 +8,11 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from ingest.errors import SinkUnavailable
-from ingest.ledger import Ledger, Request
+from ingest.ledger import Ledger, Request, Result
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,15 @@ class Sink(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What came of handing a request over, in a few words for the mail's story; and what the
+    receiver said at once of its labels."""
+
+    answer: str
+    results: tuple[Result, ...] = ()
+
+
 class Receiver(Protocol):
     """Takes one request at a time."""
 
@@ -45,8 +55,9 @@ class Receiver(Protocol):
     def name(self) -> str:
         """Its cursor's name, such as ``webhook:jenkins``."""
 
-    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
-        """Hand one request over; what came of it, in a few words, for the mail's story.
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str | Given:
+        """Hand one request over; what came of it, in a few words, for the mail's story, or
+        ``Given`` if it said more.
 
         ``again``: it may have had it before, for an attempt at it did not come to an end.
         ``stop``: asked now and then, by what takes long, whether to end it with

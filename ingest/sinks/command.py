@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 
 from ingest.config.sink_tables import CommandSettings
 from ingest.config.tables import Settings
 from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
-from ingest.sinks import Stop, program
+from ingest.results import word
+from ingest.sinks import Given, Stop, program
 from ingest.sinks.request_json import shape
 from ingest.words import printable
 
@@ -59,7 +61,7 @@ class Command:
         """See ``Configured``."""
         return []
 
-    def give(self, request: Request, *, again: bool, stop: Stop) -> str:
+    def give(self, request: Request, *, again: bool, stop: Stop) -> str | Given:
         """See ``Receiver``. Exit code 0 confirms, 75 is tried again, any other is not taken, nor
         is what ends by a signal that is not ours."""
         first = self._table.program[0]
@@ -70,6 +72,7 @@ class Command:
                 {**inherited(os.environb), **variables(request, again=again)},
                 seconds=self._table.timeout,
                 stop=stop,
+                begin=word.LONGEST_OUTPUT + 1 if self._table.results else 0,
             )
         except OSError as error:
             raise SinkUnavailable(f"{first} cannot be started: {error.strerror}") from error
@@ -81,6 +84,10 @@ class Command:
                 raise SinkUnavailable(f"{first} was ended unfinished: there was no more time{said}")
             case program.Ended(code=None):
                 raise SinkUnavailable(f"what {first} ended with cannot be known: ignored SIGCHLD")
+            case program.Ended(code=0) if self._table.results:
+                said_of = word.read(ended.begin, request, author=self.name, now=time.time())
+                told = f", {said_of.told}" if said_of.told else ""
+                return Given(f"exit code 0{told}", said_of.results)
             case program.Ended(code=0):
                 return f"exit code 0{_last_line(ended.out)}"
             case program.Ended(code=code) if code == EX_TEMPFAIL:

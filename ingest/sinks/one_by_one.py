@@ -15,7 +15,7 @@ from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
 from ingest.policy import selection
-from ingest.sinks import Clock, Receiver, Stop, is_paused, lease_name, trouble_of
+from ingest.sinks import Clock, Given, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
@@ -110,8 +110,9 @@ class OneByOne:
     def _narrowed(self, request: Request) -> Request | None:
         return selection.narrowed(request, self._table.contexts, self._arguments)
 
-    def _had(self, ledger: Ledger, request: Request) -> str:
-        """Why the receiver does not get a request of a mail that it got before, "" if it does."""
+    def _had(self, ledger: Ledger, request: Request) -> Given | None:
+        """Why the receiver does not get a request of a mail that it got before, None if it
+        does."""
         copies = ledger.find(request.message_id) if self._once_per_mail else []
         earlier = [
             each.number
@@ -119,7 +120,9 @@ class OneByOne:
             for each in copy.requests
             if each.number < request.number and self._narrowed(each)
         ]
-        return f"nothing, for the same mail came as request {min(earlier)}" if earlier else ""
+        if not earlier:
+            return None
+        return Given(f"nothing, for the same mail came as request {min(earlier)}")
 
     def _check_rate(self, ledger: Ledger, request: Request) -> None:
         """Raises ``NotTaken`` for a requester who asked too often within a day."""
@@ -147,7 +150,7 @@ class OneByOne:
             ledger.set_cursor(begun)
         try:
             self._check_rate(ledger, request)
-            answer = self._had(ledger, request) or self._give(request, again, stop)
+            given = self._had(ledger, request) or self._give(request, again, stop)
         except TurnedAway as error:
             return self._set_aside(ledger, cursor, request, clock(), str(error))
         except NotTaken as error:
@@ -158,7 +161,7 @@ class OneByOne:
                 return self._skip(ledger, cursor, request, clock(), f"gave up: {error}")
             self._pause(ledger, replace(begun, tries=cursor.tries), error, clock(), stop)
             raise
-        return self._end(ledger, request, self._handed(request, answer, clock()), handed=True)
+        return self._end(ledger, request, self._handed(request, given, clock()), given=given)
 
     def _try_again(
         self, ledger: Ledger, cursor: Cursor, clock: Clock, is_over: Stop, stop: Stop
@@ -177,7 +180,7 @@ class OneByOne:
                 ledger.asides.drop(self.name, aside.request)
                 continue
             try:
-                answer = self._had(ledger, wanted) or self._give(wanted, True, stop)
+                given = self._had(ledger, wanted) or self._give(wanted, True, stop)
             except TurnedAway as error:
                 self._leave_aside(ledger, aside, wanted, clock(), str(error))
                 turned_away.add(str(error))
@@ -189,8 +192,8 @@ class OneByOne:
                 self._pause(ledger, cursor, error, clock(), stop)
                 raise
             with ledger.batch():
-                ledger.tell(wanted.mail_id, [self._handed(wanted, answer, clock())])
-                self._note(ledger, wanted, clock())
+                ledger.tell(wanted.mail_id, [self._handed(wanted, given, clock())])
+                self._note(ledger, wanted, given, clock())
                 ledger.asides.drop(self.name, wanted.number)
                 if cursor.begun <= cursor.position and (cursor.tries or cursor.reason):
                     cursor = replace(cursor, tries=0, due=0.0, reason="")
@@ -267,26 +270,29 @@ class OneByOne:
         reason: str = "",
         aside: Aside | None = None,
         *,
-        handed: bool = False,
+        given: Given | None = None,
     ) -> Cursor:
         """All that is known of a request at its end, at once; the cursor behind it."""
         after = Cursor(self.name, request.number, event.at, reason=reason)
         with ledger.batch():
             ledger.tell(request.mail_id, [event])
             ledger.set_cursor(after)
-            if handed:
-                self._note(ledger, request, event.at)
+            if given:
+                self._note(ledger, request, given, event.at)
             if aside:
                 ledger.asides.keep(aside)
         return after
 
-    def _note(self, ledger: Ledger, request: Request, now: float) -> None:
+    def _note(self, ledger: Ledger, request: Request, given: Given, now: float) -> None:
+        """What is known of its labels now."""
         if not self.name.startswith(_TELLERS):
             ledger.results.handed_over([request], self.name, now)
+        for each in given.results:
+            ledger.results.tell(replace(each, at=now))
 
-    def _handed(self, request: Request, answer: str, now: float) -> Event:
-        log.info("handed <%s> to %s: %s", request.message_id, self.name, answer)
-        return Event(now, "handed over", {"to": self.name, "answer": answer})
+    def _handed(self, request: Request, given: Given, now: float) -> Event:
+        log.info("handed <%s> to %s: %s", request.message_id, self.name, given.answer)
+        return Event(now, "handed over", {"to": self.name, "answer": given.answer})
 
     def _skipped(self, reason: str, now: float) -> Event:
         return Event(now, "skipped", {"by": self.name, "reason": f"{self.name}: {reason}"})
@@ -298,9 +304,10 @@ class OneByOne:
         level = logging.INFO if reason == before else level
         log.log(level, "%s <%s> by %s: %s", what, request.message_id, self.name, reason)
 
-    def _give(self, request: Request, again: bool, stop: Stop) -> str:
+    def _give(self, request: Request, again: bool, stop: Stop) -> Given:
         try:
-            return self._receiver.give(request, again=again, stop=self._ending or stop)
+            given = self._receiver.give(request, again=again, stop=self._ending or stop)
+            return given if isinstance(given, Given) else Given(given)
         except (NotTaken, TurnedAway):
             raise
         except Exception as error:

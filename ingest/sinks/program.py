@@ -36,12 +36,14 @@ class Cut(Enum):
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How it ended: its exit code, the negative number of the signal that ended it, or None if
-    that cannot be known; the ends of its outputs; and whether we ended it."""
+    that cannot be known; the ends of its outputs; whether we ended it; and the beginning of its
+    standard output, as far as that was wanted."""
 
     code: int | None
     out: bytes
     err: bytes
     cut: Cut
+    begin: bytes = b""
 
 
 def run(
@@ -51,13 +53,15 @@ def run(
     *,
     seconds: float,
     stop: Callable[[], bool],
+    begin: int = 0,
 ) -> Ended:
     """Run it, with ``content`` on its standard input, in a session of its own and without any
     descriptor of ours.
 
     After ``seconds``, or when ``stop`` says so, its process group is sent SIGTERM and, a second
     later, SIGKILL. What it leaves running when it ends by itself is left alone, but not listened
-    to. Raises ``OSError`` if it cannot be started.
+    to. ``begin``: so many bytes of its standard output are kept, too. Raises ``OSError`` if it
+    cannot be started.
     """
     process = subprocess.Popen(
         program,
@@ -68,7 +72,7 @@ def run(
         bufsize=0,
         start_new_session=True,
     )
-    with _Running(process, content) as running:
+    with _Running(process, content, begin) as running:
         cut = running.attend(time.monotonic() + seconds, stop)
         if cut is not Cut.NOT:
             running.signal(signal.SIGTERM)
@@ -77,15 +81,17 @@ def run(
             running.signal(signal.SIGKILL)
             running.attend(time.monotonic() + _GRACE)
         running.read_rest()
-        return Ended(running.code(), bytes(running.out), bytes(running.err), cut)
+        out, err, begun = map(bytes, (running.out, running.err, running.begun))
+        return Ended(running.code(), out, err, cut, begun)
 
 
 class _Running:
     """A process and our ends of its pipes, which are closed when the block is left."""
 
-    def __init__(self, process: subprocess.Popen[bytes], content: bytes) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], content: bytes, begin: int) -> None:
         assert process.stdin and process.stdout and process.stderr
-        self.out, self.err = bytearray(), bytearray()
+        self.out, self.err, self.begun = bytearray(), bytearray(), bytearray()
+        self._begin = begin
         self._process = process
         self._is_told = True
         self._content = memoryview(content)
@@ -172,6 +178,8 @@ class _Running:
         if not piece:
             self._close(pipe)
         kept = self._outputs[pipe]
+        if kept is self.out:
+            self.begun += piece[: self._begin - len(self.begun)]
         kept += piece
         del kept[:-_KEPT]
         return piece

@@ -17,11 +17,14 @@ from hypothesis import given, settings
 
 from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
-from ingest.ledger import Request
+from ingest.ledger import Ledger, Request
+from ingest.sinks import Given
 from ingest.sinks.command import Command, inherited, variables
 from ingest.sinks.request_json import shape
 from tests.sinks.test_request_json import REQUESTS
 from tests.support.bad_server import MEGABYTE
+from tests.support.clock import Clock
+from tests.support.handing_over import Giving
 from tests.support.retest_files import asked
 
 LONG = 60.0
@@ -45,7 +48,9 @@ def give(
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
     command = Command("lab", sink_tables.CommandSettings(program=program, timeout=timeout))
-    return command.give(request or asked(), again=again, stop=stop)
+    answer = command.give(request or asked(), again=again, stop=stop)
+    assert isinstance(answer, str)
+    return answer
 
 
 def refusal(program: tuple[str, ...]) -> str:
@@ -432,3 +437,60 @@ def test_nothing_is_left_open() -> None:
     trouble(("/nowhere",))
     trouble(sh("sleep 600"), timeout=0.05)
     assert opened() == before
+
+
+# Its output as results.
+
+TWO = asked(contexts=("iol-a", "iol-b"))
+
+
+def gives(script: str, request: Request = TWO) -> Given:
+    table = sink_tables.CommandSettings(program=sh(script), timeout=LONG, results=True)
+    answer = Command("lab", table).give(request, again=False, stop=lambda: False)
+    assert isinstance(answer, Given)
+    return answer
+
+
+def test_a_program_tells_results_on_its_standard_output() -> None:
+    line = '{"label": "iol-a", "state": "success", "summary": "12 of 12", "url": "https://l.org/1"}'
+    got = gives(f"echo '{line}'")
+    [result] = got.results
+    assert (result.label, result.state, result.author) == ("iol-a", "success", "command:lab")
+    assert (result.summary, result.url) == ("12 of 12", "https://l.org/1")
+    assert got.answer == "exit code 0, results: iol-a success"
+
+
+def test_what_is_not_a_result_is_told_and_ignored() -> None:
+    got = gives("""echo starting; echo '{"label": "iol-c", "state": "fail"}'""")
+    assert got.results == ()
+    assert got.answer == (
+        "exit code 0, ignored: 'starting' is not JSON; request 1 asks for iol-a, iol-b, "
+        "not for iol-c (did you mean iol-b?)"
+    )
+
+
+def test_of_a_long_output_the_beginning_counts_and_the_rest_is_told() -> None:
+    line = '{"label": "iol-a", "state": "success"}'
+    got = gives(f"""echo '{line}'; yes '{{"label": "iol-b", "state": "fail"}}' | head -c 2000000""")
+    assert [(each.label, each.state) for each in got.results] == [
+        ("iol-a", "success"),
+        ("iol-b", "fail"),
+    ]
+    assert "it wrote more than 65536 bytes" in got.answer
+
+
+def test_only_what_ends_well_is_believed() -> None:
+    with pytest.raises(NotTaken):
+        gives("""echo '{"label": "iol-a", "state": "success"}'; exit 1""")
+
+
+def test_the_results_of_a_program_are_in_the_ledger_at_once(ledger: Ledger, clock: Clock) -> None:
+    line = '{"label": "iol-a", "state": "fail", "summary": "3 of 12 failed"}'
+    table = sink_tables.CommandSettings(program=sh(f"echo '{line}'"), results=True)
+    giving = Giving(ledger, clock, Command("lab", table), table)
+    giving.records(asked(1, contexts=("iol-a", "iol-b")))
+    giving.works()
+    assert [(each.label, each.state, each.summary) for each in ledger.results.of([1])] == [
+        ("iol-a", "fail", "3 of 12 failed"),
+        ("iol-b", "handed over", ""),
+    ]
