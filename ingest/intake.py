@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ingest import signs
 from ingest.ledger import Arrival, Envelope, Filing, Ledger, Outcome
 from ingest.mail import headers
 from ingest.mail.prefilter import may_hold_request
@@ -57,14 +58,18 @@ def accept(
     max_size: int,
     envelope: Envelope = Envelope(),  # noqa: B008  frozen
     filing: Filing = Filing(),  # noqa: B008  frozen
+    counted_in: str = "",
 ) -> Receipt:
-    """Take in one mail, see ``Delivered``. ``max_size``: bytes. Raises ``StateUnavailable`` if it
-    could not be made durable."""
+    """Take in one mail, see ``Delivered``. ``max_size``: bytes; ``counted_in``: the folder of the
+    state, for the signs of life of a live source. Raises ``StateUnavailable`` if the mail could not
+    be made durable."""
     mail = Delivered(raw, source, now, envelope, filing)
-    return accept_all([mail], ledger=ledger, max_size=max_size)[0]
+    return accept_all([mail], ledger=ledger, max_size=max_size, counted_in=counted_in)[0]
 
 
-def accept_all(mails: Sequence[Delivered], *, ledger: Ledger, max_size: int) -> list[Receipt]:
+def accept_all(
+    mails: Sequence[Delivered], *, ledger: Ledger, max_size: int, counted_in: str = ""
+) -> list[Receipt]:
     """Take in mails, all or none of them. Raises as ``accept``."""
     arrivals = [_arrival(mail, max_size) for mail in mails]
     held = [arrival for arrival in arrivals if arrival]
@@ -78,6 +83,8 @@ def accept_all(mails: Sequence[Delivered], *, ledger: Ledger, max_size: int) -> 
         first = Receipt.QUEUED if arrival.outcome is Outcome.QUEUED else Receipt.REJECTED
         receipts.append(first if new else Receipt.DUPLICATE)
         log.info("accepted <%s> from %s: %s", arrival.message_id, mail.source, receipts[-1])
+    if counted_in and mails:
+        signs.note(counted_in, ((mail.raw, mail.source) for mail in mails), mails[-1].now)
     return receipts
 
 

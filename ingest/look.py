@@ -6,7 +6,7 @@ It only reads.
 
 from collections.abc import Iterable
 
-from ingest import background, story
+from ingest import background, signs, story
 from ingest.config.tables import Settings
 from ingest.handover import batches
 from ingest.ledger import Ledger, Record
@@ -28,6 +28,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         answered=outage.answered(ledger, now),
         asides={name: ledger.asides.of(name) for name in sinks},
         troubles=background.troubles(ledger, threads, now),
+        seen=signs.read(settings.state.dir),
         now=now,
     )
 

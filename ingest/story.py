@@ -10,15 +10,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest import result_states, sink_states
+from ingest import feed_states, result_states, signs, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
+from ingest.feed_states import FeedState, Seen
 from ingest.ledger import (
     Aside,
     Cursor,
     Envelope,
     Event,
-    Feed,
     Record,
     Request,
     Result,
@@ -166,19 +166,6 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedState:
-    """A source that is read from somewhere else. ``part``: the newest of the feeds that it is made
-    of; ``read``: when it was last read; ``failures``: how often that failed since, and
-    ``trouble``, why."""
-
-    name: str
-    part: str | None
-    read: datetime | None
-    failures: int
-    trouble: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
@@ -201,6 +188,7 @@ class Status:
     catch_up: CatchingUp | None
     feeds: tuple[FeedState, ...]
     troubles: tuple[Hindrance, ...]
+    seen: tuple[Seen, ...]
 
 
 def story_of(
@@ -249,11 +237,12 @@ def status(
     answered: float,
     troubles: Iterable[Trouble],
     asides: Mapping[str, Sequence[Aside]],
+    seen: Iterable[signs.Sign],
     now: float,
 ) -> Status:
     """The ledger at a glance at ``now``. ``answered``: the Unix time of Patchwork's last usable
     answer, 0 if there was none; ``troubles``: those that parts of the service have met;
-    ``asides``: what sinks have set aside, by their names."""
+    ``asides``: what sinks have set aside, by their names; ``seen``: the sources' signs of life."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
     catching_up = [each for each in totals.cursors if each.name == sink_states.CATCH_UP]
@@ -277,8 +266,9 @@ def status(
         consumers=tuple(_taker(each, last) for each in consumers),
         held=tuple(batch for each in consumers for batch in each.held),
         catch_up=_catching_up(catching_up[0]) if catching_up else None,
-        feeds=tuple(_feed(each, totals.feeds) for each in totals.feeds if not each.part),
+        feeds=tuple(feed_states.feed(each, totals.feeds) for each in totals.feeds if not each.part),
         troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
+        seen=tuple(feed_states.seen(each, settings.signs.silence, now) for each in seen),
     )
 
 
@@ -299,12 +289,6 @@ def _transport(envelope: Envelope) -> Transport | None:
     if envelope.sender is None:
         return None
     return Transport(envelope.sender, envelope.recipients, envelope.peer or None)
-
-
-def _feed(whole: Feed, feeds: Sequence[Feed]) -> FeedState:
-    parts = [each for each in feeds if each.name == whole.name and each.part]
-    newest = max(parts, key=lambda each: each.moved).part if parts else None
-    return FeedState(whole.name, newest, _once(whole.moved), whole.tries, whole.reason or None)
 
 
 def _step(event: Event) -> Step:

@@ -2,6 +2,7 @@
 """What there is to tell of a mail and of the whole, as values that any printer or page can show."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,7 @@ from ingest.ledger import (
     State,
     Waiting,
 )
+from ingest.signs import Sign
 from ingest.story import Batch, Consumer, jsonable
 from tests.support.ledger_values import (
     NOON,
@@ -202,7 +204,9 @@ def test_a_date_that_no_calendar_has_is_told_as_the_nearest(ledger: Ledger) -> N
     assert jsonable(asked)["date"] == "9999-12-31T23:59:59Z"
 
 
-def status(ledger: Ledger, *troubles: Trouble, answered: float = 0.0) -> story.Status:
+def status(
+    ledger: Ledger, *troubles: Trouble, answered: float = 0.0, seen: Iterable[Sign] = ()
+) -> story.Status:
     return story.status(
         ledger.totals(),
         CONSUMERS,
@@ -211,8 +215,29 @@ def status(ledger: Ledger, *troubles: Trouble, answered: float = 0.0) -> story.S
         answered=answered,
         troubles=troubles,
         asides={FILE: [Aside(FILE, 1, NOON, 1, NOON, "x"), Aside(FILE, 1, NOON, 1, None, "y")]},
+        seen=seen,
         now=NOON + 10,
     )
+
+
+# A source, how many mails, seconds since the last one and of the longest silence before.
+SILENCES = [
+    ("pipe", 2, 22000, 0, True),
+    ("pipe", 2, 22000, 22001, False),
+    ("pipe", 2, 21000, 0, False),  # within [signs] silence
+    ("pipe", 1, 10**6, 0, False),  # nothing is known of its rhythm yet
+    ("replay", 2, 10**6, 0, False),
+]
+
+
+@pytest.mark.parametrize(("source", "mails", "since", "longest", "silent"), SILENCES)
+def test_a_list_is_silent_if_it_never_was_for_so_long(
+    source: str, mails: int, since: int, longest: int, silent: bool, ledger: Ledger
+) -> None:
+    last = int(NOON + 10 - since) * 1000
+    sign = Sign(source, "dev.example.org", (mails, last, last, longest * 1000))
+    (seen,) = status(ledger, seen=[sign]).seen
+    assert (seen.silent, seen.mails, seen.list) == (silent, mails, "dev.example.org")
 
 
 def test_the_status_of_an_empty_ledger_has_nothing_where_there_is_nothing(ledger: Ledger) -> None:

@@ -24,10 +24,11 @@ FLOORS = (
     ("decision", "results"),
     ("patchwork",),
     ("story",),
-    ("retests", "intake", "sink_states", "result_states", "background"),
+    ("retests", "intake", "sink_states", "feed_states", "result_states", "background"),
     ("policy", "schedule"),
     ("ledger",),
     ("config",),
+    ("signs",),
     ("mail",),
     ("addresses", "transport", "files", "locks", "words", "errors", "value"),
 )

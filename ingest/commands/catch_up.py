@@ -148,6 +148,7 @@ def _take_in(
             give_up=settings.worker.give_up_missing,
             each=note,
             stop=stop,
+            counted_in=settings.state.dir,
         )
     except Unavailable as error:
         # Otherwise it is the worker's to find out: what it asks may well be answered.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from ingest import decision, intake
+from ingest import decision, intake, signs
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
 from ingest.ledger import WORKER_LEASE, Ledger, Outcome, Queued, Waiting
@@ -74,6 +74,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
                 size = 0
                 _take_in(batch, settings, ledger, summary)
         _take_in(batch, settings, ledger, summary)
+    signs.saw(settings.state.dir, signs.ARCHIVES, {"": summary.mails}, time.time())
     work_off(settings, ledger, connect(_unbounded(settings), ledger), summary)
     return summary
 

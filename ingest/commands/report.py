@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from ingest import result_states
+from ingest import result_states, signs
+from ingest.feed_states import FeedState, Seen
 from ingest.policy import selection
 from ingest.sink_states import Delivery
-from ingest.story import Asked, FeedState, Status, Step, Story, jsonable
+from ingest.story import Asked, Status, Step, Story, jsonable
 from ingest.words import ago, as_json, asked_for, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def status(status: Status, *, in_json: bool = False) -> None:
     out.line(f"last mail  {_when(status.last_received)}")
     if status.patchwork_answered:
         out.line(f"answered   by Patchwork {_when(status.patchwork_answered)}")
+    for seen in status.seen:
+        _seen(out, seen, status.now)
     for trouble in status.troubles:
         said = f"{trouble.name} since {_when(trouble.since)}: {trouble.reason}"
         out.line("trouble    ", (said, "red"))
@@ -224,6 +227,16 @@ def status(status: Status, *, in_json: bool = False) -> None:
         left = (batch.due - status.now).total_seconds()
         again = f"due again in {ago(left)}" if left > 0 else "due again now"
         out.line(f"held       {batch.id} given {times(batch.given)}, {again}")
+
+
+def _seen(out: Printer, seen: Seen, now: datetime) -> None:
+    """A sign of life."""
+    name = {None: "other lists", "": "no list"}.get(seen.list) or f"list {seen.list}"
+    if seen.source == signs.ARCHIVES:
+        name = "archives"
+    said = f"{seen.source}, {name}: last mail {ago((now - seen.last).total_seconds())} ago"
+    silent = ("silent for longer than ever", "red")
+    out.line(f"seen       {said}, seen {seen.mails}", *((", ", silent) if seen.silent else ()))
 
 
 def _fed(feed: FeedState, now: datetime) -> str:

@@ -57,11 +57,13 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     working = _Working(settings)
-    writer = Writer(lambda: open_configured(settings.state), settings.intake.max_size)
+    state = settings.state
+    writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
 
     async def accept(raw: bytes, source: str, envelope: Envelope) -> Receipt:
         receipt = await writer.accept(raw, source, envelope)
-        working.wake()
+        if receipt is not Receipt.DROPPED:
+            working.wake()
         return receipt
 
     handed, others = sockets.named("http", sockets.inherited(os.environ))

@@ -236,6 +236,17 @@ class TakeSettings(Value):
     poll: float = setting(values.positive, 0.5, "seconds between two looks while waiting")
 
 
+class SignsSettings(Value):
+    """The signs of life of sources, which status shows."""
+
+    silence: float = setting(
+        values.number,
+        6 * HOUR,
+        "seconds without mail of a list that are never warned of; a longer silence is, if it is "
+        "the longest ever",
+    )
+
+
 class CatchUpSettings(Value):
     """Asking Patchwork for what the mail feed missed."""
 
@@ -268,6 +279,7 @@ class Settings(Value):
     token: Mapping[str, TokenSettings] = named(TokenSettings)
     hook: Mapping[str, HookSettings] = named(HookSettings)
     take: TakeSettings = field(default_factory=TakeSettings)
+    signs: SignsSettings = field(default_factory=SignsSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
     inbox: Mapping[str, InboxSettings] = named(InboxSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)

@@ -69,13 +69,15 @@ def take_in(
     give_up: float,
     each: Callable[[bytes], None],
     stop: Callable[[], bool],
+    counted_in: str = "",
 ) -> None:
     """Take in the comments of these events, oldest first, counting in ``haul``. What was taken in
     before something is raised stays.
 
     ``give_up``: seconds after which a comment is left out that cannot be had while others can;
     ``each`` is given every mail that was queued; ``stop``: asked before each comment whether to
-    end. Raises ``Unavailable``, ``Unanswered`` or ``StateUnavailable``.
+    end; ``counted_in``: see ``intake.accept``. Raises ``Unavailable``, ``Unanswered`` or
+    ``StateUnavailable``.
     """
     failed: list[tuple[_Memory, str]] = []
     in_a_row = 0
@@ -111,7 +113,7 @@ def take_in(
             log.info("deleted meanwhile <%s>: %s", printable(event.message_id), event.name)
             continue
         haul.fetched += 1
-        if _accepted(raw, ledger, clock(), max_size, haul):
+        if _accepted(raw, ledger, clock(), max_size, haul, counted_in):
             each(raw)
         memory.done(clock())
     for memory, reason in failed:
@@ -128,9 +130,13 @@ def _has_come(ledger: Ledger, event: CommentEvent) -> bool:
     return any(record.list_id == event.list_id for record in ledger.find(event.message_id))
 
 
-def _accepted(raw: bytes, ledger: Ledger, now: float, max_size: int, haul: Haul) -> bool:
+def _accepted(
+    raw: bytes, ledger: Ledger, now: float, max_size: int, haul: Haul, counted_in: str
+) -> bool:
     """Take in one mail and count what became of it; whether it is new and may hold a request."""
-    receipt = intake.accept(raw, "events", ledger=ledger, now=now, max_size=max_size)
+    receipt = intake.accept(
+        raw, "events", ledger=ledger, now=now, max_size=max_size, counted_in=counted_in
+    )
     haul.known += receipt is intake.Receipt.DUPLICATE
     haul.dropped += receipt is intake.Receipt.DROPPED
     haul.rejected += receipt is intake.Receipt.REJECTED

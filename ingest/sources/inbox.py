@@ -7,17 +7,18 @@ happens where that commit is not in the history any more. ``look`` is one look f
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest import intake
+from ingest import intake, signs
 from ingest.config.source_tables import InboxSettings
 from ingest.config.values import DAY
 from ingest.errors import FeedUnavailable
 from ingest.ledger import Feed, Ledger
-from ingest.mail import headers
+from ingest.mail import headers, peek
 from ingest.mail.prefilter import may_hold_request
 from ingest.sources import public_inbox
 from ingest.sources.git import Commit, Git
@@ -61,13 +62,15 @@ class Inbox:
         clock: Callable[[], float] = time.time,
         stop: Callable[[], bool] = never,
         accepted: Callable[[], None] = lambda: None,
+        counted_in: str = "",
     ) -> None:
         """``name``: as in [inbox.NAME]; ``copies``: the folder for what is fetched; ``max_size``:
         bytes of a mail; ``stop``: asked now and then whether to end; ``accepted`` is called when
-        mail was queued."""
+        mail was queued; ``counted_in``: the folder of the state, for signs of life."""
         self.name = f"inbox.{name}"
         self._settings = settings
         self._max_size = max_size
+        self._counted_in = counted_in
         self._clock, self._stop, self._accepted = clock, stop, accepted
         self._source: Folder | Mirror = (
             Folder(Path(settings.url), settings.timeout, stop)
@@ -189,6 +192,7 @@ class Inbox:
                 queued = self._accept(ledger, piece)
                 if piece.complete:
                     self._keep(ledger, epoch, piece.complete)
+            self._count(piece)
             haul.mails += len(piece.starts)
             haul.queued += queued
             if queued:
@@ -197,6 +201,17 @@ class Inbox:
                 raise FeedUnavailable("it was stopped")
         if not news.commits:
             self._keep(ledger, epoch, Commit(news.tip, int(self._clock())) if news.tip else None)
+
+    def _count(self, piece: Piece) -> None:
+        """Leave signs of life."""
+        if self._counted_in:
+            heads = (
+                peek.header(piece.buffer[start:end])
+                for start, end in zip(piece.starts, piece.ends, strict=True)
+            )
+            default = self._settings.list_id.strip("<>").lower()
+            lists = Counter(peek.list_name(head) or default for head in heads)
+            signs.saw(self._counted_in, self.name, lists, self._clock())
 
     def _accept(self, ledger: Ledger, piece: Piece) -> int:
         """Take in those mails that may hold a request; how many of them are new."""

@@ -32,6 +32,7 @@ def inbox(
         max_size=settings.intake.max_size,
         stop=stop,
         accepted=accepted,
+        counted_in=settings.state.dir,
     )
 
 

@@ -17,14 +17,11 @@ from ingest.addresses import within
 from ingest.errors import Temporary
 from ingest.intake import Receipt
 from ingest.ledger import Envelope
-from ingest.mail.prefilter import may_hold_request
 from ingest.sources import smtp_data
 from ingest.sources.admission import NOT_ALLOWED, STOPPING, Live, Service
 
 log = logging.getLogger(__name__)
 
-# Larger mails are searched in the writer's thread, so that the other sessions go on meanwhile.
-_SEARCHED_HERE = 1 << 18
 # Replies after which the others have their turn, however many commands are waiting.
 _TURN = 16
 # Seconds that a client is given to take the last reply.
@@ -364,8 +361,6 @@ class Session(smtp.SMTP):
         try:
             content = smtp_data.content(body)
             body.clear()
-            if len(content) <= _SEARCHED_HERE and not may_hold_request(content):
-                return _KEPT[Receipt.DROPPED]
             return _KEPT[await self._service.accept(content, self._service.name, kept)]
         except Temporary as error:
             log.error("%s", error)

@@ -13,14 +13,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest import intake
+from ingest import intake, signs
 from ingest.errors import StateUnavailable
 from ingest.ledger import Envelope, Ledger
+from ingest.mail.prefilter import may_hold_request
 
 log = logging.getLogger(__name__)
 
 # Mails in one commit at most; bounds what one failure defers.
 _MOST_TOGETHER = 256
+# Larger mails are searched in the writer's thread, so that the loop goes on meanwhile.
+_SEARCHED_HERE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,14 @@ class _Mail:
 class Writer:
     """Accepts mails on behalf of an event loop, in a thread with a ledger of its own."""
 
-    def __init__(self, open_ledger: Callable[[], Ledger], max_size: int) -> None:
+    def __init__(
+        self, open_ledger: Callable[[], Ledger], max_size: int, counted_in: str = ""
+    ) -> None:
         """``open_ledger`` is called in the thread, again after a failure; ``max_size``: bytes of
-        a mail, see ``intake.accept``."""
+        a mail, and ``counted_in``: see ``intake.accept``."""
         self._open = open_ledger
         self._max_size = max_size
+        self._counted_in = counted_in
         self._ledger: Ledger | None = None
         self._mails: queue.SimpleQueue[_Mail | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -53,6 +59,10 @@ class Writer:
     ) -> intake.Receipt:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
         be made so, or what a bug of ours raises; then nothing of it is kept."""
+        if len(raw) <= min(_SEARCHED_HERE, self._max_size) and not may_hold_request(raw):
+            if self._counted_in:
+                signs.note(self._counted_in, [(raw, source)], time.time())
+            return intake.Receipt.DROPPED
         answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
         self._mails.put(_Mail(raw, source, envelope, answer))
         return await answer
@@ -110,7 +120,9 @@ class Writer:
     def _write(self, ledger: Ledger, batch: list[_Mail]) -> list[intake.Receipt]:
         now = time.time()
         delivered = [intake.Delivered(m.raw, m.source, now, m.envelope) for m in batch]
-        return intake.accept_all(delivered, ledger=ledger, max_size=self._max_size)
+        return intake.accept_all(
+            delivered, ledger=ledger, max_size=self._max_size, counted_in=self._counted_in
+        )
 
     def _answer(self, batch: list[_Mail], outcomes: list[intake.Receipt | Exception]) -> None:
         def tell() -> None:

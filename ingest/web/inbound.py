@@ -18,7 +18,6 @@ from ingest.config.tables import Settings
 from ingest.errors import Temporary
 from ingest.intake import Receipt
 from ingest.ledger import Envelope, Ledger
-from ingest.mail.prefilter import may_hold_request
 from ingest.web import forms
 from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
 from ingest.web.forms import Malformed
@@ -202,8 +201,6 @@ class Inbound:
 
     async def _kept(self, delivery: Delivery, source: str) -> Receipt:
         raw = delivery.raw
-        if len(raw) <= _LOOKED_AT_HERE and not may_hold_request(raw):
-            return Receipt.DROPPED
         envelope = _bounded(delivery.envelope, self._limits.max_recipients)
         return await self._accept(
             raw if len(raw) <= self._max_size else raw[: self._max_size + 1], source, envelope

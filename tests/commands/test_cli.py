@@ -398,8 +398,11 @@ def test_the_installed_command_imports_nothing_more_for_a_mail_without_a_request
     ours = {b"ingest", b"ingest.__main__", b"ingest.commands", b"ingest.commands.pipe"}
     assert imported - imports(python, "-c", "pass") == {
         *ours,
+        b"fcntl",
         b"ingest.mail",
+        b"ingest.mail.peek",
         b"ingest.mail.prefilter",
+        b"ingest.signs",
     }
 
 

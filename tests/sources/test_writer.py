@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ingest import signs
 from ingest.errors import StateUnavailable
 from ingest.intake import Receipt
 from ingest.ledger import Arrival, Ledger, open_ledger
 from ingest.ledger.sqlite import SqliteLedger
+from ingest.mail import headers
 from ingest.sources.writer import Writer
 from tests.support.smtp_sink import request
 
@@ -42,6 +44,20 @@ def test_each_mail_has_its_receipt(quick_path: Path) -> None:
     assert outcomes(lambda: open_ledger(f"sqlite:{quick_path}/l"), mails) == [
         Receipt.QUEUED, Receipt.DROPPED, Receipt.QUEUED, Receipt.DUPLICATE
     ]  # fmt: skip
+
+
+def test_a_writer_leaves_signs_of_life_of_every_mail_that_it_took(tmp_path: Path) -> None:
+    async def main() -> None:
+        writer = Writer(lambda: open_ledger(f"sqlite:{tmp_path}/l"), 1 << 20, str(tmp_path))
+        for raw in (request("a"), request("a"), b"List-Id: <dev.example.org>\n\nThanks.\n"):
+            await writer.accept(raw, "smtp")
+        await writer.close()
+
+    asyncio.run(main())
+    assert [(each.source, each.name, each.count) for each in signs.read(str(tmp_path))] == [
+        ("smtp", headers.list_id(headers.read(request("a"))), 2),
+        ("smtp", "dev.example.org", 1),
+    ]
 
 
 def test_a_bug_over_one_mail_does_not_stop_the_others(
