@@ -17,7 +17,7 @@ from ingest.errors import (
     Unanswered,
     Unavailable,
 )
-from ingest.ledger import Outcome, Waiting
+from ingest.ledger import Filing, Outcome, Waiting
 from ingest.mail import message, recheck
 from ingest.mail.message import Mail
 from ingest.mail.recheck import Recheck
@@ -80,11 +80,16 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
 
 
 def resolve(
-    decision: Decision, received: float, settings: Settings, patchwork: Patchwork
+    decision: Decision,
+    received: float,
+    settings: Settings,
+    patchwork: Patchwork,
+    filing: Filing = Filing(),  # noqa: B008  frozen
 ) -> Decision:
     """An open decision, made with Patchwork's help; any other stays as it is.
 
-    ``received``: Unix time of reception, used where the mail has no date. Only an error that
+    ``received``: Unix time of reception, used where the mail has no date; ``filing``: where
+    Patchwork has filed the mail, if that is known. Only an error that
     says that Patchwork is down has the mail wait for the server; any other failed question
     concerns this mail alone. Raises ``OutOfTime``.
     """
@@ -92,7 +97,7 @@ def resolve(
         return decision
     trail: list[Lookup] = []
     try:
-        target = patchwork.resolve(decision.mail, received, trail)
+        target = patchwork.resolve(decision.mail, received, trail, filing)
         wanted, reason = labels.known(decision.wanted, target, patchwork, settings.requests, trail)
     except OutOfTime:
         raise

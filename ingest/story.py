@@ -19,6 +19,7 @@ from ingest.ledger import (
     Cursor,
     Envelope,
     Event,
+    Filing,
     Record,
     Request,
     Result,
@@ -71,7 +72,8 @@ class Transport:
 @dataclass(frozen=True, slots=True)
 class Story:
     """A mail. ``name``: what it is called, by its Message-ID or its number; ``due``: when it is
-    tried next."""
+    tried next; ``filing``: where Patchwork has filed it; ``others``: the other mails of its
+    Message-ID, by their numbers."""
 
     id: int
     name: str
@@ -85,6 +87,8 @@ class Story:
     reason: str | None
     due: datetime | None
     tries: int
+    filing: Filing | None
+    others: tuple[str, ...]
     story: tuple[Step, ...]
     requests: tuple[Asked, ...]
 
@@ -223,6 +227,8 @@ def story_of(
         reason=record.reason or None,
         due=None if record.due is None else utc(record.due),
         tries=record.tries,
+        filing=record.filing or None,
+        others=tuple(f"mail-{each}" for each in record.others),
         story=tuple(map(_step, record.story)),
         requests=tuple(map(asked, record.requests)),
     )

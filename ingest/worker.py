@@ -148,7 +148,9 @@ class Worker:
                 # The first mail that is due when the pause is over makes an attempt for all.
                 return self._put_back(queued, Waiting.DOWN, *down)
             try:
-                made = decision.resolve(made, queued.received, self._settings, self._patchwork)
+                made = decision.resolve(
+                    made, queued.received, self._settings, self._patchwork, queued.filing
+                )
             except OutOfTime as error:
                 self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
                 raise
@@ -192,7 +194,10 @@ class Worker:
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
-        self._tell(logging.INFO, "recorded" if new else "recorded before", queued, made.reason)
+        if not new:
+            self._tell(logging.INFO, "recorded before", queued, made.reason)
+            return Outcome.IGNORED, "another mail of its Message-ID asked for the same before"
+        self._tell(logging.INFO, "recorded", queued, made.reason)
         return Outcome.DONE, made.reason
 
     def _end(

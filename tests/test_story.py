@@ -78,6 +78,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         "reason": "series 29430: iol-a",
         "due": None,
         "tries": 0,
+        "filing": None,
+        "others": [],
         "story": [
             {
                 "at": "2023-11-14T22:13:20Z",

@@ -10,10 +10,10 @@ import pytest
 
 from ingest.config import tables
 from ingest.errors import NotYet, Temporary, Unanswered, Unavailable
-from ingest.ledger import WORKER_LEASE, Ledger, Outcome
+from ingest.ledger import WORKER_LEASE, Filing, Ledger, Outcome
 from ingest.mail.message import Mail
 from ingest.patchwork import outage
-from ingest.patchwork.dialect import Filing, Lookup, Target
+from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.lookup import Patchwork
 from ingest.worker import POLL, Worker
 from tests.support.bad_server import Hell, failing
@@ -31,7 +31,11 @@ class Breaking(Patchwork):
         self._error = error
 
     def resolve(
-        self, mail: Mail, received: float, trail: list[Lookup], filing: Filing | None = None
+        self,
+        mail: Mail,
+        received: float,
+        trail: list[Lookup],
+        filing: Filing = Filing(),  # noqa: B008  frozen
     ) -> Target:
         if "patch-0@example.org" in mail.candidates:
             raise self._error

@@ -279,12 +279,17 @@ def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
 
 def _mail(out: Printer, story: Story) -> None:
     reason = f": {story.reason}" if story.reason else ""
-    out.line((story.name, "bold"), " ", _coloured(story.outcome), reason)
+    number = f" (mail-{story.id})" if story.others else ""
+    out.line((story.name, "bold"), f"{number} ", _coloured(story.outcome), reason)
     out.line(f"  list {story.list_id or 'unknown'}, by {story.source}, {story.size} bytes")
     if story.envelope:
         recipients = ", ".join(story.envelope.recipients) or "unknown"
         peer = f", from {story.envelope.peer}" if story.envelope.peer else ""
         out.line(f"  envelope from <{story.envelope.sender}> to {recipients}{peer}")
+    if story.filing:
+        out.line(f"  filed by Patchwork as {story.filing}")
+    for other in story.others:
+        out.line(f"  another mail of this Message-ID: {other}")
 
 
 def _step(out: Printer, step: Step) -> None:

@@ -21,6 +21,7 @@ from ingest.ledger.values import (
     Filing,
     Keep,
     Opening,
+    Original,
     Outcome,
     Queued,
     Record,
@@ -47,6 +48,7 @@ __all__ = [
     "Keep",
     "Ledger",
     "Opening",
+    "Original",
     "Outcome",
     "Queued",
     "Record",
@@ -167,7 +169,8 @@ class Ledger(Protocol):
         requests: Iterable[Request] = (),
     ) -> list[Request]:
         """End a mail, and append its requests, in one transaction. What is new of them: see
-        ``requests.news``. Each is recorded at the time that it names, or at what ``reruns`` has
+        ``requests.news``. If nothing is, a mail that would be done is ignored: another one asked
+        for the same before. Each is recorded at the time that it names, or at what ``reruns`` has
         promised, if that is later. Raises ``LostClaim`` if the mail is no longer its holder's."""
 
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
@@ -220,6 +223,14 @@ class Ledger(Protocol):
     def find(self, name: str) -> list[Record]:
         """The mails of this Message-ID, given without angle brackets, or the one without any that
         is called ``mail-N``; oldest first, as they were at one moment."""
+
+    def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
+        """The mails of a Message-ID that came by a list and whose raw bytes are still there, the
+        oldest first; a hundred at most."""
+
+    def file(self, mail_id: int, filing: Filing, now: float) -> None:
+        """Keep where Patchwork has filed a mail. If it waits for Patchwork to know what it replies
+        to, it is due now; if it was given up for that, it is queued again."""
 
     def totals(self) -> Totals:
         """The ledger at a glance, as it was at one moment."""

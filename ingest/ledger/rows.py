@@ -5,6 +5,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable
+from dataclasses import fields
 
 from ingest.ledger.values import (
     Cursor,
@@ -12,6 +13,7 @@ from ingest.ledger.values import (
     Event,
     Feed,
     Filing,
+    Original,
     Outcome,
     Queued,
     Record,
@@ -21,6 +23,14 @@ from ingest.ledger.values import (
     Waiting,
 )
 from ingest.mail.requester import Requester
+
+# Where a filing is kept.
+_FILED = {each.name: f"filed_{each.name}" for each in fields(Filing)}
+
+
+def filing_columns(filing: Filing) -> dict[str, object]:
+    """A filing as it is kept."""
+    return {column: getattr(filing, name) for name, column in _FILED.items()}
 
 
 def storable(value: object) -> object:
@@ -74,13 +84,9 @@ def request_columns(request: Request) -> dict[str, object]:
 
 def queued(row: sqlite3.Row) -> Queued:
     """A mail to be worked on. Raises ``ValueError`` if its bytes are damaged."""
-    try:
-        raw = zlib.decompress(row["raw"]) if row["raw"] else b""
-    except zlib.error as error:
-        raise ValueError(f"its bytes in the ledger are damaged: {error}") from error
     return Queued(
         id=row["id"],
-        raw=raw,
+        raw=_unpacked(row["raw"]),
         identity=row["identity"],
         message_id=row["message_id"],
         source=row["source"],
@@ -101,7 +107,19 @@ def queued(row: sqlite3.Row) -> Queued:
     )
 
 
-def record(row: sqlite3.Row, requests: Iterable[Request], others: int) -> Record:
+def original(row: sqlite3.Row) -> Original:
+    """A mail as it came. Raises ``ValueError`` as ``queued``."""
+    return Original(row["id"], _unpacked(row["raw"]), _envelope(row["envelope"]))
+
+
+def _unpacked(raw: bytes) -> bytes:
+    try:
+        return zlib.decompress(raw) if raw else b""
+    except zlib.error as error:
+        raise ValueError(f"its bytes in the ledger are damaged: {error}") from error
+
+
+def record(row: sqlite3.Row, requests: Iterable[Request], others: tuple[int, ...]) -> Record:
     """A mail as ``show`` tells of it."""
     return Record(
         id=row["id"],
@@ -154,7 +172,7 @@ def feed(row: sqlite3.Row) -> Feed:
 
 
 def _filing(row: sqlite3.Row) -> Filing:
-    return Filing(row["filed_kind"], row["filed_submission"], row["filed_comment"])
+    return Filing(**{name: row[column] for name, column in _FILED.items()})
 
 
 def _envelope(text: str) -> Envelope:

@@ -124,6 +124,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE mail ADD COLUMN filed_kind TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE mail ADD COLUMN filed_submission INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE mail ADD COLUMN filed_comment INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE mail ADD COLUMN filed_parent TEXT NOT NULL DEFAULT ''",
         # Bytes that a mail's raw bytes take here.
         "ALTER TABLE mail ADD COLUMN stored INTEGER NOT NULL DEFAULT 0",
         "UPDATE mail SET stored = length(raw) WHERE raw IS NOT NULL",

@@ -33,9 +33,12 @@ class Log(Mails):
         with self._db.writing(durable=False):
             self._check_claim(mail)
             promised = self.cursor(_RERUNS).moved
+            earlier: list[Request] = []
             for request in requests:
-                fresh = identified.news(request, self._namesakes(request), mail.identity)
+                namesakes = self._namesakes(request)
+                fresh = identified.news(request, namesakes, mail.identity)
                 if fresh is None:
+                    earlier += namesakes
                     continue
                 fresh = replace(fresh, recorded=max(fresh.recorded, promised))
                 kept = self._db.insert(
@@ -45,7 +48,12 @@ class Log(Mails):
                 )
                 new += map(made.request, kept)
             sqlite_results.begin(self._db, new)
-            self._end(mail.id, outcome, reason, steps[-1].at if steps else mail.received, steps)
+            at = steps[-1].at if steps else mail.received
+            if outcome is Outcome.DONE and earlier and not new:
+                outcome = Outcome.IGNORED
+                reason = f"mail-{earlier[0].mail_id}, of its Message-ID, asked for the same before"
+                steps[-1:] = [Event(at, outcome.value, {"reason": reason})]
+            self._end(mail.id, outcome, reason, at, steps)
         return new
 
     def _namesakes(self, request: Request) -> list[Request]:

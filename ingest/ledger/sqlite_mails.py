@@ -1,59 +1,59 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The mails of the SQLite ledger: taken in, worked on in turn, ended, found again, dropped."""
+"""The mails of the SQLite ledger: taken in, worked on in turn, ended, found again."""
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
 from ingest.errors import LostClaim
 from ingest.ledger import rows as made
-from ingest.ledger.database import Database
-from ingest.ledger.values import Arrival, Event, Keep, Outcome, Queued, Record, Wait
+from ingest.ledger import turns
+from ingest.ledger.sqlite_retention import Retention
+from ingest.ledger.values import (
+    Arrival,
+    Event,
+    Filing,
+    Original,
+    Outcome,
+    Queued,
+    Record,
+    Wait,
+)
 
 # A mail that was taken up this often and never came to an end is not tried any more: whatever
 # kills the worker would do so for ever.
 _MOST_STARTS = 20
 
-# Seconds after which an expired answer is worth a write to be rid of.
-_STALE_ANSWERS = 86400.0
-
-# Mails that lose something in one go: others write in between.
-_PRUNED_AT_ONCE = 200
+# Of the mails of one Message-ID, those that a comment is compared with.
+_MOST_ORIGINALS = 100
 
 # Characters of a mail's story beyond which nothing is added that could come again and again.
 _LONGEST_STORY = 200_000
 _LONGEST_REASON = 2000
 
-# A transaction takes at most so many senders' turns along that are of no use any more.
-_TURNS_AT_ONCE = 1000
-
 # A mail by its Message-ID, or by what it is called that has none.
 _NAMED = "message_id = ? OR (id = ? AND message_id = '')"
-
-# What was never tried, by whose turn it is.
-_FRESH = " WHERE outcome = 'queued' AND waiting = '' AND claimed = 0"
 
 # A story with something added, unless it is too long.
 _LONGER = "iif(length(story) + length(?) < ?, story || ?, story)"
 
 
-class Mails:
+class Mails(Retention):
     """What a ``Ledger`` does about mails."""
-
-    _db: Database
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         return self.accept_all([arrival])[0]
 
     def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
         with self._db.writing():
-            turns = _Turns(self._db)
-            kept = [self._accept(arrival, turns) for arrival in arrivals]
-            turns.keep()
+            order = turns.Turns(self._db)
+            kept = [self._accept(arrival, order) for arrival in arrivals]
+            order.keep()
         return kept
 
-    def _accept(self, arrival: Arrival, turns: "_Turns") -> tuple[int, bool]:
+    def _accept(self, arrival: Arrival, order: turns.Turns) -> tuple[int, bool]:
         known = self._db.run(
             "SELECT id FROM mail WHERE identity = ? UNION ALL"
             " SELECT 0 FROM known WHERE identity = ?",
@@ -85,10 +85,8 @@ class Mails:
                 "begun": arrival.received,
                 "ended": ended,
                 "sender": arrival.sender,
-                "turn": turns.next(arrival.sender),
-                "filed_kind": arrival.filing.kind,
-                "filed_submission": arrival.filing.submission,
-                "filed_comment": arrival.filing.comment,
+                "turn": order.next(arrival.sender),
+                **made.filing_columns(arrival.filing),
                 "story": made.story_text([event]),
             },
             "RETURNING id",
@@ -118,7 +116,7 @@ class Mails:
         """The mail that is to be taken up next."""
         # Of a clock that was set back, see ``hasten``.
         fresh = (
-            f"SELECT id FROM mail INDEXED BY mail_fresh{_FRESH} AND due <= ?"
+            f"SELECT id FROM mail INDEXED BY mail_fresh{turns.FRESH} AND due <= ?"
             " ORDER BY turn, id LIMIT 1"
         )
         due = (
@@ -225,119 +223,76 @@ class Mails:
     def find(self, name: str) -> list[Record]:
         with self._db.reading():
             found = self._db.rows(f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id", *_called(name))
-            return [self._record(row, len(found) - 1) for row in found]
+            ids = [row["id"] for row in found]
+            return [self._record(row, tuple(id for id in ids if id != row["id"])) for row in found]
 
-    def _record(self, row: sqlite3.Row, others: int) -> Record:
+    def _record(self, row: sqlite3.Row, others: tuple[int, ...]) -> Record:
         requests = self._db.rows("SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"])
         return made.record(row, map(made.request, requests), others)
 
+    def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
+        ids = self._db.rows(
+            "SELECT id FROM mail WHERE message_id = ? AND list_id = ? AND raw IS NOT NULL"
+            " ORDER BY id LIMIT ?",
+            message_id,
+            list_id,
+            _MOST_ORIGINALS,
+        )
+        for each in ids:  # one at a time: they may be large
+            for row in self._db.rows("SELECT * FROM mail WHERE id = ?", each["id"]):
+                with suppress(ValueError):  # damaged: nothing can be said of it
+                    yield made.original(row)
+
+    def file(self, mail_id: int, filing: Filing, now: float) -> None:
+        filed = made.filing_columns(filing)
+        text = made.story_text([Event(now, "filed", {"as": str(filing)})])
+        places = ", ".join(f"{column} = ?" for column in filed)
+        is_news = " OR ".join(f"{column} <> ?" for column in filed)
+        with self._db.writing():
+            changed = self._db.run(
+                f"UPDATE mail SET {places}, story = {_LONGER} WHERE id = ? AND ({is_news})",
+                *filed.values(),
+                text,
+                _LONGEST_STORY,
+                text,
+                mail_id,
+                *filed.values(),
+            ).rowcount
+            if not changed:
+                return
+            self._db.run(
+                "UPDATE mail SET due = min(due, ?), begun = min(begun, ?)"
+                " WHERE id = ? AND outcome = 'queued' AND waiting = 'missing'",
+                now,
+                now,
+                mail_id,
+            )
+            self._queue_again("id = ? AND outcome = 'unresolved'", mail_id, now=now)
+
     def retry(self, names: Iterable[str] | None, now: float) -> int:
-        again = (
+        with self._db.writing():
+            if names is None:
+                return self._queue_again("true", now=now)
+            return sum(
+                self._queue_again(_NAMED, *_called(each), now=now) for each in dict.fromkeys(names)
+            )
+
+    def _queue_again(self, which: str, *values: object, now: float) -> int:
+        """Try anew the mails that a condition finds, unless they are dealt with; how many."""
+        text = made.story_text([Event(now, "queued again", {})])
+        return self._db.run(
             "UPDATE mail SET outcome = 'queued', waiting = '', due = ?, since = ?, begun = ?,"
             f" waited = 0, missing = 0, tries = 0, starts = 0, ended = NULL, story = {_LONGER}"
             " WHERE outcome IN ('queued', 'unresolved', 'failed') AND raw IS NOT NULL"
-            " AND claimed = 0"
-        )
-        text = made.story_text([Event(now, "queued again", {})])
-        values = (now, now, now, text, _LONGEST_STORY, text)
-        with self._db.writing():
-            if names is None:
-                return self._db.run(again, *values).rowcount
-            return sum(
-                self._db.run(f"{again} AND ({_NAMED})", *values, *_called(each)).rowcount
-                for each in dict.fromkeys(names)
-            )
-
-    def prune(self, keep: Keep, now: float) -> int:
-        # Mostly there is nothing to drop: then nothing is written.
-        if self._db.rows("SELECT 1 FROM answer WHERE expires < ? LIMIT 1", now - _STALE_ANSWERS):
-            with self._db.writing(durable=False):
-                self._db.run("DELETE FROM answer WHERE expires < ?", now)
-        if not self._db.rows(f"SELECT 1 FROM mail INDEXED BY mail_fresh{_FRESH} LIMIT 1"):
-            self._forget_turns()
-        dropped = self._drop_raw("ended < ? AND raw IS NOT NULL", keep.raw)
-        while self._raw_bytes() > keep.raw_bytes:
-            oldest = "ended IS NOT NULL AND raw IS NOT NULL ORDER BY ended LIMIT 20"
-            if not self._drop_raw(oldest, at_once=True):
-                break
-            dropped += 20
-        dropped += self._drop(("ignored", "rejected"), keep.ignored)
-        return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
-
-    def _forget_turns(self) -> None:
-        """Nobody waits: the next one begins anew."""
-        if self._db.rows("SELECT 1 FROM turn LIMIT 1"):
-            with self._db.writing(durable=False):
-                self._db.run(
-                    "DELETE FROM turn WHERE sender IN (SELECT sender FROM turn LIMIT ?)",
-                    _TURNS_AT_ONCE,
-                )
-
-    def _raw_bytes(self) -> int:
-        return int(self._db.rows("SELECT number FROM tally WHERE kind = 'raw'")[0][0])
-
-    def _drop_raw(self, which: str, *values: object, at_once: bool = False) -> int:
-        """Drop the raw bytes of the mails that a condition finds; how many that were."""
-        limit = "" if at_once else f" LIMIT {_PRUNED_AT_ONCE}"
-        dropped = 0
-        while self._db.rows(f"SELECT 1 FROM mail WHERE {which}" + ("" if at_once else " LIMIT 1"),
-                            *values):  # fmt: skip
-            with self._db.writing(durable=False):
-                dropped += self._db.run(
-                    "UPDATE mail SET raw = NULL, stored = 0 WHERE id IN"
-                    f" (SELECT id FROM mail WHERE {which}{limit})",
-                    *values,
-                ).rowcount
-            if at_once:
-                break
-        return dropped
-
-    def _drop(self, outcomes: tuple[str, ...], before: float) -> int:
-        """Drop mails of these outcomes that ended before a time, and their requests if every
-        cursor is past them; how many that were. Their identities stay."""
-        dropped = 0
-        for outcome in outcomes:
-            old = (
-                "SELECT id FROM mail INDEXED BY mail_over WHERE outcome = ? AND ended < ?"
-                " AND NOT EXISTS (SELECT 1 FROM request WHERE request.mail = mail.id"
-                " AND number > (SELECT coalesce(min(position), 0) FROM cursor))"
-                f" ORDER BY ended LIMIT {_PRUNED_AT_ONCE}"
-            )
-            while rows := self._db.rows(old, outcome, before):
-                with self._db.writing(durable=False):
-                    for row in rows:
-                        self._db.run(
-                            "INSERT OR IGNORE INTO known SELECT identity FROM mail WHERE id = ?",
-                            row["id"],
-                        )
-                        self._db.run("DELETE FROM request WHERE mail = ?", row["id"])
-                        self._db.run("DELETE FROM mail WHERE id = ?", row["id"])
-                dropped += len(rows)
-        return dropped
-
-
-class _Turns:
-    """Whose turn it is when, in one transaction: a sender's next turn comes after its last one, and
-    not before what is worked on now. So many mails of one sender hold up none of another's."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-        self._last: dict[str, int] = {}
-        query = f"SELECT min(turn) FROM mail INDEXED BY mail_fresh{_FRESH}"
-        self._present = int(database.run(query).fetchone()[0] or 0)
-
-    def next(self, sender: str) -> int:
-        """The turn of one more mail of a sender."""
-        if sender not in self._last:
-            row = self._db.run("SELECT last FROM turn WHERE sender = ?", sender).fetchone()
-            self._last[sender] = int(row["last"]) if row else -1
-        self._last[sender] = max(self._present, self._last[sender] + 1)
-        return self._last[sender]
-
-    def keep(self) -> None:
-        """Have later transactions know of them."""
-        for sender, last in self._last.items():
-            self._db.run("INSERT OR REPLACE INTO turn VALUES (?, ?)", sender, last)
+            f" AND claimed = 0 AND ({which})",
+            now,
+            now,
+            now,
+            text,
+            _LONGEST_STORY,
+            text,
+            *values,
+        ).rowcount
 
 
 def _called(name: str) -> tuple[str, int]:

@@ -54,12 +54,20 @@ class Envelope(Value):
 
 
 class Filing(Value):
-    """Where Patchwork has filed a mail as a comment. ``kind`` is "patch" or "cover", "" if that
-    is not known; ``submission`` and ``comment`` are Patchwork's ids."""
+    """Where Patchwork has filed a mail as a comment; false if that is not known. ``kind`` is
+    "patch" or "cover"; ``submission`` and ``comment`` are Patchwork's ids; ``parent`` is the
+    submission's Message-ID, "" if the server did not name it."""
 
     kind: str = ""
     submission: int = 0
     comment: int = 0
+    parent: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.submission}, comment {self.comment}" if self else ""
 
 
 class Arrival(Value):
@@ -77,6 +85,14 @@ class Arrival(Value):
     reason: str = ""
     sender: str = ""
     filing: Filing = Filing()
+
+
+class Original(Value):
+    """A mail as it came, if its raw bytes are still there."""
+
+    id: int
+    raw: bytes
+    envelope: Envelope
 
 
 class Event(Value):
@@ -158,7 +174,7 @@ class Record(Value):
     story: tuple[Event, ...]
     requests: tuple[Request, ...]
     filing: Filing = Filing()
-    others: int = 0  # mails of the same Message-ID that are not this one
+    others: tuple[int, ...] = ()  # the mails of the same Message-ID that are not this one
 
 
 class Cursor(Value):

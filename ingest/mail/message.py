@@ -114,6 +114,14 @@ def parse(raw: bytes) -> Mail:
     )
 
 
+def stored(raw: bytes) -> str:
+    """The text that Patchwork stores of a mail as a comment: with what was forwarded in it or
+    attached to it, which is not the sender's own. Raises ``Unreadable``."""
+    raw = _with_bare_ends(raw)
+    message = _message(raw[headers.read(raw).start :])
+    return _comment([part.text for part in _parts(message, own=True) if part.plain])
+
+
 def _wrapped(message: Message, head: headers.Head) -> Message | None:
     """The mail inside one that its list wrapped whole for DMARC's sake (RFC 7960, section 4.1;
     Mailman's "wrap message"), perhaps with a footer beside it. The outer From is the list's."""

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import CommentEvent, Dialect, Filing, Found, Project, Target
+from ingest.patchwork.dialect import Dialect, Found, Project, Target
 from ingest.patchwork.search import Clue
 
 # Of a series, those whose checks are asked for.
 _MOST_PATCHES = 100
-_DAY, _MONTH = 86400.0, 30 * 86400.0
+_DAY = 86400.0
 _ANEW = "patchwork is asked anew"
 _T = TypeVar("_T")
 
@@ -24,24 +24,6 @@ _T = TypeVar("_T")
 def ask_anew(memory: Memory, now: float) -> None:
     """Have nothing count any more that was not found until now: somebody wants it tried again."""
     memory.remember(_ANEW, str(now), now + _DAY)
-
-
-def note_filing(memory: Memory, server: str, event: CommentEvent, now: float) -> None:
-    """Remember where a server filed a mail."""
-    key = _filing_key(server, event.list_id, event.message_id)
-    memory.remember(key, json.dumps(asdict(event.filing)), now + _MONTH)
-
-
-def filing_of(
-    memory: Memory, server: str, list_id: str, message_id: str, now: float
-) -> Filing | None:
-    """Where a server filed the mail of a list, if that is remembered."""
-    kept = memory.recall(_filing_key(server, list_id, message_id), now)
-    return Filing(**json.loads(kept)) if kept else None
-
-
-def _filing_key(server: str, list_id: str, message_id: str) -> str:
-    return f"{server} filed {json.dumps([list_id, message_id])}"
 
 
 class Answers:

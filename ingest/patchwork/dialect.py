@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from ingest.ledger import Filing
 from ingest.patchwork.search import Clue
 from ingest.value import Value
 
@@ -18,16 +19,6 @@ class Target(Value):
     kind: str  # "patch" or "cover"
     id: int
     project: str  # the project's link name
-
-
-class Filing(Value):
-    """Where Patchwork filed a mail: as which comment on which patch or cover letter.
-    ``parent``: that one's Message-ID, "" if it is not known."""
-
-    kind: str  # "patch" or "cover"
-    submission: int
-    comment: int
-    parent: str = ""
 
 
 class Lookup(Value):
@@ -84,8 +75,7 @@ class CommentEvent(Value):
     @property
     def name(self) -> str:
         """Which comment it is, on this server."""
-        filing = self.filing
-        return f"{filing.kind} {filing.submission}, comment {filing.comment} {self.msgid}"
+        return f"{self.filing} {self.msgid}"
 
 
 class BadEvent(Value):

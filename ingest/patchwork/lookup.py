@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import IsSubmission, NotFound, Temporary
+from ingest.ledger import Filing
 from ingest.mail.message import Mail
-from ingest.patchwork.answers import Answers, filing_of
+from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import Api
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import Abilities, Dialect, Filing, Lookup, Project, Target
+from ingest.patchwork.dialect import Abilities, Dialect, Lookup, Project, Target
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
 
@@ -60,7 +61,11 @@ class Patchwork:
         return self._answers.tells_of_comments()
 
     def resolve(
-        self, mail: Mail, received: float, trail: list[Lookup], filing: Filing | None = None
+        self,
+        mail: Mail,
+        received: float,
+        trail: list[Lookup],
+        filing: Filing = Filing(),  # noqa: B008  frozen
     ) -> Target:
         """The series of the patch or cover letter that a mail replies to.
 
@@ -71,9 +76,6 @@ class Patchwork:
         """
         self._attempt = Attempt(self._memory, self.base, mail, self._table, self._clock)
         with self._attempted() as attempt:
-            if filing is None and mail.message_id:
-                now = self._clock()
-                filing = filing_of(self._memory, self.base, mail.list_id, mail.message_id, now)
             waits = self._table.waits
             resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
             return resolution.target(filing)

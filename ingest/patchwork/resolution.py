@@ -9,11 +9,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 from ingest.errors import IsSubmission, NotFound, NotYet
+from ingest.ledger import Filing
 from ingest.mail.message import Mail, cover_number
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import MOST_PAGES
 from ingest.patchwork.attempt import Attempt
-from ingest.patchwork.dialect import CommentEvent, EventPage, Filing, Lookup, Target, described
+from ingest.patchwork.dialect import CommentEvent, EventPage, Lookup, Target, described
 from ingest.patchwork.feed import KINDS, ZONES, Walk
 from ingest.patchwork.search import Clue
 
@@ -57,7 +58,7 @@ class Resolution:
         # Patchwork may have filed such a mail as a comment: then it is one.
         self._is_doubtful = mail.submission == "cover letter"
 
-    def target(self, filing: Filing | None) -> Target:
+    def target(self, filing: Filing) -> Target:
         """What the mail replies to. ``filing``: where it was filed, if that is known. Raises
         ``NotFound``, ``NotYet``, ``IsSubmission``, and what ``Dialect`` raises."""
         own = [self._mail.message_id] if self._is_doubtful and self._mail.message_id else []
@@ -81,8 +82,6 @@ class Resolution:
             return self._filed(filing)
         if found := self._titled(nearest):
             return found
-        if self._is_doubtful:
-            raise NotFound(f"Patchwork at {self._dialect.base} has not filed it as a comment")
         if known is None:
             raise NotFound(f"Patchwork at {self._dialect.base} knows nothing that it replies to")
         self._wait(nearest)
@@ -160,24 +159,24 @@ class Resolution:
                     return target
         return None
 
-    def _search(self) -> Filing | None:
+    def _search(self) -> Filing:
         """Where Patchwork filed this mail as a comment. No endpoint finds a comment by its
         Message-ID, but the event of its creation names both."""
         mail, searched = self._mail, self._attempt.searched
         if not mail.message_id:
-            return None
+            return Filing()
         if "filing" in searched:
             return Filing(**searched["filing"])
         if not self._answers.tells_of_comments():
             self._note("comment events", "this server has none: they came with API 1.3")
-            return None
+            return Filing()
         for kind in KINDS:
             for name, since, before in self._windows():
                 if filing := self._search_events(kind, f"{kind} {name}", since, before):
                     searched["filing"] = asdict(filing)
                     return filing
             self._note(f"{kind} comment events for <{mail.message_id}>", "nothing")
-        return None
+        return Filing()
 
     def _windows(self) -> Iterator[tuple[str, datetime, datetime | None]]:
         """The times in which it may have been filed, as Patchwork's local time may have it."""
@@ -190,10 +189,10 @@ class Resolution:
 
     def _search_events(
         self, kind: str, name: str, since: datetime, before: datetime | None
-    ) -> Filing | None:
+    ) -> Filing:
         searched, answers = self._attempt.searched, self._attempt.answers
         if name in answers or searched.get(name) == "all":
-            return None
+            return Filing()
         project = self._projects[0] if len(self._projects) == 1 else ""
 
         def read(page: str) -> EventPage:
@@ -211,7 +210,7 @@ class Resolution:
         answers[name] = "searched"
         if before:
             searched[name] = "all"
-        return None
+        return Filing()
 
     def _wait(self, nearest: str) -> None:
         """Raises ``NotYet`` as often as a farther candidate has to wait for the nearest one."""

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest.errors import Unanswered
+from ingest.ledger import Filing
 from ingest.patchwork import checks, search
 from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, stamp
 from ingest.patchwork.dialect import (
@@ -18,7 +19,6 @@ from ingest.patchwork.dialect import (
     Comment,
     CommentEvent,
     EventPage,
-    Filing,
     Found,
     Project,
     Target,
@@ -119,7 +119,7 @@ class Rest:
         row = self._api.find(f"{PATHS[filing.kind]}/{filing.submission}/")
         if row is None or row.get("id") != filing.submission:
             return None
-        if filing.parent and row.get("msgid") != f"<{filing.parent}>":
+        if filing.parent and _bare(row.get("msgid")) != filing.parent:
             return None
         return _target(filing.kind, row, projects)
 
@@ -236,12 +236,11 @@ def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:
         and isinstance(list_id, str)
         and (msgid := _text(made.get("msgid")))
     ):
-        of = _text(submission.get("msgid")).removeprefix("<").removesuffix(">")
         return CommentEvent(
             id=row["id"],
             date=date,
             sent=_seconds(made.get("date")),
-            filing=Filing(kind, submission["id"], made["id"], of),
+            filing=Filing(kind, submission["id"], made["id"], _bare(submission.get("msgid"))),
             msgid=msgid,
             list_id=_text(list_id).strip().lower(),
         )
@@ -251,6 +250,11 @@ def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:
 def _text(value: object) -> str:
     """Text that can be kept, for JSON can name halves of surrogate pairs; "" for anything else."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _bare(value: object) -> str:
+    """A Message-ID without its angle brackets."""
+    return _text(value).removeprefix("<").removesuffix(">")
 
 
 def _seconds(value: object) -> float | None:

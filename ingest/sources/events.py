@@ -13,11 +13,11 @@ from email.header import decode_header
 
 from ingest import intake
 from ingest.config.values import DAY
-from ingest.errors import Unanswered
-from ingest.ledger import Ledger
-from ingest.mail import headers
-from ingest.patchwork.answers import note_filing
+from ingest.errors import Unanswered, Unreadable
+from ingest.ledger import Filing, Ledger
+from ingest.mail import headers, message
 from ingest.patchwork.dialect import BadEvent, Comment, CommentEvent, Dialect
+from ingest.policy import selection
 from ingest.words import printable
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Haul:
     """What was found. ``problems``: why comments could not be had, which are asked for again."""
 
     events: int = 0
-    known: int = 0  # their mail is in the ledger, or they were looked at before
+    known: int = 0  # looked at before, or their mail is in the ledger
     fetched: int = 0
     deleted: int = 0  # since the event
     dropped: int = 0  # cannot hold a request
@@ -89,12 +89,7 @@ def take_in(
         if memory.is_done(clock()):
             haul.known += 1
             continue
-        if isinstance(event, CommentEvent):
-            note_filing(ledger, dialect.base, event, clock())
-            if _has_come(ledger, event):
-                haul.known += 1
-                continue
-        else:
+        if not isinstance(event, CommentEvent):
             failed.append((memory, f"{event.name} is not the event of a comment as we know it"))
             continue
         try:
@@ -113,7 +108,11 @@ def take_in(
             log.info("deleted meanwhile <%s>: %s", printable(event.message_id), event.name)
             continue
         haul.fetched += 1
-        if _accepted(raw, ledger, clock(), max_size, haul, counted_in):
+        if copies := _copies(raw, ledger):
+            haul.known += 1
+            for id in copies:
+                ledger.file(id, event.filing, clock())
+        elif _accepted(raw, event.filing, ledger, clock(), max_size, haul, counted_in):
             each(raw)
         memory.done(clock())
     for memory, reason in failed:
@@ -126,16 +125,48 @@ def take_in(
             haul.problems.append(reason)
 
 
-def _has_come(ledger: Ledger, event: CommentEvent) -> bool:
-    return any(record.list_id == event.list_id for record in ledger.find(event.message_id))
+def _copies(raw: bytes, ledger: Ledger) -> list[int]:
+    """The mails in the ledger that a comment was made of, by their ids: those of its Message-ID
+    and list whose text Patchwork would store as this one. Whoever sends a Message-ID first, and
+    even the same text, keeps the genuine mail out if what else decides were not looked at."""
+    head = headers.read(raw)
+    held = ledger.originals(headers.message_id(head), headers.list_id(head))
+    ours: tuple[object, ...] | None = None
+    found = []
+    for original in held:
+        ours = ours or _decides(raw, null_sender=False)
+        if ours and _decides(original.raw, original.envelope.sender == "") == ours:
+            found.append(original.id)
+    return found
+
+
+def _decides(raw: bytes, null_sender: bool) -> tuple[object, ...] | None:
+    """What two copies of a mail have in common, None if it cannot be read."""
+    try:
+        mail, text = message.parse(raw), message.stored(raw)
+    except Unreadable:
+        return None
+    return text, mail.candidates, mail.address, bool(selection.no_request(mail, null_sender))
 
 
 def _accepted(
-    raw: bytes, ledger: Ledger, now: float, max_size: int, haul: Haul, counted_in: str
+    raw: bytes,
+    filing: Filing,
+    ledger: Ledger,
+    now: float,
+    max_size: int,
+    haul: Haul,
+    counted_in: str,
 ) -> bool:
     """Take in one mail and count what became of it; whether it is new and may hold a request."""
     receipt = intake.accept(
-        raw, "events", ledger=ledger, now=now, max_size=max_size, counted_in=counted_in
+        raw,
+        "events",
+        ledger=ledger,
+        now=now,
+        max_size=max_size,
+        filing=filing,
+        counted_in=counted_in,
     )
     haul.known += receipt is intake.Receipt.DUPLICATE
     haul.dropped += receipt is intake.Receipt.DROPPED

@@ -325,7 +325,10 @@ def test_the_same_request_is_not_recorded_twice(ledger: Ledger) -> None:
     assert ledger.finish(one, Outcome.DONE, "", ended(Outcome.DONE), [request(one)])
     assert ledger.finish(two, Outcome.DONE, "", ended(Outcome.DONE), [request(two)]) == []
     assert len(ledger.requests()) == 1
-    assert {record.outcome for record in ledger.find("a@example.org")} == {Outcome.DONE}
+    first, second = ledger.find("a@example.org")
+    assert (first.outcome, second.outcome) == (Outcome.DONE, Outcome.IGNORED)
+    assert second.reason == f"mail-{one.id}, of its Message-ID, asked for the same before"
+    assert [event.what for event in second.story] == ["accepted", "ignored"]
 
 
 def test_requests_are_read_from_behind_a_number_in_order(ledger: Ledger) -> None:

@@ -172,6 +172,8 @@ class Machine(RuleBasedStateMachine):
         ]
         assert list(map(entry, new)) == fresh
         self.log += fresh
+        if outcome is Outcome.DONE and series and not fresh:
+            outcome = Outcome.IGNORED  # nothing was recorded
         mail = self.by_id(taken.id)
         mail.outcome, mail.due, mail.ended = outcome, None, self.now
         mail.waiting, mail.claimed, mail.starts = Waiting.NOTHING, False, 0

@@ -7,8 +7,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from ingest.ledger import Ledger
-from ingest.patchwork.dialect import BadEvent, CommentEvent, EventPage, Filing
+from ingest.ledger import Filing, Ledger
+from ingest.patchwork.dialect import BadEvent, CommentEvent, EventPage
 from ingest.patchwork.feed import Event, Walk
 from ingest.sandbox import Sandbox
 from tests.support.clock import DAY, HOUR, MINUTE, Clock

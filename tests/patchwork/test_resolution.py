@@ -8,9 +8,9 @@ import pytest
 
 from ingest.config import tables
 from ingest.errors import NotFound
-from ingest.ledger import Ledger, Outcome
+from ingest.ledger import Filing, Ledger, Outcome
 from ingest.mail import message as mails
-from ingest.patchwork.dialect import Filing, Lookup
+from ingest.patchwork.dialect import Lookup
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import Hell, Seen, rows
@@ -173,10 +173,22 @@ def test_a_cover_letter_in_reply_to_another_is_not_a_request(box: Sandbox, lab_a
     assert (record.outcome, record.reason) == (Outcome.IGNORED, "it is a cover letter itself")
 
 
-def test_one_that_patchwork_does_not_know_waits_and_never_counts(
+def test_one_that_patchwork_does_not_know_is_for_what_it_replies_to_after_two_minutes(
     box: Sandbox, lab_at: MakeLab, clock: Clock
 ) -> None:
     box.file(cover("cover@example.org", "[PATCH 0/2] b: fix it", list_id=DEV))
+    lab = lab_at(box.url)
+    lab.arrives(zero_of_n("fwd@example.org", "Fwd: [PATCH 0/2] b: fix it"))
+    lab.works_until(clock() + 119)
+    assert lab.ledger.requests() == []
+    lab.works_until(clock() + 1)
+    (request,) = lab.ledger.requests()
+    assert str(request.submission) == "cover 442"
+
+
+def test_one_that_replies_to_nothing_known_waits(
+    box: Sandbox, lab_at: MakeLab, clock: Clock
+) -> None:
     lab = lab_at(box.url)
     lab.arrives(zero_of_n("fwd@example.org", "Fwd: [PATCH 0/2] b: fix it"))
     lab.works_until(clock() + 3 * HOUR)

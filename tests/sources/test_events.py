@@ -13,12 +13,12 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError
-from ingest.ledger import Ledger
+from ingest.ledger import Filing, Ledger
 from ingest.mail import headers
 from ingest.mail import message as mails
 from ingest.mail.prefilter import may_hold_request
 from ingest.patchwork import feed
-from ingest.patchwork.dialect import Comment, CommentEvent, Filing
+from ingest.patchwork.dialect import Comment, CommentEvent
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from ingest.sources.events import mail_of
