@@ -78,10 +78,10 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def disk(lab: Lab) -> Iterator[Path]:
-    """A file system of 400 KB of the state's own."""
+    """A small file system of the state's own."""
     lab.state.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(lab.state)],
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(lab.state)],
         capture_output=True,
         check=False,
     )

@@ -17,6 +17,8 @@ ROWS = {
     "replay": {
         "replay scan / mail-parser",
         "replay scan / grep",
+        "replay scan by two / mail-parser",
+        "replay scan by two / grep",
         "replay command / mail-parser",
         "replay command / grep",
     },

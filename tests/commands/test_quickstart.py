@@ -4,7 +4,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,23 +16,27 @@ from ingest.commands.quickstart import Step
 from ingest.config import load as config
 from ingest.errors import EX_OK, EX_TEMPFAIL, UsageError
 from tests.support.parts import require
+from tests.support.users import open_folder
 
 PROGRAM = "/opt/recheck-ingest/bin/recheck-ingest"
 MAIN_CF = "compatibility_level = 3.6\nalias_maps = hash:/etc/aliases\n"
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Machine:
+def folder() -> Iterator[Path]:
+    """One that postalias may enter, which takes on the rights of the file's owner."""
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def found(folder: Path) -> Machine:
     """A machine with Postfix and without systemd, below a folder."""
     if os.geteuid():
         pytest.skip("only root can make users and give files to them")
     require("useradd")
     require("postconf")
-    root = tmp_path / "machine"
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_mount() or folder == Path(tempfile.gettempdir()):
-            break
-        folder.chmod(0o755)  # postalias takes on the rights of the file's owner
+    root = folder / "machine"
     (root / "etc" / "postfix").mkdir(parents=True)
     (root / "etc" / "postfix" / "main.cf").write_text(MAIN_CF)
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
@@ -121,8 +124,8 @@ def test_a_configuration_that_is_there_stays_as_it_is(found: Machine) -> None:
 
 
 @pytest.mark.slow
-def test_the_printed_commands_do_the_same_as_apply(found: Machine, tmp_path: Path) -> None:
-    other = replace(found, root=tmp_path / "other")
+def test_the_printed_commands_do_the_same_as_apply(found: Machine, folder: Path) -> None:
+    other = replace(found, root=folder / "other")
     shutil.copytree(found.root, other.root)
     applied(found, quickstart.plan(found, "alias", "recheck"))
     printed = quickstart.text(quickstart.plan(other, "alias", "recheck"), other, "recheck")
@@ -130,8 +133,8 @@ def test_the_printed_commands_do_the_same_as_apply(found: Machine, tmp_path: Pat
     # install(1) knows the users of this machine only: here the numbers are what it can take.
     user = machine.look(found.root).users["recheck-ingest"][0]
     commands = commands.replace("-o recheck-ingest -g recheck-ingest", f"-o {user} -g {user}")
-    for folder in ("var/lib", "etc/cron.d"):
-        (other.root / folder).mkdir(parents=True)
+    for each in ("var/lib", "etc/cron.d"):
+        (other.root / each).mkdir(parents=True)
     subprocess.run(["sh", "-e"], input=commands, text=True, check=True, capture_output=True)
 
     def seen(root: Path) -> dict[str, tuple[int, int]]:
