@@ -6,6 +6,7 @@ It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 
 from dataclasses import dataclass, replace
 
+from ingest.config.policy_tables import PolicySettings
 from ingest.config.tables import Settings
 from ingest.errors import (
     IsSubmission,
@@ -24,7 +25,7 @@ from ingest.mail.recheck import Recheck
 from ingest.patchwork import labels
 from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.lookup import Patchwork
-from ingest.policy import selection
+from ingest.policy import rules, selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
         near = recheck.near_miss(mail.text, grammar)
         close = f"; {near}" if near else ""
         return Decision(Outcome.IGNORED, f"it has no Recheck-request line{close}", mail)
+    if reason := rules.by_mail(settings.policy, mail.list_id):
+        return Decision(Outcome.REJECTED, reason, mail)
     patterns = labels.patterns(settings.requests)
     wanted, reason = selection.select(found, patterns, settings.requests.arguments)
     if wanted is None:
@@ -98,7 +101,11 @@ def resolve(
     trail: list[Lookup] = []
     try:
         target = patchwork.resolve(decision.mail, received, trail, filing)
-        wanted, reason = labels.known(decision.wanted, target, patchwork, settings.requests, trail)
+        wanted, refused = _allowed(decision, target, settings.policy, patchwork, trail)
+        if wanted is None:
+            trailed = replace(decision, target=target, trail=tuple(trail))
+            return replace(trailed, outcome=Outcome.REJECTED, reason=refused)
+        wanted, reason = labels.known(wanted, target, patchwork, settings.requests, trail)
     except OutOfTime:
         raise
     except IsSubmission as error:
@@ -120,6 +127,39 @@ def resolve(
     if wanted is None:
         return replace(made, outcome=Outcome.IGNORED, reason=reason)
     return replace(made, outcome=Outcome.DONE, reason=selection.summary(wanted, target.series))
+
+
+def _allowed(
+    decision: Decision,
+    target: Target,
+    policy: PolicySettings,
+    patchwork: Patchwork,
+    trail: list[Lookup],
+) -> tuple[Recheck | None, str]:
+    """The part of a request that its sender may ask for, or None and the reason. Patchwork is
+    asked how the patch stands only if a rule depends on that."""
+    assert decision.mail and decision.wanted
+    if reason := rules.by_project(policy, target.project):
+        return None, reason
+    standing = rules.Standing()
+    if rules.need_standing(policy):
+        standing = _standing(target, patchwork, trail)
+    if reason := rules.by_state(policy, standing):
+        return None, reason
+    return rules.by_sender(policy, decision.mail.requester, standing, decision.wanted)
+
+
+def _standing(target: Target, patchwork: Patchwork, trail: list[Lookup]) -> rules.Standing:
+    found = patchwork.standings(target, trail)
+    ours = (each for each in patchwork.projects() if each.link_name == target.project)
+    in_charge = [each.delegate for each in found]
+    in_charge += [address for project in ours for address in project.maintainers]
+    states = [{each.state, *(["archived"] if each.archived else [])} for each in found]
+    return rules.Standing(
+        submitter=target.standing.submitter.lower(),
+        maintainers=frozenset(address.lower() for address in in_charge if address),
+        states=tuple(map(frozenset, states)),
+    )
 
 
 def decide(

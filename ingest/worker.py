@@ -31,6 +31,7 @@ from ingest.mail.requester import Requester
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.lookup import Patchwork
+from ingest.policy import rules
 from ingest.sinks import delivery
 from ingest.words import clipped, counted, named
 
@@ -161,8 +162,23 @@ class Worker:
         if made.is_open:
             return self._later(queued, made)
         if made.outcome is Outcome.DONE:
+            if reason := self._over_rate(made):
+                return self._end(queued, Outcome.REJECTED, reason, made)
             return self._record(queued, made)
         return self._end(queued, made.outcome, made.reason, made)
+
+    def _over_rate(self, made: Decision) -> str:
+        """Why a request is one too many, "" if it is not."""
+        assert made.mail and made.target
+        now = self._clock()
+
+        def history(seconds: float, most: int, who: str, series: int) -> list[float]:
+            # Later than now by more than that was recorded before the clock was set back.
+            until = now + seconds
+            return self._ledger.recorded(now - seconds, until, most, who=who, series=series)
+
+        policy, asks = self._settings.policy, _bounded(made.mail.requester)
+        return rules.by_rate(policy, asks, made.target.series, now, history)
 
     def _note(self, made: Decision) -> None:
         """Remember for every process how Patchwork is."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ingest.config import tables
+from ingest.config.policy_tables import PolicySettings
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
@@ -138,12 +139,14 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         until: float | None = None,
         schedule: tables.WorkerSettings | None = None,
         requests: tables.RequestsSettings | None = None,
+        policy: PolicySettings | None = None,
     ) -> Lab:
         schedule, requests = (
             schedule or tables.WorkerSettings(),
             requests or tables.RequestsSettings(),
         )
-        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests))
+        policy = policy or PolicySettings()
+        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, policy))
         return made[-1]
 
     yield make

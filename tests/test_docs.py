@@ -59,12 +59,16 @@ def test_the_example_configurations_are_valid(page: str, tmp_path: Path) -> None
         file.write_text(text)
         loaded: Any = config.load(file=str(file), environment={"HOME": str(tmp_path)})
         for name, content in tomllib.loads(text).items():
-            table = getattr(loaded, name)
-            several = content.items() if isinstance(table, dict) else [("", content)]
-            for each, entries in several:
-                for key, value in entries.items():
-                    held = getattr(table[each] if each else table, key)
-                    assert held == (tuple(value) if isinstance(value, list) else value)
+            assert_held(getattr(loaded, name), content)
+
+
+def assert_held(held: Any, written: Any) -> None:
+    """What was loaded is what is written: a table, named tables, or a value."""
+    if isinstance(written, dict):
+        for key, value in written.items():
+            assert_held(held[key] if isinstance(held, dict) else getattr(held, key), value)
+    else:
+        assert held == (tuple(written) if isinstance(written, list) else written)
 
 
 def test_the_example_of_the_retest_json_is_byte_for_byte_ours() -> None:

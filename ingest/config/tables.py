@@ -9,6 +9,7 @@ from dataclasses import field, fields
 
 from ingest.config import values
 from ingest.config.layout import named, setting
+from ingest.config.policy_tables import PolicySettings
 from ingest.config.sink_tables import (
     CheckSettings,
     CommandSettings,
@@ -73,17 +74,6 @@ class RequestsSettings(Value):
         "get_reruns",
         'how a line is read: "get_reruns", or "pw-ci": any number of blanks behind the colon, '
         "labels separated by blanks or commas",
-    )
-
-
-class PolicySettings(Value):
-    """Which requests are acted on."""
-
-    max_age: float = setting(
-        values.number,
-        7 * DAY,
-        "seconds; a request whose mail was older when it came goes to no command, webhook, check "
-        "or answer, until retry --sink; 0: any age",
     )
 
 

@@ -5,6 +5,7 @@ raises ``ValueError`` whose message says what the value must be.
 """
 
 import functools
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from math import isfinite
@@ -140,6 +141,39 @@ def numbers(value: Any) -> tuple[float, ...]:
     """A list of numbers above 0; at least one."""
     read = tuple(positive(item) for item in _list(value))
     if not read:
+        raise ValueError
+    return read
+
+
+@_must_be('a list of rates, like "5 per hour" or "20 per 7 days"')
+def rates(value: Any) -> tuple[str, ...]:
+    """A list of rates; in the environment with commas between them."""
+    items = [each.strip() for each in value.split(",")] if isinstance(value, str) else _list(value)
+    for each in items:
+        rate(text(each))
+    return tuple(items)
+
+
+def rate(written: str) -> tuple[int, float]:
+    """A rate as it is written: so many in so many seconds. Raises ``ValueError``."""
+    # Compiled where it is used: the pipe has no use for it.
+    form = r"([1-9]\d{0,5}) per (?:([1-9]\d{0,3}) )?(minute|hour|day|week)s?"
+    found = re.fullmatch(form, written)
+    if not found:
+        raise ValueError(f"{written!r} is not a rate")
+    seconds = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}[found[3]]
+    return int(found[1]), int(found[2] or 1) * seconds
+
+
+# Who may ask, besides addresses and @domains.
+WHO = ("anyone", "submitter", "maintainer")
+
+
+@_must_be('a list of addresses, "@domain", "submitter", "maintainer" or "anyone"')
+def senders(value: Any) -> tuple[str, ...]:
+    """A list of senders, in lower case."""
+    read = tuple(each.lower() for each in texts(value))
+    if not all(each in WHO or re.fullmatch(r"[^\s@]*@[^\s@]+", each) for each in read):
         raise ValueError
     return read
 

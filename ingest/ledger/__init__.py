@@ -189,6 +189,13 @@ class Ledger(Protocol):
     def requests_of(self, series: int, up_to: int) -> list[Request]:
         """The requests for one series up to and including a number."""
 
+    def recorded(
+        self, since: float, until: float, most: int, *, who: str = "", series: int = 0
+    ) -> list[float]:
+        """When the last requests were recorded, after ``since`` and not after ``until``, newest
+        first and ``most`` at most; ``who``: only those of the requester with this key, ``series``:
+        only those for this series."""
+
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         """The requests recorded at or after ``since``, in order, and a promise: a Unix time, a
         whole second, later than any of them, such that each request that comes later is recorded

@@ -75,6 +75,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "requester": request.requester.name,
         "mailbox": request.requester.mailbox,
         "of_list": request.requester.of_list,
+        "who": request.requester.key,
         "subject": request.subject,
         "date": request.date,
         "received": request.received,

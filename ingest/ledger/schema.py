@@ -152,6 +152,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             requester TEXT NOT NULL,
             mailbox TEXT NOT NULL,
             of_list TEXT NOT NULL,
+            who TEXT NOT NULL,
             subject TEXT NOT NULL,
             date REAL NOT NULL,
             received REAL NOT NULL,
@@ -164,6 +165,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE INDEX request_mail ON request (mail)",
         "CREATE INDEX request_named ON request (message_id, series)",
         "CREATE INDEX request_recorded ON request (recorded)",
+        "CREATE INDEX request_who ON request (who, recorded)",
         """CREATE TRIGGER request_comes AFTER INSERT ON request BEGIN
             UPDATE tally SET number = number + 1 WHERE kind = 'request';
         END""",

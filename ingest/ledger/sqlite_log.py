@@ -70,6 +70,18 @@ class Log(Mails):
         found = "SELECT * FROM request WHERE series = ? AND number <= ? ORDER BY number"
         return [made.request(row) for row in self._db.rows(found, series, up_to)]
 
+    def recorded(
+        self, since: float, until: float, most: int, *, who: str = "", series: int = 0
+    ) -> list[float]:
+        found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ?"
+        values: list[object] = [since, until]
+        for column, value in (("who", made.storable(who)), ("series", series)):
+            if value:
+                found += f" AND {column} = ?"
+                values.append(value)
+        rows = self._db.rows(f"{found} ORDER BY recorded DESC LIMIT ?", *values, most)
+        return [row["recorded"] for row in rows]
+
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         # Mostly there is nothing: then nothing is written.
         news = self._db.rows("SELECT 1 FROM request WHERE recorded >= ? LIMIT 1", since)

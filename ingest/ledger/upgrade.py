@@ -43,6 +43,7 @@ def requests(database: sqlite3.Connection) -> None:
             "requester": asks.name,
             "mailbox": asks.mailbox,
             "of_list": asks.of_list,
+            "who": asks.key,
         }
         names = ", ".join(kept)
         places = ", ".join("?" * len(kept))

@@ -30,6 +30,11 @@ class Requester:
         """The own address, "" if it is not known or cannot be written to."""
         return address(self.mailbox)
 
+    @property
+    def key(self) -> str:
+        """By what the requests of one sender are known to be of one."""
+        return (self.mailbox or str(self)).lower()
+
     def __str__(self) -> str:
         if self.of_list:
             return f"{self.name} (by way of {self.of_list})"

@@ -5,13 +5,14 @@ known for a day; what is not there may come any moment.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound
+from ingest.ledger import Filing
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import Dialect, Found, Project, Target
+from ingest.patchwork.dialect import Dialect, Found, Project, Standing, Target
 from ingest.patchwork.search import Clue
 
 # Of a series, those whose checks are asked for.
@@ -55,9 +56,14 @@ class Answers:
     ) -> tuple[Found, bool]:
         """The patch or cover letter of a Message-ID, and whether that was remembered. With
         ``anew`` it counts for nothing that it was not there a moment ago."""
+
+        def ask() -> Found:
+            found = self.dialect.find(kind, message_id, projects, clue)
+            return replace(found, target=found.target and self._dated(found.target))
+
         return self._remembered(
             f"{kind} {' '.join(projects)} {message_id}",
-            lambda: self.dialect.find(kind, message_id, projects, clue),
+            ask,
             lambda found: found.target is not None,
             lasts=lambda found: found.target is not None,
             write=asdict,
@@ -65,14 +71,44 @@ class Answers:
             anew=anew,
         )
 
+    def submission(self, filing: Filing, projects: Sequence[str]) -> Target | None:
+        """What a mail was filed under; see ``Dialect``."""
+        found = self.dialect.submission(filing, projects)
+        return found and self._dated(found)
+
+    def standings(self, target: Target) -> list[Standing]:
+        """How a patch, or each patch of a cover letter's series, stands: as it was a moment ago."""
+        if target.kind == "cover":
+
+            def ask() -> list[Standing]:
+                return self.dialect.standings_of(target.series)
+
+            return self._remembered(
+                f"standings in series {target.series}",
+                ask,
+                _never,
+                lasts=_never,
+                write=lambda standings: [asdict(each) for each in standings],
+                read=lambda rows: [Standing(**row) for row in rows],
+            )[0]
+        if self._is_fresh(target.standing.as_of, self._clock()):
+            return [target.standing]
+        found = self.submission(Filing(target.kind, target.id, 0), ())
+        return [found.standing if found else target.standing]
+
+    def _dated(self, target: Target) -> Target:
+        return replace(target, standing=replace(target.standing, as_of=self._clock()))
+
     def projects(self) -> list[Project]:
         """Every project of the server."""
         return self._remembered(
-            "projects",
+            "projects and their maintainers",
             self.dialect.projects,
             bool,
             write=lambda projects: [asdict(each) for each in projects],
-            read=lambda rows: [Project(**row) for row in rows],
+            read=lambda rows: [
+                Project(**{**row, "maintainers": tuple(row["maintainers"])}) for row in rows
+            ],
         )[0]
 
     def tells_of_comments(self) -> bool:
@@ -144,7 +180,10 @@ class Answers:
 
 def _found(value: dict[str, Any]) -> Found:
     target = value["target"]
-    return Found(Target(**target) if target else None, value["is_there"], value["answer"])
+    if target:
+        standing = Standing(**target.get("standing", {}))
+        target = Target(**{**target, "standing": standing})
+    return Found(target or None, value["is_there"], value["answer"])
 
 
 def _always(answer: object) -> bool:

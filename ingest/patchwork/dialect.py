@@ -4,6 +4,7 @@ its answers are made of. Each kind of server is one module that implements it.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -12,13 +13,28 @@ from ingest.patchwork.search import Clue
 from ingest.value import Value
 
 
-class Target(Value):
+class Standing(Value):
+    """How a patch or cover letter stood when Patchwork said so, ``as_of``, a Unix time.
+    ``submitter`` and ``delegate``: their addresses, "" if there is none or Patchwork does not
+    tell; ``state``: as "superseded", "" of a cover letter."""
+
+    submitter: str = ""
+    delegate: str = ""
+    state: str = ""
+    archived: bool = False
+    as_of: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
     """What a mail replies to, as Patchwork knows it."""
 
     series: int
     kind: str  # "patch" or "cover"
     id: int
     project: str  # the project's link name
+    # It changes, and is not what makes a target another one.
+    standing: Standing = field(default_factory=Standing, compare=False)
 
 
 class Lookup(Value):
@@ -33,6 +49,7 @@ class Project(Value):
 
     link_name: str
     list_id: str
+    maintainers: tuple[str, ...] = ()  # their addresses
 
 
 class Abilities(Value):
@@ -172,6 +189,9 @@ class Dialect(Protocol):
 
     def patches_of(self, series: int) -> list[int] | None:
         """The patches of a series in their order, None if there is no such series."""
+
+    def standings_of(self, series: int) -> list[Standing]:
+        """How the patches of a series stand."""
 
     def checks_of(self, patch: int) -> list[Check]:
         """The checks of a patch, oldest first."""

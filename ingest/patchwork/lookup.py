@@ -14,9 +14,10 @@ from ingest.mail.message import Mail
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import Api
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import Abilities, Dialect, Lookup, Project, Target
+from ingest.patchwork.dialect import Abilities, Dialect, Lookup, Project, Standing, Target
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
+from ingest.words import listed
 
 
 class Patchwork:
@@ -99,6 +100,17 @@ class Patchwork:
                     break
                 found |= self._answers.contexts_of(patch, is_enough_with)
             attempt.end()
+        return found
+
+    def standings(self, target: Target, trail: list[Lookup]) -> list[Standing]:
+        """How a patch, or each patch of a cover letter's series, stands now. The questions are
+        those of the attempt at the mail that was resolved last. ``trail`` and what is raised: as
+        ``resolve``."""
+        with self._attempted():
+            found = self._answers.standings(target)
+        of = f"series {target.series}" if target.kind == "cover" else f"patch {target.id}"
+        states = [f"{each.state}{', archived' * each.archived}" for each in found]
+        trail.append(Lookup(f"state of {of}", listed(dict.fromkeys(states)) or "unknown"))
         return found
 
     @contextmanager

@@ -138,7 +138,7 @@ class Resolution:
 
     def _filed(self, filing: Filing) -> Target:
         """What the mail was filed under, which decides. Raises ``NotFound``."""
-        target = self._dialect.submission(filing, self._projects)
+        target = self._answers.submission(filing, self._projects)
         name = f"{filing.kind} {filing.submission}"
         self._note(f"{name}, under which Patchwork filed the mail", described(target))
         if target is None:

@@ -21,6 +21,7 @@ from ingest.patchwork.dialect import (
     EventPage,
     Found,
     Project,
+    Standing,
     Target,
     described,
 )
@@ -175,6 +176,12 @@ class Rest:
         """See ``Dialect``."""
         return checks.patches_of(self._api, series)
 
+    def standings_of(self, series: int) -> list[Standing]:
+        """See ``Dialect``. A filter that a server does not know is ignored: only rows that are in
+        the series count."""
+        rows = self._api.rows(f"patches/?series={series}&per_page={PER_PAGE}")
+        return [_standing(row) for row in rows if _first_series(row).get("id") == series]
+
     def checks_of(self, patch: int) -> list[Check]:
         """See ``Dialect``."""
         return checks.of_patch(self._api, patch)
@@ -200,7 +207,30 @@ def _project(row: dict[str, Any]) -> Project:
     link_name, list_id = row.get("link_name"), row.get("list_id")
     if not isinstance(link_name, str) or not isinstance(list_id, str):
         raise Unanswered("Patchwork's answer to projects/ holds something that is not a project")
-    return Project(printable(link_name), printable(list_id))
+    users = row.get("maintainers")
+    maintainers = tuple(map(_address, users)) if isinstance(users, list) else ()
+    return Project(printable(link_name), printable(list_id), tuple(filter(None, maintainers)))
+
+
+def _address(person: object) -> str:
+    """The address of a person or an account, "" if Patchwork does not tell any."""
+    return _text(person.get("email")) if isinstance(person, dict) else ""
+
+
+def _standing(row: dict[str, Any]) -> Standing:
+    return Standing(
+        submitter=_address(row.get("submitter")),
+        delegate=_address(row.get("delegate")),
+        state=printable(_text(row.get("state"))),
+        archived=row.get("archived") is True,
+    )
+
+
+def _first_series(row: dict[str, Any]) -> dict[str, Any]:
+    """The first series that a row is in, empty if it is in none."""
+    series = row.get("series")
+    first = series[0] if isinstance(series, list) and series else None
+    return first if isinstance(first, dict) else {}
 
 
 def _link_name(row: dict[str, Any]) -> str:
@@ -211,13 +241,12 @@ def _link_name(row: dict[str, Any]) -> str:
 
 def _target(kind: str, row: dict[str, Any], projects: Sequence[str]) -> Target | None:
     """A row as a target, None if it is in no series or in none of these projects."""
-    series = row.get("series")
-    first = series[0] if isinstance(series, list) and series else None
-    if not isinstance(first, dict) or not is_id(first.get("id")) or not is_id(row.get("id")):
+    first = _first_series(row)
+    if not is_id(first.get("id")) or not is_id(row.get("id")):
         return None
     if projects and _link_name(row) not in projects:
         return None
-    return Target(first["id"], kind, row["id"], _link_name(row))
+    return Target(first["id"], kind, row["id"], _link_name(row), _standing(row))
 
 
 def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:

@@ -41,7 +41,7 @@ _INDENT, _WIDTH = "    ", 72
 
 def receiver(name: str, settings: Settings) -> "Answer":
     """The configured sink of this name."""
-    return Answer(name, settings.mail[name], settings.requests)
+    return Answer(name, settings.mail[name], settings.requests, settings.policy.no_answer)
 
 
 class Answer:
@@ -54,11 +54,19 @@ class Answer:
         """See ``Configured``."""
         return self._table.per_day
 
-    def __init__(self, name: str, table: MailSettings, requests: RequestsSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        table: MailSettings,
+        requests: RequestsSettings,
+        no_answer: Sequence[str] = (),
+    ) -> None:
+        """``no_answer``: addresses that are sent no answer."""
         self.name = f"mail:{name}"
         self._name = name
         self._table = table
         self._requests = requests
+        self._no_answer = frozenset(map(str.lower, no_answer))
 
     @property
     def purpose(self) -> str:
@@ -134,6 +142,8 @@ class Answer:
             raise NotTaken(f"no answer: there is no address in {str(asks)[:200]!r}")
         if to.lower() == us.lower():
             raise NotTaken(f"no answer: {to} is our own address")
+        if to.lower() in self._no_answer:
+            raise NotTaken(f"policy no_answer: {to} is not answered")
         if is_nobody(to):
             raise NotTaken(f"no answer: nobody reads the mail of {to}")
         return [to, *(each for key, each in lists.items() if key != to.lower())]
@@ -220,7 +230,8 @@ def text(request: Request, table: MailSettings, requests: RequestsSettings) -> I
         yield ""
         yield "Labels that there are: the contexts of the patch's checks on Patchwork."
     yield ""
-    yield "This answer was written by a program."
+    yield "This answer was written by a program. If you want no such answers, reply and"
+    yield "say so: its operators put your address on a list."
 
 
 def _part(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
-from ingest.policy import selection
+from ingest.policy import rules, selection
 from ingest.sinks import Clock, Given, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -90,9 +90,7 @@ class OneByOne:
                     reason = "" if cursor.begun == request.number else cursor.reason
                     cursor = Cursor(self.name, request.number, cursor.moved, reason=reason)
                     continue
-                if age := self._too_old(mine):
-                    days = f"{age / DAY:.0f} days"
-                    reason = f"its mail was {days} old when it came ([policy] max_age)"
+                if reason := rules.by_age(self._max_age, mine):
                     cursor = self._skip(ledger, cursor, mine, clock(), reason, logging.INFO)
                 else:
                     cursor = self._hand_over(ledger, cursor, mine, clock, stop)
@@ -101,11 +99,6 @@ class OneByOne:
             if cursor.position > kept:  # what is not for it is passed over in one go
                 ledger.set_cursor(replace(cursor, moved=clock()))
             return count
-
-    def _too_old(self, request: Request) -> float:
-        """The age in seconds of a mail that was too old when it came, 0 for any other."""
-        age = (request.received or request.recorded) - request.date
-        return age if self._max_age and age > self._max_age else 0.0
 
     def _narrowed(self, request: Request) -> Request | None:
         return selection.narrowed(request, self._table.contexts, self._arguments)

@@ -66,6 +66,18 @@ KINDS = {
         ("", " ", "0", "1, x", "1; 2"),
         "a list of at least one number, each above 0",
     ),
+    values.rates: Kind(
+        (("5 per hour",), ("1 per minute", "20 per 7 days"), ("9 per week",)),
+        (1, ["5"], ["0 per hour"], ["5 per 0 days"], ["5 per year"], [5], True, {}),
+        ("5", "5 per hour 6 per day", "per hour"),
+        'a list of rates, like "5 per hour" or "20 per 7 days"',
+    ),
+    values.senders: Kind(
+        (("robin@example.org",), ("@example.org", "submitter"), ("anyone", "maintainer")),
+        (1, ["robin"], ["a@"], ["@"], ["a@b@c"], [1], True, {}),
+        ("robin", "anybody"),
+        'a list of addresses, "@domain", "submitter", "maintainer" or "anyone"',
+    ),
     values.networks: Kind(
         (("192.0.2.0/24",), ("192.0.2.1", "2001:db8::/32"), ("::1",)),
         (1, ["localhost"], ["192.0.2.0/33"], [1], True),

@@ -28,6 +28,7 @@ from tests.support.ledger_values import (
     ended,
     finish,
     put_back,
+    record,
     request,
 )
 
@@ -352,6 +353,23 @@ def test_a_request_that_was_known_leaves_the_numbering_usable(ledger: Ledger) ->
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 2
     assert ledger.last_request() == numbers[-1]
+
+
+def test_when_requests_were_recorded_is_told_newest_first_by_requester_and_series(
+    ledger: Ledger,
+) -> None:
+    robin, alex = Requester("Robin", "Robin@example.org"), Requester("Alex", of_list="d@b.org")
+    record(ledger, "1@example.org", NOON, requester=robin, series=1)
+    record(ledger, "2@example.org", NOON + 1, requester=alex, series=1)
+    record(ledger, "3@example.org", NOON + 2, requester=robin, series=2)
+    until = NOON + 10
+    assert ledger.recorded(NOON - 1, until, 9) == [NOON + 2, NOON + 1, NOON]
+    assert ledger.recorded(NOON, until, 9) == [NOON + 2, NOON + 1]
+    assert ledger.recorded(NOON - 1, NOON + 1, 9) == [NOON + 1, NOON]
+    assert ledger.recorded(NOON - 1, until, 1) == [NOON + 2]
+    assert ledger.recorded(NOON - 1, until, 9, who="robin@example.org") == [NOON + 2, NOON]
+    assert ledger.recorded(NOON - 1, until, 9, who=alex.key) == [NOON + 1]
+    assert ledger.recorded(NOON - 1, until, 9, series=1) == [NOON + 1, NOON]
 
 
 def test_the_requests_of_a_series_are_read_up_to_a_number(ledger: Ledger) -> None:

@@ -111,7 +111,8 @@ Labels that there are:
 
     iol-*, github-robot
 
-This answer was written by a program.
+This answer was written by a program. If you want no such answers, reply and
+say so: its operators put your address on a list.
 """
 
 
@@ -129,9 +130,9 @@ def test_the_whole_answer() -> None:
 def body(
     request: Request, *, requests: tables.RequestsSettings | None = None, **table: Any
 ) -> list[str]:
-    """The lines of an answer that are not blank, without the first and the last."""
+    """The lines of an answer that are not blank, without the first and the last two."""
     lines = text(request, sink_tables.MailSettings(**table), requests or tables.RequestsSettings())
-    return [line for line in lines if line][1:-1]
+    return [line for line in lines if line][1:-2]
 
 
 SPAM = "BUY-PILLS-NOW"

@@ -470,7 +470,7 @@ def test_a_request_of_an_old_mail_is_passed_over_until_an_operator_wants_it(
     lab.clock += 30 * DAY  # what counts is how old it was when it came
     assert lab.deliver() == 1
     assert lab.receiver.calls == [("young", False)]
-    why = "its mail was 7 days old when it came ([policy] max_age)"
+    why = "policy max_age: its mail was 7 days old when it came"
     assert lab.story("old")[-1].details["reason"] == f"{NAME}: {why}"
     assert [each.levelname for each in caplog.records if "old@" in each.getMessage()] == []
     assert lab.cursor.reason == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingest import intake
 from ingest.config import tables
+from ingest.config.policy_tables import PolicySettings
 from ingest.ledger import Ledger, Outcome, Record
 from ingest.patchwork.lookup import Patchwork
 from ingest.worker import Worker
@@ -29,6 +30,7 @@ class Lab:
         until: float | None,
         schedule: tables.WorkerSettings,
         requests: tables.RequestsSettings,
+        policy: PolicySettings,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
@@ -38,6 +40,7 @@ class Lab:
             retests=tables.RetestsSettings(file=str(self.retests)),
             worker=schedule,
             requests=requests,
+            policy=policy,
         )
         server = tables.PatchworkSettings(url, timeout=timeout, max_answer=MOST)
         self.patchwork = Patchwork(server, ledger, until=until, clock=clock)

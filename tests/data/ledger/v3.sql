@@ -81,8 +81,8 @@ INSERT INTO "mail" VALUES(6,'Eyi6JSPgx6MpO5VQSn0t1Al4','unresolved@example.org',
 [1700000000.0, "unresolved", {"reason": "so it is"}]
 ',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,'',69);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2236678');
-INSERT INTO "meta" VALUES('generation','69e7af');
+INSERT INTO "meta" VALUES('file','65024:2230129');
+INSERT INTO "meta" VALUES('generation','21c5c4');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE "request" (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -99,12 +99,13 @@ CREATE TABLE "request" (
             requester TEXT NOT NULL,
             mailbox TEXT NOT NULL,
             of_list TEXT NOT NULL,
+            who TEXT NOT NULL,
             subject TEXT NOT NULL,
             date REAL NOT NULL,
             received REAL NOT NULL,
             recorded REAL NOT NULL
         ) STRICT;
-INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0);
+INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0);
 CREATE TABLE result (
             request INTEGER NOT NULL REFERENCES request (number),
             label TEXT NOT NULL,
@@ -170,6 +171,7 @@ CREATE INDEX request_series ON request (series, number);
 CREATE INDEX request_mail ON request (mail);
 CREATE INDEX request_named ON request (message_id, series);
 CREATE INDEX request_recorded ON request (recorded);
+CREATE INDEX request_who ON request (who, recorded);
 CREATE TRIGGER request_comes AFTER INSERT ON request BEGIN
             UPDATE tally SET number = number + 1 WHERE kind = 'request';
         END;

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who may ask for what: decisions over a mail, the patch that it is about, and what was asked
+before (DESIGN.md, Who may ask). Pure. Each reason begins with the word policy and its rule's name.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from ingest.config import values
+from ingest.config.policy_tables import PolicySettings
+from ingest.config.values import DAY
+from ingest.ledger import Request
+from ingest.mail.recheck import Recheck, capped
+from ingest.mail.requester import Requester
+from ingest.value import Value
+from ingest.words import instant, listed, utc
+
+# Behind a label that its sender may not ask for.
+_NOT_ALLOWED = "(not allowed by [policy])"
+
+
+class Standing(Value):
+    """How a patch or series stands on Patchwork. ``maintainers``: of the project, and the patch's
+    delegate; ``states``: of each of its patches those that it is in, "archived" among them. All
+    addresses are in lower case."""
+
+    project: str = ""
+    submitter: str = ""
+    maintainers: frozenset[str] = frozenset()
+    states: tuple[frozenset[str], ...] = ()
+    newer: str = ""
+
+
+# The times (Unix) at which the last requests were recorded, newest first: those within so many
+# seconds, at most so many, of the one sender whose key is given, for the one series that is.
+History = Callable[[float, int, str, int], Sequence[float]]
+
+
+def by_mail(policy: PolicySettings, list_id: str) -> str:
+    """Why the mail itself rules its request out, "" if it does not."""
+    if policy.lists and list_id not in map(str.lower, policy.lists):
+        by = f"the list {list_id}" if list_id else "no list"
+        return f"policy lists: it came by {by}"
+    return ""
+
+
+def need_standing(policy: PolicySettings) -> bool:
+    """Whether any rule depends on how a patch stands."""
+    named = {*policy.senders, *(each for group in policy.group.values() for each in group.senders)}
+    by_role = bool(named & {"submitter", "maintainer"})
+    return bool(policy.states or policy.submitter_labels or by_role)
+
+
+def by_project(policy: PolicySettings, project: str) -> str:
+    """Why a project rules a request out, "" if it does not."""
+    if policy.projects and project not in policy.projects:
+        return f"policy projects: it is for project {project or 'unknown'}"
+    return ""
+
+
+def by_state(policy: PolicySettings, standing: Standing) -> str:
+    """Why the state of the patches rules a request out, "" if it does not: none is left in a
+    state in which it is tested."""
+    skipped = [patch.intersection(policy.states) for patch in standing.states]
+    if not skipped or not all(skipped):
+        return ""
+    states = sorted({state for patch in skipped for state in patch})
+    newer = f"; the newer one is {standing.newer}" if standing.newer else ""
+    return f"policy states: the patch is {listed(states)}{newer}"
+
+
+def by_sender(
+    policy: PolicySettings, asks: Requester, standing: Standing, wanted: Recheck
+) -> tuple[Recheck | None, str]:
+    """The part of a request that its sender may ask for, or None and the reason. A request that
+    names no label is for all of them."""
+    allowed = list(_allowed(policy, asks.mailbox.lower(), standing))
+    if None in allowed:
+        return wanted, ""
+    patterns = [pattern for each in allowed if each for pattern in each]
+
+    def may(label: str) -> bool:
+        return any(fnmatchcase(label, pattern) for pattern in patterns)
+
+    kept = tuple(filter(may, wanted.contexts))
+    if not kept:
+        what = listed(wanted.contexts) or "all labels"
+        return None, f"policy senders: {asks} may not ask for {what}"
+    if len(kept) == len(wanted.contexts):
+        return wanted, ""
+    left = [f"{label} {_NOT_ALLOWED}" for label in wanted.contexts if not may(label)]
+    return replace(wanted, contexts=kept, leftovers=capped([*left, *wanted.leftovers])), ""
+
+
+def _allowed(
+    policy: PolicySettings, sender: str, standing: Standing
+) -> Iterator[Sequence[str] | None]:
+    """The patterns of labels that a sender may ask for, None for every label."""
+    if not (policy.senders or policy.group or policy.submitter_labels):
+        yield None
+    if _is_one_of(policy.senders, sender, standing):
+        yield None
+    for group in policy.group.values():
+        if _is_one_of(group.senders, sender, standing):
+            yield group.labels or None
+    if policy.submitter_labels and sender and sender == standing.submitter:
+        yield policy.submitter_labels
+
+
+def _is_one_of(senders: Iterable[str], sender: str, standing: Standing) -> bool:
+    def is_meant(by: str) -> bool:
+        if by == "anyone":
+            return True
+        if not sender:
+            return False
+        if by == "submitter":
+            return sender == standing.submitter
+        if by == "maintainer":
+            return sender in standing.maintainers
+        return sender == by or (by.startswith("@") and sender.endswith(by))
+
+    return any(map(is_meant, senders))
+
+
+def by_rate(
+    policy: PolicySettings, asks: Requester, series: int, now: float, history: History
+) -> str:
+    """Why a request is one too many at ``now``, "" if it is not. It is told from when on it is
+    none."""
+    scopes: tuple[tuple[str, str, Sequence[str], str, int], ...] = (
+        ("rate_sender", f"of {asks}", policy.rate_sender, asks.key, 0),
+        ("rate_series", f"for series {series}", policy.rate_series, "", series),
+        ("rate", "in all", policy.rate, "", 0),
+    )
+    again, reason = now, ""
+    for rule, scope, rates, sender, of_series in scopes:
+        for rate in rates:
+            most, seconds = values.rate(rate)
+            times = history(seconds, most, sender, of_series)
+            if len(times) >= most and (free := times[most - 1] + seconds) > again:
+                again = free
+                reason = f"policy {rule}: there were {rate} {scope} already"
+    return f"{reason}; the next one may come from {instant(utc(again))} on" if reason else ""
+
+
+def by_age(max_age: float, request: Request) -> str:
+    """Why a request's age keeps it from being handed over, "" if it does not: its mail was older
+    than ``max_age`` seconds when it came; 0 is for any age."""
+    age = (request.received or request.recorded) - request.date
+    if not max_age or age <= max_age:
+        return ""
+    return f"policy max_age: its mail was {age / DAY:.0f} days old when it came"
