@@ -107,6 +107,8 @@ def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
         reason=f"larger than [intake] max_size, {max_size} bytes" if too_large else "",
         sender="" if mail.in_order else clipped(headers.sender(head), _LONGEST_NAME),
         filing=mail.filing,
+        author=clipped(headers.author(head), _LONGEST_NAME),
+        subject=clipped(headers.subject(head), _LONGEST_ID),
     )
 
 

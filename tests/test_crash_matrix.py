@@ -62,7 +62,7 @@ IN_THE_PIPE = {
     "the mail's identity is known": at(INTAKE, "kept = iter(ledger.accept_all(held)"),
     "the transaction is begun": at(MAILS, "known = self._db.run("),
     "no copy is known": at(MAILS, "new = self._db.insert("),
-    "the mail is inserted": at(MAILS, 'return int(new[0]["id"]), True'),
+    "the mail is inserted": at(MAILS, "return id, True"),
     "the mail is about to be committed": Point(COMMIT),
     "the mail is committed": Point(COMMITTED),
     "the mail is accepted": at(INTAKE, "_, new = next(kept)"),

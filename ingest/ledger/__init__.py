@@ -14,11 +14,13 @@ from ingest.errors import ConfigError
 from ingest.ledger.values import (
     Arrival,
     Aside,
+    Attention,
     Cursor,
     Envelope,
     Event,
     Feed,
     Filing,
+    Filter,
     Keep,
     Opening,
     Original,
@@ -40,11 +42,13 @@ __all__ = [
     "Arrival",
     "Aside",
     "Asides",
+    "Attention",
     "Cursor",
     "Envelope",
     "Event",
     "Feed",
     "Filing",
+    "Filter",
     "Keep",
     "Ledger",
     "Opening",
@@ -238,6 +242,13 @@ class Ledger(Protocol):
     def file(self, mail_id: int, filing: Filing, now: float) -> None:
         """Keep where Patchwork has filed a mail. If it waits for Patchwork to know what it replies
         to, it is due now; if it was given up for that, it is queued again."""
+
+    def search_requests(self, filter: Filter) -> list[Request]:
+        """The requests that fit, by number, the newest first."""
+
+    def search_mails(self, filter: Filter) -> list[Record]:
+        """The mails that fit, the newest first, as they were at one moment. What is said of a
+        request fits if one request of the mail fits all of it."""
 
     def totals(self) -> Totals:
         """The ledger at a glance, as it was at one moment."""

@@ -83,6 +83,28 @@ def request_columns(request: Request) -> dict[str, object]:
     }
 
 
+def folded(*texts: str) -> str:
+    """Texts as parts of them are looked for: one text, whatever the case of its letters."""
+    return "\n".join(texts).casefold()
+
+
+def request_search(request: Request, reason: str) -> dict[str, object]:
+    """What a request is found by, all but its number. ``reason``: its mail's."""
+    asks = request.requester
+    requester = folded(asks.name, asks.mailbox, asks.of_list)
+    text = folded(request.subject, request.message_id, reason)
+    return {"requester": requester, "text": text}
+
+
+def mail_search(message_id: str, author: str, subject: str, reason: str) -> dict[str, object]:
+    """What a mail is found by, all but its id."""
+    return {
+        "author": folded(author),
+        "text": folded(subject, message_id),
+        "reason": folded(reason),
+    }
+
+
 def queued(row: sqlite3.Row) -> Queued:
     """A mail to be worked on. Raises ``ValueError`` if its bytes are damaged."""
     return Queued(
@@ -138,6 +160,8 @@ def record(row: sqlite3.Row, requests: Iterable[Request], others: tuple[int, ...
         requests=tuple(requests),
         filing=_filing(row),
         others=others,
+        author=row["author"],
+        subject=row["subject"],
     )
 
 

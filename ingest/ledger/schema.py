@@ -262,5 +262,29 @@ MIGRATIONS: tuple[Migration, ...] = (
             reason TEXT NOT NULL,
             PRIMARY KEY (name, part)
         ) STRICT, WITHOUT ROWID""",
+        # What is looked for: labels, and parts of texts in lower case. See ``sqlite_search``.
+        "ALTER TABLE mail ADD COLUMN author TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mail ADD COLUMN subject TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX result_label ON result (label, request)",
+        """CREATE TABLE request_search (
+            request INTEGER PRIMARY KEY,
+            requester TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE mail_search (
+            mail INTEGER PRIMARY KEY,
+            author TEXT NOT NULL,
+            text TEXT NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT""",
+        upgrade.searched,
+        "CREATE INDEX request_project ON request (project)",
+        "CREATE INDEX mail_list ON mail (list_id)",
+        """CREATE TRIGGER request_search_goes AFTER DELETE ON request BEGIN
+            DELETE FROM request_search WHERE request = old.number;
+        END""",
+        """CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
+            DELETE FROM mail_search WHERE mail = old.id;
+        END""",
     ),
 )

@@ -2,7 +2,8 @@
 """The ledger in one SQLite file, shared by every process on a machine.
 
 How the file is opened, written and locked is ``database``'s knowledge; the statements are by what
-they are about in ``sqlite_mails`` and ``sqlite_log``. Opened through ``ledger.open_ledger``.
+they are about in ``sqlite_mails``, ``sqlite_log`` and ``sqlite_search``. Opened
+through ``ledger.open_ledger``.
 """
 
 import os
@@ -15,12 +16,12 @@ from ingest.errors import StateUnavailable
 from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
-from ingest.ledger.sqlite_log import Log
 from ingest.ledger.sqlite_results import SqliteResults
+from ingest.ledger.sqlite_search import Search
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
-class SqliteLedger(Log):
+class SqliteLedger(Search):
     """A ``Ledger`` in an SQLite file."""
 
     def __init__(

@@ -41,12 +41,7 @@ class Log(Mails):
                     earlier += namesakes
                     continue
                 fresh = replace(fresh, recorded=max(fresh.recorded, promised))
-                kept = self._db.insert(
-                    "request",
-                    made.request_columns(fresh),
-                    "ON CONFLICT (id) DO NOTHING RETURNING *",
-                )
-                new += map(made.request, kept)
+                new += self._enter(fresh, reason)
             sqlite_results.begin(self._db, new)
             at = steps[-1].at if steps else mail.received
             if outcome is Outcome.DONE and earlier and not new:
@@ -55,6 +50,21 @@ class Log(Mails):
                 steps[-1:] = [Event(at, outcome.value, {"reason": reason})]
             self._end(mail.id, outcome, reason, at, steps)
         return new
+
+    def _enter(self, request: Request, reason: str) -> list[Request]:
+        """The request as it came into the log, none if its id is there already."""
+        columns = made.request_columns(request)
+        rows = self._db.insert("request", columns, "ON CONFLICT (id) DO NOTHING RETURNING *")
+        for row in rows:
+            words = made.request_search(request, reason)
+            self._db.insert("request_search", {"request": row["number"], **words})
+            # Who asks may be another one than From says: the mail is found by both.
+            self._db.run(
+                "UPDATE mail_search SET author = author || char(10) || ? WHERE mail = ?",
+                words["requester"],
+                request.mail_id,
+            )
+        return list(map(made.request, rows))
 
     def _namesakes(self, request: Request) -> list[Request]:
         """The requests of the same Message-ID and series."""

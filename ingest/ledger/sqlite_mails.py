@@ -87,11 +87,16 @@ class Mails(Retention):
                 "sender": arrival.sender,
                 "turn": order.next(arrival.sender),
                 **made.filing_columns(arrival.filing),
+                "author": arrival.author,
+                "subject": arrival.subject,
                 "story": made.story_text([event]),
             },
             "RETURNING id",
         )
-        return int(new[0]["id"]), True
+        id = int(new[0]["id"])
+        texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason
+        self._db.insert("mail_search", {"mail": id, **made.mail_search(*texts)})
+        return id, True
 
     def claim(self, now: float, who: str) -> Queued | None:
         while (chosen := self._next(now)) is not None:  # an idle worker only reads
@@ -172,6 +177,15 @@ class Mails(Retention):
             made.story_text(events),
             id,
         )
+        self._find_by(id, reason)
+
+    def _find_by(self, id: int, reason: str) -> None:
+        """Have a mail found by what is said of it now."""
+        self._db.run(
+            "UPDATE mail_search SET reason = ? WHERE mail = ?",
+            made.folded(reason[:_LONGEST_REASON]),
+            id,
+        )
 
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
         columns, text = asdict(wait), made.story_text(events)
@@ -187,6 +201,7 @@ class Mails(Retention):
                 text,
                 mail.id,
             )
+            self._find_by(mail.id, reason)
 
     def hasten(self, now: float) -> int:
         later = "outcome = 'queued' AND begun > ?"
@@ -223,12 +238,13 @@ class Mails(Retention):
     def find(self, name: str) -> list[Record]:
         with self._db.reading():
             found = self._db.rows(f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id", *_called(name))
-            ids = [row["id"] for row in found]
-            return [self._record(row, tuple(id for id in ids if id != row["id"])) for row in found]
+            return [self._record(row) for row in found]
 
-    def _record(self, row: sqlite3.Row, others: tuple[int, ...]) -> Record:
+    def _record(self, row: sqlite3.Row) -> Record:
         requests = self._db.rows("SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"])
-        return made.record(row, map(made.request, requests), others)
+        alike = "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND id <> ?"
+        others = self._db.rows(f"{alike} ORDER BY id", row["message_id"], row["id"])
+        return made.record(row, map(made.request, requests), tuple(each["id"] for each in others))
 
     def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
         ids = self._db.rows(

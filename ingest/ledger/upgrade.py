@@ -4,6 +4,7 @@
 import sqlite3
 import zlib
 
+from ingest.ledger import rows as made
 from ingest.ledger.requests import first_id
 from ingest.mail import headers, requester
 
@@ -45,8 +46,44 @@ def requests(database: sqlite3.Connection) -> None:
             "of_list": asks.of_list,
             "who": asks.key,
         }
-        names = ", ".join(kept)
-        places = ", ".join("?" * len(kept))
+        _insert(database, "request_anew", kept)
+
+
+def searched(database: sqlite3.Connection) -> None:
+    """To schema 3: texts in lower case of what is there."""
+    mails = database.execute("SELECT id, raw, message_id, reason FROM mail").fetchall()
+    for row in mails:
+        author, subject = _author_and_subject(row["raw"])
         database.execute(
-            f"INSERT INTO request_anew ({names}) VALUES ({places})", tuple(kept.values())
+            "UPDATE mail SET author = ?, subject = ? WHERE id = ?",
+            (*map(made.storable, (author, subject)), row["id"]),
         )
+        words = made.mail_search(row["message_id"], author, subject, row["reason"])
+        _insert(database, "mail_search", {"mail": row["id"], **words})
+    found = database.execute(
+        "SELECT request.*, coalesce(mail.reason, '') AS why FROM request"
+        " LEFT JOIN mail ON mail.id = request.mail"
+    ).fetchall()
+    for row in found:
+        words = made.request_search(made.request(row), row["why"])
+        _insert(database, "request_search", {"request": row["number"], **words})
+        database.execute(
+            "UPDATE mail_search SET author = author || char(10) || ? WHERE mail = ?",
+            (made.storable(words["requester"]), row["mail"]),
+        )
+
+
+def _author_and_subject(packed: bytes | None) -> tuple[str, str]:
+    try:
+        head = headers.read(zlib.decompress(packed) if packed else b"")
+    except zlib.error:  # what is damaged is told when the mail is worked on
+        return "", ""
+    return headers.author(head), headers.subject(head)
+
+
+def _insert(database: sqlite3.Connection, table: str, columns: dict[str, object]) -> None:
+    places = ", ".join("?" * len(columns))
+    database.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",
+        tuple(map(made.storable, columns.values())),
+    )

@@ -72,7 +72,8 @@ class Filing(Value):
 
 class Arrival(Value):
     """A mail to be kept. ``identity`` makes copies one; ``received`` is a Unix time; ``sender``
-    is whose turn it is when the mail is worked on, "" for those who keep their order."""
+    is whose turn it is when the mail is worked on, "" for those who keep their order; ``author``
+    and ``subject`` are what From and Subject say, for a person."""
 
     raw: bytes
     identity: str
@@ -85,6 +86,8 @@ class Arrival(Value):
     reason: str = ""
     sender: str = ""
     filing: Filing = Filing()
+    author: str = ""
+    subject: str = ""
 
 
 class Original(Value):
@@ -175,6 +178,37 @@ class Record(Value):
     requests: tuple[Request, ...]
     filing: Filing = Filing()
     others: tuple[int, ...] = ()  # the mails of the same Message-ID that are not this one
+    author: str = ""
+    subject: str = ""
+
+
+class Attention(Value):
+    """What a person must act on, besides unresolved and failed mails: requests that one of these
+    ``sinks`` has set aside or skipped, and requests whose number is above ``after``, for which a
+    sink that fails is still to come; None if no sink fails."""
+
+    sinks: tuple[str, ...] = ()
+    after: int | None = None
+
+
+class Filter(Value):
+    """What is looked for. A field that is empty lets all pass; of several values in one field any
+    one is enough; all fields together must fit. ``requesters`` and ``texts`` are parts, in upper or
+    lower case; ``since`` and ``before`` are Unix times, the first one included, of a request's
+    recording or a mail's reception. ``limit`` and ``offset`` count from the newest."""
+
+    states: tuple[Outcome, ...] = ()
+    series: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    requesters: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    since: float | None = None
+    before: float | None = None
+    attention: Attention | None = None
+    limit: int = 100
+    offset: int = 0
 
 
 class Cursor(Value):

@@ -36,9 +36,9 @@ class Head:
         """The first non-empty value of this name, else an empty string."""
         return next((value for value in self.all(name) if value), "")
 
-    def ids(self, name: str) -> list[str]:
+    def decoded(self, name: str) -> list[str]:
         """The values of this name with their encoded words decoded (RFC 2047), as Patchwork
-        does for ids: Python's own EmailMessage encodes long ones."""
+        does for ids, too: Python's own EmailMessage encodes long ones."""
         return [_decoded(value) for value in self.all(name) if value]
 
 
@@ -87,20 +87,20 @@ def message_id(head: Head) -> str:
 
     An id that is not bracketed is taken as it stands, as Patchwork does.
     """
-    value = next(iter(head.ids("message-id")), "")
+    value = next(iter(head.decoded("message-id")), "")
     bracketed = _BRACKETED.search(value)
     return bracketed[1].strip() if bracketed else value
 
 
 def in_reply_to(head: Head) -> tuple[str, ...]:
     """The ids in In-Reply-To: see ``_ids_in``."""
-    return _unique([each for value in head.ids("in-reply-to") for each in _ids_in(value)])
+    return _unique([each for value in head.decoded("in-reply-to") for each in _ids_in(value)])
 
 
 def candidates(head: Head) -> tuple[str, ...]:
     """What this mail may reply to, nearest first: In-Reply-To, then References from last to
     first, without repeats."""
-    references = [each for value in head.ids("references") for each in _ids_in(value)]
+    references = [each for value in head.decoded("references") for each in _ids_in(value)]
     return _unique([*in_reply_to(head), *reversed(references)])
 
 
@@ -123,7 +123,7 @@ def list_id(head: Head) -> str:
     Both as Patchwork does (parser.py, find_project).
     """
     for name in ("list-id", "x-mailing-list", "x-list"):
-        value = next(iter(head.ids(name)), "")
+        value = next(iter(head.decoded(name)), "")
         bracketed = _BRACKETED.findall(value)
         if bracketed or (value and " " not in value):
             return (bracketed[-1].strip() if bracketed else value).lower()
@@ -172,3 +172,13 @@ def sender(head: Head) -> str:
         if address and f"{local}.{domain}" != list_id(head):
             return address
     return ""
+
+
+def author(head: Head) -> str:
+    """What From says, with its encoded words decoded, for a person."""
+    return next(iter(head.decoded("from")), "")
+
+
+def subject(head: Head) -> str:
+    """What Subject says, with its encoded words decoded, for a person."""
+    return next(iter(head.decoded("subject")), "")

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import WORKER_LEASE, Keep, Outcome, Wait, Waiting, open_ledger
+from ingest.ledger import WORKER_LEASE, Cursor, Keep, Outcome, Wait, Waiting, open_ledger
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
-from tests.support.ledger_values import NOON, arrival, claimed, ended, request
+from tests.support.ledger_values import NOON, arrival, claimed, ended, record, request
 from tests.support.sqlite_files import is_sound, opened, pragma
 from tests.support.syncs import watched
 from tests.support.users import as_user, open_folder
@@ -426,3 +426,14 @@ def test_a_lock_beyond_the_patience_is_told_and_passes(path: Path) -> None:
         opened(path, busy_timeout=0.1).close()
     assert ledger.accept(arrival())[1]
     ledger.close()
+
+
+def test_what_is_pruned_leaves_nothing_that_it_was_found_by(path: Path) -> None:
+    ledger = opened(path)
+    record(ledger, "a@example.org", NOON)
+    ledger.set_cursor(Cursor("webhook:lab", 1))
+    ledger.prune(Keep(raw=0.0, requests=NOON + 50), NOON + 100)
+    ledger.close()
+    with closing(database(path)) as db:
+        for table in ("result", "request_search", "mail_search"):
+            assert not db.rows(f"SELECT * FROM {table}"), table

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import StateUnavailable
+from ingest.ledger import Filter
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from tests.support.ledger_values import NOON, arrival, claimed
@@ -35,6 +36,9 @@ def test_a_ledger_of_every_release_opens_with_all_that_is_in_it(path: Path, vers
     assert [record.outcome.value for record in records] == outcomes
     assert [request.series for request in ledger.requests()] == [29430]
     assert ledger.requests()[0].arguments == {"rebase": "main"}
+    asked = ledger.requests()
+    assert ledger.search_requests(Filter(labels=asked[0].contexts, texts=("PATCH",))) == asked
+    assert ledger.search_mails(Filter(texts=("failed@example",))) == [records[1]]
     assert ledger.cursor("json_file:/retests.json").position == 1
     results = ledger.results.of([1])
     assert [(each.label, each.state, each.author) for each in results] == [

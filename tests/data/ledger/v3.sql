@@ -61,28 +61,49 @@ CREATE TABLE mail (
             ended REAL,
             story TEXT NOT NULL,
             raw BLOB
-        , begun REAL NOT NULL DEFAULT 0, waited REAL NOT NULL DEFAULT 0, missing REAL NOT NULL DEFAULT 0, holder TEXT NOT NULL DEFAULT '', sender TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0, filed_kind TEXT NOT NULL DEFAULT '', filed_submission INTEGER NOT NULL DEFAULT 0, filed_comment INTEGER NOT NULL DEFAULT 0, filed_parent TEXT NOT NULL DEFAULT '', stored INTEGER NOT NULL DEFAULT 0) STRICT;
+        , begun REAL NOT NULL DEFAULT 0, waited REAL NOT NULL DEFAULT 0, missing REAL NOT NULL DEFAULT 0, holder TEXT NOT NULL DEFAULT '', sender TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0, filed_kind TEXT NOT NULL DEFAULT '', filed_submission INTEGER NOT NULL DEFAULT 0, filed_comment INTEGER NOT NULL DEFAULT 0, filed_parent TEXT NOT NULL DEFAULT '', stored INTEGER NOT NULL DEFAULT 0, author TEXT NOT NULL DEFAULT '', subject TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO "mail" VALUES(1,'tsxCNo8A1R-ULq8_F_5enFup','done@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,55,'done','it is done',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "done", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B049C9CF4B7548AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200146E12D1',0.0,0.0,0.0,'','',0,'',0,0,'',63);
+',X'7801F34D2D2E4E4C4FD5F574B152B049C9CF4B7548AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200146E12D1',0.0,0.0,0.0,'','',0,'',0,0,'',63,'','');
 INSERT INTO "mail" VALUES(2,'S7bCgXGzEpyA7E4NrNUCQBTJ','failed@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,57,'failed','it is failed',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "failed", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0494BCCCC494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402003D351390',0.0,0.0,0.0,'','',0,'',0,0,'',65);
+',X'7801F34D2D2E4E4C4FD5F574B152B0494BCCCC494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402003D351390',0.0,0.0,0.0,'','',0,'',0,0,'',65,'','');
 INSERT INTO "mail" VALUES(3,'ghe-wFnyCW9ake58qxYomatp','ignored@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,58,'ignored','it is ignored',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "ignored", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0C94CCFCB2F4A4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200580D1413',0.0,0.0,0.0,'','',0,'',0,0,'',66);
+',X'7801F34D2D2E4E4C4FD5F574B152B0C94CCFCB2F4A4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200580D1413',0.0,0.0,0.0,'','',0,'',0,0,'',66,'','');
 INSERT INTO "mail" VALUES(4,'wPi1iaO-bCm9KhLadBIrJ7-y','queued@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,57,'queued','it has to wait',1700000060.0,'down',1700000000.0,1,0,0,NULL,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "waits", {"until": 1700000060.0}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0292C4D2D4D4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A054A1797582964E6E7E826720100433E13B4',1700000000.0,0.0,0.0,'','',0,'',0,0,'',64);
+',X'7801F34D2D2E4E4C4FD5F574B152B0292C4D2D4D4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A054A1797582964E6E7E826720100433E13B4',1700000000.0,0.0,0.0,'','',0,'',0,0,'',64,'','');
 INSERT INTO "mail" VALUES(5,'qJgBUCNYssOEQxDBsZ4Xepmf','rejected@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,59,'rejected','it is rejected',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "rejected", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0294ACD4A4D2E494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402006D461471',0.0,0.0,0.0,'','',0,'',0,0,'',67);
+',X'7801F34D2D2E4E4C4FD5F574B152B0294ACD4A4D2E494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402006D461471',0.0,0.0,0.0,'','',0,'',0,0,'',67,'','');
 INSERT INTO "mail" VALUES(6,'Eyi6JSPgx6MpO5VQSn0t1Al4','unresolved@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,61,'unresolved','it is unresolved',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "unresolved", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,'',69);
+',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,'',69,'','');
+CREATE TABLE mail_search (
+            mail INTEGER PRIMARY KEY,
+            author TEXT NOT NULL,
+            text TEXT NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT;
+INSERT INTO "mail_search" VALUES(1,'
+robin reviewer
+robin@example.org
+','
+done@example.org','it is done');
+INSERT INTO "mail_search" VALUES(2,'','
+failed@example.org','it is failed');
+INSERT INTO "mail_search" VALUES(3,'','
+ignored@example.org','it is ignored');
+INSERT INTO "mail_search" VALUES(4,'','
+queued@example.org','it has to wait');
+INSERT INTO "mail_search" VALUES(5,'','
+rejected@example.org','it is rejected');
+INSERT INTO "mail_search" VALUES(6,'','
+unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2230129');
-INSERT INTO "meta" VALUES('generation','21c5c4');
+INSERT INTO "meta" VALUES('file','65024:2263670');
+INSERT INTO "meta" VALUES('generation','dc90e9');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE "request" (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -106,6 +127,16 @@ CREATE TABLE "request" (
             recorded REAL NOT NULL
         ) STRICT;
 INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0);
+CREATE TABLE request_search (
+            request INTEGER PRIMARY KEY,
+            requester TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT;
+INSERT INTO "request_search" VALUES(1,'robin reviewer
+robin@example.org
+','re: [patch] a: fix it
+done@example.org
+it is done');
 CREATE TABLE result (
             request INTEGER NOT NULL REFERENCES request (number),
             label TEXT NOT NULL,
@@ -200,6 +231,15 @@ CREATE TRIGGER results_go AFTER DELETE ON request BEGIN
             DELETE FROM result WHERE request = old.number;
             DELETE FROM seen WHERE request = old.number;
             DELETE FROM baseline WHERE request = old.number;
+        END;
+CREATE INDEX result_label ON result (label, request);
+CREATE INDEX request_project ON request (project);
+CREATE INDEX mail_list ON mail (list_id);
+CREATE TRIGGER request_search_goes AFTER DELETE ON request BEGIN
+            DELETE FROM request_search WHERE request = old.number;
+        END;
+CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
+            DELETE FROM mail_search WHERE mail = old.id;
         END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('request',1);

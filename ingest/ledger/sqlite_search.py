@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Requests and mails of the SQLite ledger by what a person looks for: see ``values.Filter``.
+
+Each condition names ids by an index or by a narrow table, never by the wide rows, so that none
+takes more than milliseconds however long the log is.
+"""
+
+from collections.abc import Sequence
+
+from ingest.ledger import rows as made
+from ingest.ledger.sqlite_log import Log
+from ingest.ledger.values import Attention, Filter, Outcome, Record, Request
+
+# Part of a statement, and the values that it takes.
+Condition = tuple[str, Sequence[object]]
+
+# The states of a mail that only a person ends.
+_STUCK = (Outcome.UNRESOLVED, Outcome.FAILED)
+
+
+class Search(Log):
+    """What a ``Ledger`` does to find requests and mails."""
+
+    def search_requests(self, filter: Filter) -> list[Request]:
+        query, values = _page("request", "number", _of_requests(filter), filter)
+        return [made.request(row) for row in self._db.rows(query, *values)]
+
+    def search_mails(self, filter: Filter) -> list[Record]:
+        query, values = _page("mail", "id", _of_mails(filter), filter)
+        with self._db.reading():
+            rows = self._db.rows(query, *values)
+            return [self._record(row) for row in rows]
+
+
+def _page(table: str, key: str, conditions: list[Condition], filter: Filter) -> Condition:
+    """The rows of a table that fit, newest first. What is sorted are keys, not rows."""
+    where, values = _all(conditions)
+    keys = f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} DESC LIMIT ? OFFSET ?"
+    query = f"SELECT * FROM {table} WHERE {key} IN ({keys}) ORDER BY {key} DESC"
+    return query, (*values, filter.limit, filter.offset)
+
+
+def _of_requests(filter: Filter) -> list[Condition]:
+    """What must be true of a row of the table request."""
+    found = _of_what_is_asked(filter)
+    if filter.states:
+        found.append(_within("mail", "SELECT id FROM mail", _one_of("outcome", filter.states)))
+    if filter.lists:
+        found.append(_within("mail", "SELECT id FROM mail", _one_of("list_id", filter.lists)))
+    searched = "SELECT request FROM request_search"
+    if filter.requesters:
+        found.append(_within("number", searched, _contains(("requester",), filter.requesters)))
+    if filter.texts:
+        found.append(_within("number", searched, _contains(("requester", "text"), filter.texts)))
+    if filter.since is not None or filter.before is not None:
+        found.append(_within("number", "SELECT number FROM request", _when("recorded", filter)))
+    if filter.attention is not None:
+        query, values = _in_trouble(filter.attention)
+        found.append((f"number IN ({query})", values))
+    return found
+
+
+def _of_mails(filter: Filter) -> list[Condition]:
+    """What must be true of a row of the table mail."""
+    found: list[Condition] = []
+    if filter.states:
+        found.append(_one_of("outcome", filter.states))
+    if filter.lists:
+        found.append(_one_of("list_id", filter.lists))
+    if asked := _of_what_is_asked(filter):
+        found.append(_within("id", "SELECT mail FROM request", _all(asked)))
+    searched = "SELECT mail FROM mail_search"
+    if filter.requesters:
+        found.append(_within("id", searched, _contains(("author",), filter.requesters)))
+    if filter.texts:
+        columns = ("author", "text", "reason")
+        found.append(_within("id", searched, _contains(columns, filter.texts)))
+    if filter.since is not None or filter.before is not None:
+        found.append(_within("id", "SELECT id FROM mail", _when("received", filter)))
+    if filter.attention is not None:
+        query, values = _in_trouble(filter.attention)
+        stuck, states = _one_of("outcome", _STUCK)
+        mails = f"SELECT mail FROM request WHERE number IN ({query})"
+        both = f"id IN (SELECT id FROM mail WHERE {stuck} UNION ALL {mails})"
+        found.append((both, (*states, *values)))
+    return found
+
+
+def _of_what_is_asked(filter: Filter) -> list[Condition]:
+    """What must be true of one request, whether requests or mails are looked for."""
+    found: list[Condition] = []
+    if filter.series:
+        found.append(_one_of("series", filter.series))
+    if filter.labels:
+        of_label = _one_of("label", filter.labels)
+        found.append(_within("number", "SELECT request FROM result", of_label))
+    if filter.projects:
+        found.append(_one_of("project", filter.projects))
+    return found
+
+
+def _in_trouble(attention: Attention) -> Condition:
+    """The numbers of the requests that a person must act on."""
+    where, values = _one_of("sink", attention.sinks)
+    query = f"SELECT request FROM aside WHERE {where}"
+    if attention.after is None:
+        return query, values
+    return f"{query} UNION ALL SELECT number FROM request WHERE number > ?", (
+        *values,
+        attention.after,
+    )
+
+
+def _within(key: str, select: str, condition: Condition) -> Condition:
+    where, values = condition
+    return f"{key} IN ({select} WHERE {where})", values
+
+
+def _one_of(column: str, values: Sequence[object]) -> Condition:
+    return f"{column} IN ({', '.join('?' * len(values))})", values
+
+
+def _contains(columns: Sequence[str], parts: Sequence[str]) -> Condition:
+    """Whether one of the columns, which are in lower case, has one of the parts."""
+    tests = [f"instr({column}, ?)" for column in columns for _ in parts]
+    return f"({' OR '.join(tests)})", [made.folded(part) for _ in columns for part in parts]
+
+
+def _when(column: str, filter: Filter) -> Condition:
+    since = [(f"{column} >= ?", [filter.since])] if filter.since is not None else []
+    before = [(f"{column} < ?", [filter.before])] if filter.before is not None else []
+    return _all([*since, *before])
+
+
+def _all(conditions: Sequence[Condition]) -> Condition:
+    where = " AND ".join(f"({query})" for query, _ in conditions)
+    return where or "1", [value for _, values in conditions for value in values]
