@@ -31,8 +31,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def _base() -> _Parser:
+    """The flags of every command that has settings."""
     base = _Parser(add_help=False)
     group = base.add_argument_group("common options")
     group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
@@ -40,13 +40,29 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "-v", dest="verbose", action="count", default=0, help="log what is done; -vv: in detail"
     )
-    common = _Parser(add_help=False, parents=[base])
+    return base
+
+
+def _common() -> _Parser:
+    """Those, and the flags of every command that works on requests."""
+    common = _Parser(add_help=False, parents=[_base()])
     group = common.add_argument_group("what it works on")
     group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
     group.add_argument(
         "--contexts", metavar="PATTERN", nargs="+", help="the wanted labels; default: every label"
     )
     group.add_argument("--retests", metavar="FILE", help="the retest JSON")
+    return common
+
+
+def pipe_parser() -> argparse.ArgumentParser:
+    """What follows the word ``pipe``: a pipe has not the time to set up the whole command line."""
+    return _Parser(prog=f"{PROGRAM} pipe", parents=[_common()])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    base, common = _base(), _common()
     as_json = _Parser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON for programs")
 

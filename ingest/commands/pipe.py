@@ -92,7 +92,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
 
     # The worker's log would go into the mail server's; show has the same.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
-    settings = options.settings_of(options.parser().parse_args(["pipe", *arguments]))
+    settings = options.settings_of(options.pipe_parser().parse_args(arguments))
     size = settings.intake.max_size
     if len(raw) > _FIRST_READ:
         raw = _read(raw, size + 1)
