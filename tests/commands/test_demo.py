@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``demo``: the whole program at work, on this machine alone."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_demo_runs_without_a_network(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest", "demo"], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode()
+    assert '"29430"' in out
+    assert "not read:" in out
+    assert out.count("\n") < 60
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_kept_can_be_played_with_until_it_is_interrupted(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "ingest", "demo", "--keep", "--verbose"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert demo.stdout is not None
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if "Ctrl-C ends" in line:
+            break
+    [command] = [line.strip() for line in lines if line.startswith("  recheck-ingest status")]
+    ran = subprocess.run(
+        [sys.executable, "-m", "ingest", *command.split()[1:]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "4 done" in ran.stdout
+    assert any("next attempt" in line for line in lines)
+    demo.send_signal(signal.SIGINT)
+    out, err = demo.communicate(timeout=60)
+    assert (demo.returncode, err) == (0, "")
+    assert "are gone" in out
+    assert not Path(command.split()[3]).exists()
