@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest import signs
-from ingest.ledger import Feed
-from ingest.words import utc
+from ingest.ledger import Feed, Notice
+from ingest.words import named, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,16 @@ class FeedState:
     read: datetime | None
     failures: int
     trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notice: mail for the operator. ``name``: what the mail is called; ``text``: what it says,
+    which nobody has verified."""
+
+    name: str
+    received: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +77,8 @@ def feed(whole: Feed, feeds: Sequence[Feed]) -> FeedState:
         whole.tries,
         whole.reason or None,
     )
+
+
+def told(notice: Notice) -> Told:
+    """A notice as it is told."""
+    return Told(named(notice.message_id, notice.mail_id), utc(notice.received), notice.reason)

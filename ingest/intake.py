@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from ingest import signs
 from ingest.ledger import Arrival, Envelope, Filing, Ledger, Outcome
-from ingest.mail import headers
+from ingest.mail import headers, notice, peek
 from ingest.mail.prefilter import may_hold_request
 from ingest.words import clipped
 
@@ -19,7 +19,7 @@ from ingest.words import clipped
 _LONGEST_ID = 1000
 _LONGEST_NAME = 320
 _MOST_RECIPIENTS = 100
-# Bytes kept of a mail that is too large to be worked on.
+# Bytes kept of a mail that is not worked on.
 BEGINNING = 64 << 10
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,15 @@ class Receipt(StrEnum):
     QUEUED = "queued"
     DUPLICATE = "duplicate"  # this very mail is in the ledger already
     DROPPED = "dropped"  # it cannot hold a request
+    NOTICED = "noticed"  # for the operator: kept, cut, and not worked on
     REJECTED = "rejected"  # larger than the limit: kept, cut, and not worked on
+
+
+_FIRST = {
+    Outcome.QUEUED: Receipt.QUEUED,
+    Outcome.REJECTED: Receipt.REJECTED,
+    Outcome.NOTICE: Receipt.NOTICED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,7 @@ def accept_all(
             receipts.append(Receipt.DROPPED)
             continue
         _, new = next(kept)
-        first = Receipt.QUEUED if arrival.outcome is Outcome.QUEUED else Receipt.REJECTED
-        receipts.append(first if new else Receipt.DUPLICATE)
+        receipts.append(_FIRST[arrival.outcome] if new else Receipt.DUPLICATE)
         log.info("accepted <%s> from %s: %s", arrival.message_id, mail.source, receipts[-1])
     if counted_in and mails:
         signs.note(counted_in, ((mail.raw, mail.source) for mail in mails), mails[-1].now)
@@ -89,22 +96,33 @@ def accept_all(
 
 
 def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
-    """What the ledger is to keep of a mail, None if the mail cannot hold a request."""
+    """What the ledger is to keep of a mail, None if the mail cannot hold a request and is not for
+    the operator."""
+    noticed = "" if mail.in_order else notice.kind(peek.header(mail.raw))
     too_large = len(mail.raw) > max_size
-    if not too_large and not may_hold_request(mail.raw):
+    possible = too_large or may_hold_request(mail.raw)
+    if not possible and not noticed:
         return None
     head = headers.read(mail.raw)
+    outcome, reason = Outcome.QUEUED, ""
+    # What could hold a request is the worker's to judge, unless the list itself has written it.
+    if noticed == notice.ADMINISTRIVIA or (noticed and not possible):
+        outcome, reason = Outcome.NOTICE, clipped(notice.reason(noticed, head), _LONGEST_ID)
+    elif too_large:
+        outcome = Outcome.REJECTED
+        reason = f"larger than [intake] max_size, {max_size} bytes"
+    is_cut = outcome is not Outcome.QUEUED
     null_sender = mail.envelope.sender == ""
     return Arrival(
-        raw=mail.raw[head.start : min(max_size, head.start + BEGINNING) if too_large else None],
+        raw=mail.raw[head.start : min(max_size, head.start + BEGINNING) if is_cut else None],
         identity=headers.identity(mail.raw, head, null_sender=null_sender),
         message_id=clipped(headers.message_id(head), _LONGEST_ID),
         list_id=clipped(headers.list_id(head), _LONGEST_NAME),
         source=clipped(mail.source, _LONGEST_NAME),
         received=mail.now,
         envelope=_bounded(mail.envelope),
-        outcome=Outcome.REJECTED if too_large else Outcome.QUEUED,
-        reason=f"larger than [intake] max_size, {max_size} bytes" if too_large else "",
+        outcome=outcome,
+        reason=reason,
         sender="" if mail.in_order else clipped(headers.sender(head), _LONGEST_NAME),
         filing=mail.filing,
         author=clipped(headers.author(head), _LONGEST_NAME),

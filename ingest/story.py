@@ -13,7 +13,7 @@ from typing import Any
 from ingest import feed_states, result_states, signs, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
-from ingest.feed_states import FeedState, Seen
+from ingest.feed_states import FeedState, Seen, Told
 from ingest.ledger import (
     Aside,
     Cursor,
@@ -193,6 +193,7 @@ class Status:
     feeds: tuple[FeedState, ...]
     troubles: tuple[Hindrance, ...]
     seen: tuple[Seen, ...]
+    notices: tuple[Told, ...]
 
 
 def story_of(
@@ -274,6 +275,7 @@ def status(
         catch_up=_catching_up(catching_up[0]) if catching_up else None,
         feeds=tuple(feed_states.feed(each, totals.feeds) for each in totals.feeds if not each.part),
         troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
+        notices=tuple(map(feed_states.told, totals.notices)),
         seen=tuple(feed_states.seen(each, settings.signs.silence, now) for each in seen),
     )
 

@@ -3,9 +3,9 @@
 
 import pytest
 
-from ingest.intake import Receipt, accept
+from ingest.intake import Delivered, Receipt, accept, accept_all
 from ingest.ledger import Ledger
-from tests.support.mails import reply
+from tests.support.mails import letter, reply
 
 MAIL = reply("1@example.org")
 SIZE = len(MAIL)
@@ -27,6 +27,47 @@ def test_a_mail_that_cannot_hold_a_request_leaves_nothing(ledger: Ledger) -> Non
     raw = reply("1@example.org", body="Thanks.\n")
     assert accept(raw, "test", ledger=ledger, now=1.0, max_size=SIZE) is Receipt.DROPPED
     assert ledger.find("recheck@example.org") == []
+
+
+CONFIRM = letter("", "confirm 48c1f0e2", "Please reply.\n").replace(
+    b"\n\n", b"\nX-List-Administrivia: yes\nReply-To: dev-request@example.org\n\n", 1
+)
+
+
+def test_a_confirmation_is_kept_for_the_operator_with_what_to_answer(ledger: Ledger) -> None:
+    got = accept(CONFIRM, "pipe", ledger=ledger, now=1.0, max_size=SIZE)
+    (kept,) = ledger.totals().notices
+    assert (got, kept.mail_id, kept.received) == (Receipt.NOTICED, 1, 1.0)
+    assert "“confirm 48c1f0e2”; to confirm" in kept.reason
+    assert kept.reason.startswith("not verified") and kept.reason.endswith(
+        "dev-request@example.org"
+    )
+    assert ledger.next_due() is None
+
+
+def test_administrivia_is_a_notice_though_it_quotes_a_request(ledger: Ledger) -> None:
+    raw = CONFIRM + b"Recheck-request: iol-a\n"
+    assert accept(raw, "pipe", ledger=ledger, now=1.0, max_size=9999) is Receipt.NOTICED
+
+
+def test_a_request_is_no_notice_whatever_its_subject_says(ledger: Ledger) -> None:
+    raw = letter("a@example.org", "confirm 1", "Recheck-request: iol-a\n", in_reply_to="1@x")
+    assert accept(raw, "pipe", ledger=ledger, now=1.0, max_size=9999) is Receipt.QUEUED
+
+
+def test_of_notices_only_the_newest_fifty_stay_and_little_of_each(ledger: Ledger) -> None:
+    for number in range(60):
+        raw = CONFIRM + b"%d " % number + b"x" * (1 << 17)
+        accept(raw, "pipe", ledger=ledger, now=float(number), max_size=1 << 20)
+    kept = ledger.totals().notices
+    assert [each.received for each in kept] == [float(number) for number in range(59, 9, -1)]
+    assert ledger.totals().mails["notice"] == 50
+    assert ledger.find(f"mail-{kept[0].mail_id}")[0].size <= 1 << 16
+
+
+def test_an_archive_gives_no_notices(ledger: Ledger) -> None:
+    mail = Delivered(CONFIRM, "replay a.mbox", 1.0, in_order=True)
+    assert accept_all([mail], ledger=ledger, max_size=SIZE) == [Receipt.DROPPED]
 
 
 def test_a_mail_that_comes_twice_is_kept_once(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from ingest import signs
 from ingest.config import load as config
+from ingest.ledger import open_ledger
 from tests.support.mails import RECHECK, letter
 from tests.support.users import as_user, open_folder
 
@@ -135,6 +137,13 @@ def test_a_pipe_counts_a_mail_with_a_request_or_without(raw: bytes, tmp_path: Pa
     pipe(raw, "--state", str(tmp_path))
     assert told(tmp_path) == [("pipe", "dev.example.org", 1)]
     assert (tmp_path / "ledger.sqlite").exists() is (raw is ASKS)
+
+
+def test_a_pipe_keeps_the_confirmation_of_a_list(tmp_path: Path) -> None:
+    raw = b"X-List-Administrivia: yes\n" + letter("", "confirm 48c1f0e2", "Please reply.\n")
+    pipe(raw, "--state", str(tmp_path))
+    with closing(open_ledger(f"sqlite:{tmp_path}/ledger.sqlite")) as ledger:
+        assert ["confirm 48c1f0e2" in each.reason for each in ledger.totals().notices] == [True]
 
 
 # How a pipe is told of its state: flags and environment.

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One mail on standard input, from a Postfix alias, procmail, maildrop or getmail.
 
-Exit 0 says that the mail is durable or can hold no request; exit 75 says that the mail server
+Exit 0 says that the mail is durable, or is of no use to us; exit 75 says that the mail server
 must keep it and try again. There is no other code, and no output but one line on standard error.
-Imports nothing heavy for a mail that can hold no request, which only leaves a sign of life.
+Imports nothing heavy for a mail that is of no use, which only leaves a sign of life.
 """
 
 import os
 
+from ingest.mail import notice, peek
 from ingest.mail.prefilter import may_hold_request
 
 TYPE_CHECKING = False  # importing typing for it would cost more than all the rest
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
     """Take in one mail. The exit code: 0, or 75 whatever went wrong."""
     try:
         raw = _read(b"", _FIRST_READ + 1)
-        if len(raw) <= _FIRST_READ and not may_hold_request(raw):
+        is_small = len(raw) <= _FIRST_READ
+        if is_small and not may_hold_request(raw) and not notice.kind(peek.header(raw)):
             _count(raw, arguments)
             return 0
         return _keep(raw, arguments)

@@ -32,6 +32,7 @@ _COLOURS = {
     "recorded": "green",
     "handed over": "green",
     "queued": "yellow",
+    "notice": "yellow",
     "waits": "yellow",
     "unresolved": "red",
     "failed": "red",
@@ -46,6 +47,7 @@ _COLOURS = {
 }
 _LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _MOST_REASONS = 12
+_MOST_NOTICES = 5
 
 
 class Printer:
@@ -211,6 +213,11 @@ def status(status: Status, *, in_json: bool = False) -> None:
         out.line(f"answered   by Patchwork {_when(status.patchwork_answered)}")
     for seen in status.seen:
         _seen(out, seen, status.now)
+    for notice in status.notices[:_MOST_NOTICES]:
+        out.line("notice     ", (f"{_when(notice.received)} {notice.text}", "yellow"))
+        out.line(f"           {notice.name}")
+    if (more := len(status.notices) - _MOST_NOTICES) > 0:
+        out.line(f"           … and {counted(more, 'older notice')}")
     for trouble in status.troubles:
         said = f"{trouble.name} since {_when(trouble.since)}: {trouble.reason}"
         out.line("trouble    ", (said, "red"))

@@ -87,7 +87,9 @@ class StateSettings(Value):
         values.whole, 16 << 20, "bytes of raw mail, packed, kept of mails that ended; the oldest go"
     )
     keep_ignored_days: float = setting(
-        values.number, 90.0, "days that ignored and rejected mails are kept; 0: for ever"
+        values.number,
+        90.0,
+        "days that ignored, rejected mails and notices are kept; 0: for ever",
     )
     keep_requests_days: float = setting(
         values.number, 0.0, "days that other mails and their requests are kept; 0: for ever"

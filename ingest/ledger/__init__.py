@@ -22,6 +22,7 @@ from ingest.ledger.values import (
     Filing,
     Filter,
     Keep,
+    Notice,
     Opening,
     Original,
     Outcome,
@@ -51,6 +52,7 @@ __all__ = [
     "Filter",
     "Keep",
     "Ledger",
+    "Notice",
     "Opening",
     "Original",
     "Outcome",
@@ -152,7 +154,8 @@ class Ledger(Protocol):
         copy of a known mail is not kept."""
 
     def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-        """Keep mails, all or none. For each, in their order, what ``accept`` gives."""
+        """Keep mails, all or none. For each, in their order, what ``accept`` gives. Of notices
+        only the newest ``MOST_NOTICES`` stay."""
 
     def claim(self, now: float, who: str) -> Queued | None:
         """Take up a queued mail that is due, None if none is: those that were never tried first,

@@ -18,7 +18,7 @@ from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.sqlite_search import Search
-from ingest.ledger.values import Opening, Outcome, Totals, Waiting
+from ingest.ledger.values import Notice, Opening, Outcome, Totals, Waiting
 
 
 class SqliteLedger(Search):
@@ -66,7 +66,15 @@ class SqliteLedger(Search):
                 last_request=self.last_request(),
                 cursors=self.cursors(),
                 feeds=self.feeds(),
+                notices=self._notices() if mails[Outcome.NOTICE] else (),
             )
+
+    def _notices(self) -> tuple[Notice, ...]:
+        found = self._db.rows(
+            "SELECT id, message_id, received, reason FROM mail INDEXED BY mail_over"
+            " WHERE outcome = 'notice' ORDER BY ended DESC, id DESC"
+        )
+        return tuple(Notice(*row) for row in found)
 
     def recall(self, key: str, now: float) -> str | None:
         rows = self._db.rows("SELECT text FROM answer WHERE key = ? AND expires > ?", key, now)

@@ -12,6 +12,7 @@ from ingest.ledger import rows as made
 from ingest.ledger import turns
 from ingest.ledger.sqlite_retention import Retention
 from ingest.ledger.values import (
+    MOST_NOTICES,
     Arrival,
     Event,
     Filing,
@@ -51,7 +52,17 @@ class Mails(Retention):
             order = turns.Turns(self._db)
             kept = [self._accept(arrival, order) for arrival in arrivals]
             order.keep()
+            if any(each.outcome is Outcome.NOTICE for each in arrivals):
+                self._drop_notices()
         return kept
+
+    def _drop_notices(self) -> None:
+        """Drop all but the newest, without a trace."""
+        self._db.run(
+            "DELETE FROM mail WHERE id IN (SELECT id FROM mail INDEXED BY mail_over"
+            " WHERE outcome = 'notice' ORDER BY ended DESC, id DESC LIMIT -1 OFFSET ?)",
+            MOST_NOTICES,
+        )
 
     def _accept(self, arrival: Arrival, order: turns.Turns) -> tuple[int, bool]:
         known = self._db.run(

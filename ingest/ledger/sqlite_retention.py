@@ -29,7 +29,7 @@ class Retention:
             if not self._drop_raw(oldest, at_once=True):
                 break
             dropped += 20
-        dropped += self._drop(("ignored", "rejected"), keep.ignored)
+        dropped += self._drop(("ignored", "rejected", "notice"), keep.ignored)
         return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
 
     def _raw_bytes(self) -> int:

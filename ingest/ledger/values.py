@@ -8,6 +8,9 @@ from typing import Any
 from ingest.mail.requester import Requester
 from ingest.value import Value
 
+# Notices that are kept: anybody can send them.
+MOST_NOTICES = 50
+
 
 class Outcome(StrEnum):
     """The state of a mail; all but ``QUEUED`` are ends."""
@@ -18,6 +21,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"  # not taken in as it is
     UNRESOLVED = "unresolved"  # Patchwork never came to know what it replies to
     FAILED = "failed"  # could not be worked on
+    NOTICE = "notice"  # for the operator: a list's confirmation or other administrivia, a bounce
 
 
 class Waiting(StrEnum):
@@ -294,6 +298,15 @@ class Feed(Value):
     reason: str = ""
 
 
+class Notice(Value):
+    """A mail for the operator. ``reason``: what it says; ``received``: a Unix time."""
+
+    mail_id: int
+    message_id: str
+    received: float
+    reason: str
+
+
 class Totals(Value):
     """The ledger at a glance. Times are Unix times, 0 for never."""
 
@@ -306,6 +319,7 @@ class Totals(Value):
     last_request: int  # the newest one's number
     cursors: tuple[Cursor, ...]
     feeds: tuple[Feed, ...] = ()
+    notices: tuple[Notice, ...] = ()  # the newest first
 
 
 class Keep(Value):

@@ -8,9 +8,9 @@ Imports nothing, for the pipe.
 # The field of a mail that ``check --send-test`` sends: no sign of life of a list.
 TEST_FIELD = "X-Recheck-Ingest-Test"
 
-_TEST = b"\n" + TEST_FIELD.lower().encode() + b":"
+_TEST = TEST_FIELD.lower().encode()
 # As in ``headers.list_id``, of which this is the quick form.
-_LISTS = (b"\nlist-id:", b"\nx-mailing-list:", b"\nx-list:")
+_LISTS = (b"list-id", b"x-mailing-list", b"x-list")
 # Bytes of a header that are looked at.
 _LONGEST_HEADER = 64 << 10
 _LONGEST_NAME = 200
@@ -26,8 +26,8 @@ def header(raw: bytes) -> bytes:
 
 def list_name(head: bytes) -> str:
     """The id of the list in a ``header``, "" without one. Encoded words stay as they are."""
-    for field in _LISTS:
-        if value := _value(head, field):
+    for name in _LISTS:
+        if value := field(head, name):
             bracketed = value.rpartition(b"<")[2].partition(b">")[0].strip()
             if b">" in value and b"<" in value and bracketed:
                 return _text(bracketed)
@@ -38,15 +38,15 @@ def list_name(head: bytes) -> str:
 
 def test_token(head: bytes) -> str:
     """What the mail of ``check --send-test`` is recognised by, "" for any other mail."""
-    return _text(_value(head, _TEST))
+    return _text(field(head, _TEST))
 
 
-def _value(head: bytes, field: bytes) -> bytes:
-    """The value of the first such field, unfolded, "" without one."""
-    begin = head.find(field)
+def field(head: bytes, name: bytes) -> bytes:
+    """The value of the first field of this name in a ``header``, unfolded, "" without one."""
+    begin = head.find(b"\n" + name + b":")
     if begin < 0:
         return b""
-    begin += len(field)
+    begin += len(name) + 2
     end = head.find(b"\n", begin)
     while head[end + 1 : end + 2] in (b" ", b"\t"):
         end = head.find(b"\n", end + 1)

@@ -33,6 +33,7 @@ _KEPT = {
     Receipt.QUEUED: "250 2.0.0 OK, queued",
     Receipt.DUPLICATE: "250 2.0.0 OK, known already",
     Receipt.DROPPED: "250 2.0.0 OK, it holds no request",
+    Receipt.NOTICED: "250 2.0.0 OK, kept for the operator",
     Receipt.REJECTED: "250 2.0.0 OK, kept, but too large to be worked on",
 }
 _TRY_AGAIN = "451 4.3.0 The mail cannot be stored now, try again later"

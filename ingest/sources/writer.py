@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ingest import intake, signs
 from ingest.errors import StateUnavailable
 from ingest.ledger import Envelope, Ledger
+from ingest.mail import notice, peek
 from ingest.mail.prefilter import may_hold_request
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,11 @@ class Writer:
     ) -> intake.Receipt:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
         be made so, or what a bug of ours raises; then nothing of it is kept."""
-        if len(raw) <= min(_SEARCHED_HERE, self._max_size) and not may_hold_request(raw):
+        if (
+            len(raw) <= min(_SEARCHED_HERE, self._max_size)
+            and not may_hold_request(raw)
+            and not notice.kind(peek.header(raw))
+        ):
             if self._counted_in:
                 signs.note(self._counted_in, [(raw, source)], time.time())
             return intake.Receipt.DROPPED

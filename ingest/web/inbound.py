@@ -41,6 +41,7 @@ _KEPT = {
     Receipt.QUEUED: "queued",
     Receipt.DUPLICATE: "known already",
     Receipt.DROPPED: "it holds no request",
+    Receipt.NOTICED: "kept for the operator",
     Receipt.REJECTED: "kept, but too large to be worked on",
 }
 # Responses hold nothing of a request, so that one does for all.

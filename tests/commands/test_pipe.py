@@ -111,6 +111,7 @@ def test_the_installed_command_imports_nothing_more_for_a_mail_without_a_request
         *ours,
         b"fcntl",
         b"ingest.mail",
+        b"ingest.mail.notice",
         b"ingest.mail.peek",
         b"ingest.mail.prefilter",
         b"ingest.signs",
