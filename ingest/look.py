@@ -6,9 +6,8 @@ It only reads.
 
 from collections.abc import Iterable
 
-from ingest import background, signs, story
+from ingest import background, consumer_states, signs, story
 from ingest.config.tables import Settings
-from ingest.handover import batches
 from ingest.ledger import Ledger, Record
 from ingest.patchwork import outage
 from ingest.sink_states import CATCH_UP
@@ -22,7 +21,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
     threads = [background.WORKER, CATCH_UP, *sinks]
     return story.status(
         totals,
-        batches.consumers(totals.cursors),
+        consumer_states.consumers(totals.consumers, totals.batches),
         sinks,
         settings,
         answered=outage.answered(ledger, now),
@@ -38,7 +37,7 @@ def stories(
 ) -> list[Story]:
     """The story of each mail, with what became of its requests at ``now``, a Unix time."""
     cursors, sinks, found = ledger.cursors(), delivery.wanted(settings), list(records)
-    consumers = batches.consumers(cursors)
+    consumers = consumer_states.consumers(ledger.consumers(), ledger.batches())
     results = ledger.results.of(request.number for each in found for request in each.requests)
     return [
         story.story_of(each, cursors, consumers, sinks, settings, now, results) for each in found

@@ -12,7 +12,7 @@ from ingest.ledger import Aside, Cursor, Event, Request
 from ingest.policy import selection
 from ingest.words import ago, listed, times
 
-# The cursor of catching up, see ``catch_up``.
+# The feed of catching up, see ``catch_up``.
 CATCH_UP = "catch-up"
 
 # The configured sinks by the names of their cursors, and the contexts that each is for.

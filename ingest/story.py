@@ -13,12 +13,14 @@ from typing import Any
 from ingest import feed_states, result_states, signs, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
+from ingest.consumer_states import BatchState, ConsumerState
 from ingest.feed_states import FeedState, Seen, Told
 from ingest.ledger import (
     Aside,
     Cursor,
     Envelope,
     Event,
+    Feed,
     Filing,
     Record,
     Request,
@@ -94,31 +96,6 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch that a consumer was given and has not confirmed: the requests from ``first`` to
-    ``last``, narrowed to ``contexts``. ``given``: how often; ``due``: when it is given again."""
-
-    id: str
-    consumer: str
-    first: int
-    last: int
-    contexts: tuple[str, ...]
-    given: int
-    due: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """Who takes requests on demand: the number of the last one that it took, when it did (a Unix
-    time), and what it holds."""
-
-    name: str
-    position: int
-    moved: float
-    held: tuple[Batch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Sink:
     """A sink and how far it has come. ``trying``: the request that it has begun to hand over;
     ``due``: when one that failed is tried again; ``aside`` and ``skipped``: how many requests are
@@ -188,7 +165,7 @@ class Status:
     last_request: int
     sinks: tuple[Sink, ...]
     consumers: tuple[Taker, ...]
-    held: tuple[Batch, ...]
+    held: tuple[BatchState, ...]
     catch_up: CatchingUp | None
     feeds: tuple[FeedState, ...]
     troubles: tuple[Hindrance, ...]
@@ -199,7 +176,7 @@ class Status:
 def story_of(
     record: Record,
     cursors: Sequence[Cursor],
-    consumers: Sequence[Consumer],
+    consumers: Sequence[ConsumerState],
     sinks: Sinks,
     settings: Settings,
     now: float,
@@ -237,7 +214,7 @@ def story_of(
 
 def status(
     totals: Totals,
-    consumers: Sequence[Consumer],
+    consumers: Sequence[ConsumerState],
     sinks: Sinks,
     settings: Settings,
     *,
@@ -252,7 +229,8 @@ def status(
     ``asides``: what sinks have set aside, by their names; ``seen``: the sources' signs of life."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
-    catching_up = [each for each in totals.cursors if each.name == sink_states.CATCH_UP]
+    wholes = {each.name: each for each in totals.feeds if not each.part}
+    catching_up = wholes.pop(sink_states.CATCH_UP, None)
     return Status(
         now=utc(now),
         ledger=settings.state.ledger,
@@ -272,8 +250,8 @@ def status(
         ),
         consumers=tuple(_taker(each, last) for each in consumers),
         held=tuple(batch for each in consumers for batch in each.held),
-        catch_up=_catching_up(catching_up[0]) if catching_up else None,
-        feeds=tuple(feed_states.feed(each, totals.feeds) for each in totals.feeds if not each.part),
+        catch_up=_catching_up(catching_up) if catching_up else None,
+        feeds=tuple(feed_states.feed(each, totals.feeds) for each in wholes.values()),
         troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
         notices=tuple(map(feed_states.told, totals.notices)),
         seen=tuple(feed_states.seen(each, settings.signs.silence, now) for each in seen),
@@ -335,7 +313,7 @@ def _asked(
     )
 
 
-def _taken(consumer: Consumer, number: int) -> Delivery:
+def _taken(consumer: ConsumerState, number: int) -> Delivery:
     """What a consumer has done about a request."""
     name = consumer.name
     for batch in consumer.held:
@@ -366,7 +344,7 @@ def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[
     )
 
 
-def _taker(consumer: Consumer, last: int) -> Taker:
+def _taker(consumer: ConsumerState, last: int) -> Taker:
     return Taker(
         name=consumer.name,
         position=consumer.position,
@@ -376,8 +354,8 @@ def _taker(consumer: Consumer, last: int) -> Taker:
     )
 
 
-def _catching_up(cursor: Cursor) -> CatchingUp:
-    return CatchingUp(_once(cursor.moved), cursor.tries, cursor.reason or None)
+def _catching_up(feed: Feed) -> CatchingUp:
+    return CatchingUp(_once(feed.moved), feed.tries, feed.reason or None)
 
 
 def _once(at: float) -> datetime | None:

@@ -11,11 +11,13 @@ import pytest
 from ingest import story
 from ingest.background import Trouble
 from ingest.config import tables
+from ingest.consumer_states import BatchState, ConsumerState
 from ingest.ledger import (
     Aside,
     Cursor,
     Envelope,
     Event,
+    Feed,
     Ledger,
     Outcome,
     Record,
@@ -24,7 +26,7 @@ from ingest.ledger import (
     Waiting,
 )
 from ingest.signs import Sign
-from ingest.story import Batch, Consumer, jsonable
+from ingest.story import jsonable
 from tests.support.ledger_values import (
     NOON,
     arrival,
@@ -39,8 +41,12 @@ SETTINGS = tables.Settings()
 FILE, HOOK = "json_file:/r.json", "webhook:lab"
 SINKS = {FILE: (), HOOK: ("other-*",)}
 AT_NOON = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-BATCH = Batch("night:1-1", "night", 1, 1, (), 2, AT_NOON + timedelta(minutes=5))
-CONSUMERS = [Consumer("arm", 1, NOON), Consumer("night", 0, 0.0, (BATCH,)), Consumer("slow", 0, 0)]
+BATCH = BatchState("night:1-1", "night", 1, 1, (), 2, AT_NOON + timedelta(minutes=5))
+CONSUMERS = [
+    ConsumerState("arm", 1, NOON),
+    ConsumerState("night", 0, 0.0, (BATCH,)),
+    ConsumerState("slow", 0, 0),
+]
 
 
 def recorded(ledger: Ledger) -> Record:
@@ -257,7 +263,7 @@ def test_the_status_has_queue_sinks_consumers_and_troubles(ledger: Ledger) -> No
     finish(ledger, claimed(ledger), Outcome.UNRESOLVED)
     ledger.set_cursor(Cursor(FILE, 1, NOON))
     ledger.set_cursor(Cursor("webhook:old", 0, NOON))
-    ledger.set_cursor(Cursor("catch-up", 1, NOON, tries=2, reason="it sleeps"))
+    ledger.set_feed(Feed("catch-up", moved=NOON, tries=2, reason="it sleeps"))
     made = jsonable(status(ledger, Trouble("worker", NOON, "the disk is full"), answered=NOON))
     json.dumps(made)
     assert made["now"] == "2023-11-14T22:13:30Z"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Catching up: what was filed at Patchwork and never came by mail, once or now and then.
 
-It owns from where on is asked, and how far all is known: the cursor ``catch-up``, and for each
-kind of comment the last event.
+It owns from where on is asked, and how far all is known: the feed ``catch-up``, whose parts are
+the last event of each kind of comment.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.decision import judge
 from ingest.errors import ConfigError, StateUnavailable, Unanswered, Unavailable
-from ingest.ledger import Cursor, Feed, Ledger
+from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
 from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
@@ -26,11 +26,6 @@ from ingest.sink_states import CATCH_UP
 from ingest.sources import events
 from ingest.words import counted, moment
 from ingest.worker import connect
-
-# The cursor, and the lease of who catches up. The cursor has "moved" when the last complete run
-# began. While there was none, it has "begun" at the second that its first run had to begin with:
-# later ones begin there, too, though what the first took in is the last mail then.
-CURSOR = CATCH_UP
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +72,17 @@ def catch_up(
     to end. Raises ``ConfigError`` for a server that has no comment events, ``StateUnavailable``
     also if another run is under way.
     """
-    with ledger.lease(CURSOR) as held:
+    with ledger.lease(CATCH_UP) as held:
         if not held:
             raise StateUnavailable("another process is catching up on this ledger")
         begun = clock()
-        cursor = ledger.cursor(CURSOR)
-        known = cursor.moved or cursor.begun or ledger.totals().last_received or begun - DAY
+        whole = state(ledger)
+        known = whole.moved or whole.begun or ledger.totals().last_received or begun - DAY
         # Of a clock that was set back nobody knows what it said when.
         known = min(known, begun)
-        if not cursor.moved:
-            cursor = replace(cursor, begun=math.floor(known))
-            ledger.set_cursor(cursor)
+        if not whole.moved:
+            whole = replace(whole, begun=math.floor(known))
+            ledger.set_feed(whole)
         start = known - settings.catch_up.overlap
         summary = Summary(since=start if since is None else since)
         try:
@@ -97,17 +92,28 @@ def catch_up(
             raise
         finally:
             if summary.problem and not stop():
-                cursor = replace(cursor, tries=cursor.tries + 1, reason=summary.problem)
-                ledger.set_cursor(cursor)
+                whole = replace(whole, tries=whole.tries + 1, reason=summary.problem)
+                ledger.set_feed(whole)
         if not summary.problem:
             outage.note_answer(ledger, clock())
             summary.moved = summary.since <= start
             if summary.moved:
                 for kind, id in last.items():
                     part = _part(patchwork, kind)
-                    ledger.set_feed(Feed(CURSOR, part, position=str(id), moved=begun))
-                ledger.set_cursor(Cursor(CURSOR, ledger.last_request(), begun))
+                    ledger.set_feed(Feed(CATCH_UP, part, position=str(id), moved=begun))
+                ledger.set_feed(Feed(CATCH_UP, moved=begun))
     return summary
+
+
+def state(ledger: Ledger) -> Feed:
+    """How far catching up has come. The feed has moved when the last complete run began. While
+    there was none, it has begun at the second that the first run had to begin with: later runs
+    begin there, too, although what the first one took in is the last mail by then."""
+    return next((each for each in _feeds(ledger) if not each.part), Feed(CATCH_UP))
+
+
+def _feeds(ledger: Ledger) -> list[Feed]:
+    return [each for each in ledger.feeds() if each.name == CATCH_UP]
 
 
 def _take_in(
@@ -175,7 +181,7 @@ def _news(
 ) -> list[feed.Event]:
     """The events that are new. ``newest`` is given the id of the newest one of each kind."""
     found: list[feed.Event] = []
-    seen = {each.part: int(each.position) for each in ledger.feeds() if each.name == CURSOR}
+    seen = {each.part: int(each.position) for each in _feeds(ledger) if each.part}
     for kind in feed.KINDS:
         last = seen.get(_part(patchwork, kind), 0) if by_id else 0
         news = feed.news(patchwork.dialect, kind, last, summary.since)
@@ -206,7 +212,7 @@ class Periodic:
         self._interval = settings.catch_up.interval
         self._patchwork: Patchwork | None = None
         self._told = ""
-        self._thread = Background(CURSOR, settings.state, self._work)
+        self._thread = Background(CATCH_UP, settings.state, self._work)
 
     def start(self) -> None:
         """Begin."""
@@ -236,7 +242,7 @@ class Periodic:
         while not thread.is_stopping():
             # A restart is no reason to ask before it is time. A time that is farther away than
             # that is one that a clock had which was set back since.
-            left = ledger.cursor(CURSOR).moved + self._interval - time.time()
+            left = state(ledger).moved + self._interval - time.time()
             if not 0 < left <= self._interval:
                 try:
                     self._catch_up(ledger, thread.is_stopping)

@@ -3,7 +3,7 @@
 log, locked, and emptied of what was handed over.
 
 The sink that fills the file is held off meanwhile, and has settled what a crash left: it never
-takes what was emptied here for a write of its own that it has to do again. Called by ``take``.
+takes what was emptied here for a write of its own that it has to do again.
 """
 
 import re
@@ -13,14 +13,15 @@ from functools import cached_property
 
 from ingest.config.tables import Settings
 from ingest.errors import SinkUnavailable
-from ingest.handover import batches
-from ingest.handover.batches import Batch
-from ingest.ledger import Ledger, Request
+from ingest.ledger import Batch, Ledger, Request
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from ingest.retests import ownership
 from ingest.retests.document import Document
 from ingest.sinks import Clock, delivery, lease_name
+
+# The consumer that the retest JSON is for.
+DEFAULT = "default"
 
 # A series' number as a key; such numbers have 64 bits.
 _SERIES = re.compile(r"[1-9][0-9]{0,17}")
@@ -45,16 +46,23 @@ def opened(ledger: Ledger, settings: Settings, clock: Clock, patience: float) ->
         file.publish(ledger, clock, patience)
         with retest_file.locked(path, patience):
             document = retest_file.read(path, clock())
-            yield Stock(ledger, settings, document, ledger.cursor(file.name).position)
+            yield Stock(ledger, settings, document, ledger.cursor(file.name).position, clock())
 
 
 class Stock:
-    """What the file holds. ``last``: the number of the last request that came into it."""
+    """What the file holds. ``last``: the number of the last request that came into it;
+    ``second``: the Unix time that it carries."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, document: Document | None, last: int
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        document: Document | None,
+        last: int,
+        now: float,
     ) -> None:
         self.last = last
+        self.second = retest_file.standing_second(document or retests.empty(), now)
         self._ledger = ledger
         self._table = settings.retests
         self._document = document or retests.empty()
@@ -97,9 +105,8 @@ class Stock:
     @cached_property
     def _parts(self) -> list[Request]:
         """What is in the file of requests that were not taken for good, in the log's order."""
-        cursors = self._ledger.cursors()
-        taken = self._ledger.cursor(batches.cursor_name(batches.DEFAULT)).position
-        held = [batch.numbers for batch in batches.of(cursors, batches.DEFAULT)]
+        taken = self._ledger.consumer(DEFAULT).position
+        held = [each.numbers for each in self._ledger.batches() if each.consumer == DEFAULT]
         open_numbers = [*held, range(taken + 1, self.last + 1)]
         parts = [
             ownership.part_of(request, self._document["retests"][key], requests)

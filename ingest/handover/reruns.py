@@ -2,7 +2,7 @@
 """The document of get_reruns.py, answered from the request log instead of by asking Patchwork.
 
 Whoever keeps ``last_comment_timestamp`` for the next question gets each request once, whether it
-cuts it to seconds or not: see ``Ledger.reruns``. Called by ``cli``.
+cuts it to seconds or not: see ``Ledger.reruns``.
 """
 
 import logging
@@ -28,14 +28,13 @@ def document(
     requests, promise = ledger.reruns(since, now)
     wanted = list(_wanted(requests, contexts, settings.requests.arguments))
     log.info("%d requests since then, %d of them for these contexts", len(requests), len(wanted))
-    merged = retests.merge(retests.empty(), wanted, now)
+    merged = retests.merge(retests.empty(), wanted, promise if requests else 0.0)
     if not (requests or ledger.last_request() or ledger.totals().last_received):
         log.warning(
             "no mail has come to the ledger %s yet; is it the one that the mail goes to?",
             settings.state.ledger,
         )
-    stamp = retests.stamp(promise) if requests else None
-    return {**merged, "last_comment_timestamp": stamp}
+    return merged
 
 
 def _wanted(

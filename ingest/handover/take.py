@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Handing over to consumers that ask: to each what it has not had, once, or until it is confirmed.
 
-A named consumer is given what is in the request log behind its cursor; the default one all that is
-in the retest JSON, which may hold other programs' entries, and which a lab may move away as before.
-Called by ``cli``.
+A named consumer is given what is in the request log behind the last request that it had; the
+default one all that is in the retest JSON, which may hold other programs' entries, and which a lab
+may move away as before. What is given is noted before and confirmed behind: a take that is killed
+in between gives the same requests once more, under the same second.
 """
 
 import json
@@ -20,10 +21,8 @@ from itertools import takewhile
 from ingest import files
 from ingest.config.tables import BY_PATCHWORK, Settings
 from ingest.errors import UsageError
-from ingest.handover import batches
-from ingest.handover.batches import DEFAULT, Batch
-from ingest.handover.from_file import Stock, leased, opened
-from ingest.ledger import Cursor, Ledger, Request, requests_after
+from ingest.handover.from_file import DEFAULT, Stock, leased, opened
+from ingest.ledger import Batch, Consumer, Ledger, Request, requests_after
 from ingest.policy import selection
 from ingest.retests import document as retests
 from ingest.sinks import Clock, is_paused
@@ -31,6 +30,10 @@ from ingest.sinks.request_json import shape
 
 # Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
 PATIENCE = 5.0
+
+_NAME = r"[A-Za-z0-9._-]{1,100}"
+# A batch's consumer, its last number and its generation, which older releases gave no batch.
+_ID = re.compile(rf"({_NAME}):[1-9][0-9]{{0,17}}-([1-9][0-9]{{0,17}})(?:-([0-9a-f]+))?")
 
 # Brings a text to the consumer, who has it when this returns. Raises ``SinkUnavailable``.
 Output = Callable[[str], None]
@@ -50,9 +53,10 @@ class Order:
     hold: bool = False
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(batches.NAME, self.consumer):
+        if not re.fullmatch(_NAME, self.consumer):
             raise UsageError(
-                f"{self.consumer!r} is no name of a consumer: letters, digits, '.', '_' and '-'"
+                f"{self.consumer!r} is not the name of a consumer, which has letters, digits, '.',"
+                " '_' and '-'"
             )
         if self.consumer == DEFAULT and self.contexts:
             raise UsageError(
@@ -100,23 +104,27 @@ def acknowledge(
 ) -> bool:
     """Confirm a batch; False if that was done before. Raises ``UsageError`` if there never was
     such a batch, ``SinkUnavailable`` if it cannot be confirmed now."""
-    named = batches.parsed(id)
+    named = _ID.fullmatch(id)
     if named is None:
-        raise UsageError(f"{id!r} is no id of a batch, which is like {DEFAULT}:3-5")
-    consumer, last = named
+        raise UsageError(f"{id!r} is not the id of a batch, which is like {DEFAULT}:3-5-a1b2c3")
+    consumer, last, generation = named[1], int(named[2]), named[3]
     with _lease(ledger, consumer, patience):
-        batch = batches.batch_of(ledger.cursor(batches.cursor_name(id)))
-        if batch is None:
-            if ledger.cursor(batches.cursor_name(consumer)).position < last:
-                raise UsageError(f"this ledger has given no batch {id}")
+        held = [each for each in ledger.batches() if each.id == id]
+        if not held:
+            position = ledger.consumer(consumer).position
+            if position < last or generation != ledger.generation():
+                raise UsageError(
+                    f"this ledger has not given a batch {id}, or not since it was restored"
+                )
             return False
+        [batch] = held
         if consumer == DEFAULT:
             with (
                 opened(ledger, settings, clock, patience) as stock,
                 stock.becoming(stock.without(stock.of(batch))) as take_out,
             ):
                 take_out()
-        ledger.drop_cursor(batches.cursor_name(id))
+        ledger.drop_batch(batch)
     return True
 
 
@@ -153,40 +161,55 @@ class _Handing:
         fresh = self._fresh(self.ledger.last_request())
         requests = [each for batch in (*due, fresh) for each in self._logged(batch)]
         if requests:
-            self.output(self._text(requests))
+            self.output(self._text(requests, self._promised(fresh)))
         with _undisturbed():
             self._confirm(fresh.last, due)
-        return None if requests else self._text([])
+        if requests or fresh.last == self.ledger.last_request():
+            return None if requests else self._text([], 0.0)
+        return self._from_log()
 
     def _from_file(self) -> str | None:
         with self._opened() as stock:
             due, batches_held = self._due_and_held()
-            held = [each for batch in batches_held for each in stock.of(batch)]
+            fresh = self._fresh(stock.last)
+            # After a take that was killed, what is newer is left for the next one.
+            newer = replace(fresh, after=fresh.last, last=stock.last)
+            held = [each for batch in (*batches_held, newer) for each in stock.of(batch)]
             if self.order.single:
                 requests = stock.other_than(held)
-                text, kept, found = self._text(requests), stock.without(requests), bool(requests)
+                kept, found = stock.without(requests), bool(requests)
             else:
-                given = retests.merge(stock.without(held), [], 0.0)
-                text, kept, found = retests.dump(given), stock.only(held), bool(given["retests"])
+                given = stock.without(held)
+                kept, found = stock.only(held), bool(given["retests"])
             with stock.becoming(kept) as place:
+                second = self._promised(fresh, stock.second) if found else 0.0
+                text = (
+                    self._text(requests, second)
+                    if self.order.single
+                    else retests.dump(retests.merge(given, [], second))
+                )
                 if found:
                     self.output(text)
                 with _undisturbed():
                     place()
-                    self._confirm(stock.last, due)
-        return None if found else text
+                    self._confirm(fresh.last, due)
+        if found or fresh.last == stock.last:
+            return None if found else text
+        return self._from_file()
 
     def _batch(self) -> str | None:
         if self.order.consumer == DEFAULT:
             with self._opened() as stock:
-                batch, requests = self._next(stock.last, stock.of)
+                last = stock.last
+                batch, requests = self._next(last, stock.of)
         else:
-            batch, requests = self._next(self.ledger.last_request(), self._logged)
+            last = self.ledger.last_request()
+            batch, requests = self._next(last, self._logged)
         if requests:
             self._hold(batch, requests)
             return None
         self._confirm(batch.last)
-        return self._text([])
+        return self._text([], 0.0) if batch.last == last else self._batch()
 
     def _next(
         self, last: int, requests_of: Callable[[Batch], list[Request]]
@@ -198,7 +221,7 @@ class _Handing:
             if requests := requests_of(batch):
                 return batch, requests
             log.info("batch %s is not in the retest JSON any more", batch.id)
-            self.ledger.drop_cursor(batches.cursor_name(batch.id))
+            self.ledger.drop_batch(batch)
         fresh = self._fresh(last)
         return fresh, requests_of(fresh)
 
@@ -210,12 +233,20 @@ class _Handing:
         now, hold = self.clock(), self.settings.take.hold
         due: list[Batch] = []
         held: list[Batch] = []
-        for batch in batches.of(self.ledger.cursors(), self.order.consumer):
-            (held if is_paused(batch.due, now, hold) else due).append(batch)
+        for batch in self.ledger.batches():
+            if batch.consumer == self.order.consumer:
+                (held if is_paused(batch.due, now, hold) else due).append(batch)
         return due, held
 
     def _fresh(self, last: int) -> Batch:
-        return Batch(self.order.consumer, self._position(), last, self.order.contexts)
+        """What the consumer has not had. If it was killed while it was given something, that is
+        what it is given first, under the same second."""
+        consumer = self._consumer()
+        order, generation = self.order, self.ledger.generation()
+        fresh = Batch(order.consumer, consumer.position, last, order.contexts, generation)
+        if consumer.position < consumer.begun <= last:
+            return replace(fresh, last=consumer.begun, second=consumer.second)
+        return fresh
 
     def _logged(self, batch: Batch) -> list[Request]:
         """The requests of a batch, from the log."""
@@ -224,42 +255,59 @@ class _Handing:
         those = takewhile(lambda request: request.number <= batch.last, behind)
         return [mine for each in those if (mine := selection.narrowed(each, batch.contexts, known))]
 
+    def _promised(self, fresh: Batch, beyond: float = 0.0) -> float:
+        """The second under which something new is handed over, noted before it is."""
+        if self.order.single:  # it carries none
+            return 0.0
+        if fresh.second:
+            return fresh.second
+        with self.ledger.batch():
+            second = self.ledger.promise(beyond)
+            if fresh.last > fresh.after:
+                begun = replace(self._consumer(), begun=fresh.last, second=second)
+                self.ledger.set_consumer(begun)
+        return second
+
     def _confirm(self, last: int, due: Sequence[Batch] = ()) -> None:
-        """Move the cursor, and forget the batches that were given with the rest."""
-        if last <= self._position() and not due:
+        """Move the consumer on, and forget the batches that it was given with the rest."""
+        if last <= self._consumer().position and not due:
             return
         with self.ledger.batch():
             self._move(last)
             for batch in due:
-                self.ledger.drop_cursor(batches.cursor_name(batch.id))
+                self.ledger.drop_batch(batch)
 
     def _move(self, last: int) -> None:
-        name = batches.cursor_name(self.order.consumer)
-        self.ledger.set_cursor(Cursor(name, max(self._position(), last), self.clock()))
+        consumer = self._consumer()
+        position = max(consumer.position, last)
+        self.ledger.set_consumer(Consumer(consumer.name, position, self.clock()))
 
-    def _position(self) -> int:
-        return self.ledger.cursor(batches.cursor_name(self.order.consumer)).position
+    def _consumer(self) -> Consumer:
+        return self.ledger.consumer(self.order.consumer)
 
     def _hold(self, batch: Batch, requests: Sequence[Request]) -> None:
         """Give a batch. It is noted first: the consumer may confirm it as soon as it has it."""
         now = self.clock()
-        given = replace(batch, given=batch.given + 1, due=now + self.settings.take.hold)
         with self.ledger.batch():
+            second = batch.second or self.ledger.promise()
+            given = replace(
+                batch, given=batch.given + 1, due=now + self.settings.take.hold, second=second
+            )
             self._move(batch.last)
-            self.ledger.set_cursor(given.cursor(now))
+            self.ledger.set_batch(given)
         handed_over = False
         try:
-            self.output(self._text(requests, given))
+            self.output(self._text(requests, second, given))
             handed_over = True
         finally:
             if not handed_over:  # no need to wait for the end of its time
-                self.ledger.set_cursor(replace(batch, due=now).cursor(now))
+                self.ledger.set_batch(replace(given, given=batch.given, due=now))
 
-    def _text(self, requests: Sequence[Request], batch: Batch | None = None) -> str:
+    def _text(self, requests: Sequence[Request], second: float, batch: Batch | None = None) -> str:
         head = {"batch": batch and batch.id, "given": batch.given if batch else 0}
         held = head if self.order.hold else {}
         if not self.order.single:
-            document = retests.merge(retests.empty(), requests, self.clock())
+            document = retests.merge(retests.empty(), requests, second)
             return retests.dump({**held, **document})
         shapes = [shape(request) for request in requests]
         return json.dumps({**held, "requests": shapes} if held else shapes, indent=4)

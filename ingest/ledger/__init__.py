@@ -15,6 +15,8 @@ from ingest.ledger.values import (
     Arrival,
     Aside,
     Attention,
+    Batch,
+    Consumer,
     Cursor,
     Envelope,
     Event,
@@ -44,6 +46,8 @@ __all__ = [
     "Aside",
     "Asides",
     "Attention",
+    "Batch",
+    "Consumer",
     "Cursor",
     "Envelope",
     "Event",
@@ -177,8 +181,9 @@ class Ledger(Protocol):
     ) -> list[Request]:
         """End a mail, and append its requests, in one transaction. What is new of them: see
         ``requests.news``. If nothing is, a mail that would be done is ignored: another one asked
-        for the same before. Each is recorded at the time that it names, or at what ``reruns`` has
-        promised, if that is later. Raises ``LostClaim`` if the mail is no longer its holder's."""
+        for the same before. Each is recorded at the time that it names, or at the second that was
+        promised last, if that is later. Raises ``LostClaim`` if the mail is no longer its
+        holder's."""
 
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
         """Put a mail back until ``wait.due``. Raises ``LostClaim`` as ``finish``."""
@@ -204,11 +209,17 @@ class Ledger(Protocol):
         only those for this series."""
 
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
-        """The requests recorded at or after ``since``, in order, and a promise: a Unix time, a
-        whole second, later than any of them, such that each request that comes later is recorded
-        at or after it. What is asked for next from that moment on, cut to seconds or not, is what
-        was not handed out yet, and all of it. Without any the promise is ``since``, if that is
-        not later than ``now``: a clock that is set back loses nothing."""
+        """The requests recorded at or after ``since``, in order, and the second promised with
+        them, see ``promise``; an answer whose newest request was handed out here before repeats
+        the second of that time. Asking again from the promised second returns exactly what was
+        not returned before, even if the caller drops the decimals. Without any request the
+        promise is ``since``, if that is not later than ``now``: a clock that is set back loses
+        nothing."""
+
+    def promise(self, beyond: float = 0.0) -> float:
+        """A whole second, a Unix time, for a document that hands over something new: later than
+        every second promised before, than the recording of each request, and than ``beyond``. No
+        request that comes later is recorded before it. 0 if there was never a request."""
 
     def last_request(self) -> int:
         """The number of the newest request, 0 if there is none."""
@@ -217,16 +228,35 @@ class Ledger(Protocol):
         """Add to a mail's story."""
 
     def cursor(self, name: str) -> Cursor:
-        """A cursor, at 0 and moved at 0.0 if it was never kept."""
+        """A sink's cursor, at 0 and moved at 0.0 if it was never kept."""
 
     def cursors(self) -> tuple[Cursor, ...]:
-        """Every cursor, by name."""
+        """Every sink's cursor, by name."""
+
+    def begin_cursor(self, name: str, now: float) -> None:
+        """Keep a cursor that begins with the requests that come from now on, unless one of this
+        name is kept already."""
 
     def set_cursor(self, cursor: Cursor) -> None:
         """Keep a cursor."""
 
-    def drop_cursor(self, name: str) -> None:
-        """Forget a cursor."""
+    def consumer(self, name: str) -> Consumer:
+        """A consumer, at 0 and moved at 0.0 if it was never kept."""
+
+    def consumers(self) -> tuple[Consumer, ...]:
+        """Every consumer, by name."""
+
+    def set_consumer(self, consumer: Consumer) -> None:
+        """Keep how far a consumer has come."""
+
+    def batches(self) -> tuple[Batch, ...]:
+        """The batches that are not confirmed, by consumer, the oldest first."""
+
+    def set_batch(self, batch: Batch) -> None:
+        """Keep a batch."""
+
+    def drop_batch(self, batch: Batch) -> None:
+        """Forget a batch, which was confirmed, or is not there any more."""
 
     def feeds(self) -> tuple[Feed, ...]:
         """Every feed, by name and part."""
@@ -263,7 +293,8 @@ class Ledger(Protocol):
 
     def prune(self, keep: Keep, now: float) -> int:
         """Drop what is old, and answers that have expired; how many mails lost something. What
-        makes a mail or request unique stays, and no request goes that a cursor is not past."""
+        makes a mail or request unique stays, and no request goes that a sink, a consumer, a batch
+        or ``reruns`` is not past."""
 
     def generation(self) -> str:
         """A short random name of this ledger, another one after a backup was put back: numbers

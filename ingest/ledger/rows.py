@@ -5,9 +5,11 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from ingest.ledger.values import (
+    Batch,
+    Consumer,
     Cursor,
     Envelope,
     Event,
@@ -187,8 +189,23 @@ def request(row: sqlite3.Row) -> Request:
 
 
 def cursor(row: sqlite3.Row) -> Cursor:
-    """A cursor."""
+    """A sink's cursor."""
     return Cursor(**row)
+
+
+def consumer(row: sqlite3.Row) -> Consumer:
+    """A consumer."""
+    return Consumer(**row)
+
+
+def batch(row: sqlite3.Row) -> Batch:
+    """A batch."""
+    return Batch(**{**dict(row), "contexts": tuple(json.loads(row["contexts"]))})
+
+
+def batch_columns(batch: Batch) -> dict[str, object]:
+    """A batch as it is kept."""
+    return {**asdict(batch), "contexts": json.dumps(batch.contexts)}
 
 
 def feed(row: sqlite3.Row) -> Feed:

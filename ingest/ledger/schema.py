@@ -286,5 +286,31 @@ MIGRATIONS: tuple[Migration, ...] = (
         """CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
             DELETE FROM mail_search WHERE mail = old.id;
         END""",
+        # Who takes requests on demand, and what waits to be confirmed.
+        """CREATE TABLE consumer (
+            name TEXT PRIMARY KEY,
+            position INTEGER NOT NULL,
+            moved REAL NOT NULL,
+            begun INTEGER NOT NULL,
+            second REAL NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE batch (
+            consumer TEXT NOT NULL,
+            after INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            contexts TEXT NOT NULL,
+            generation TEXT NOT NULL,
+            given INTEGER NOT NULL,
+            due REAL NOT NULL,
+            second REAL NOT NULL,
+            PRIMARY KEY (consumer, after, last, generation)
+        ) STRICT, WITHOUT ROWID""",
+        # The second that was promised last, in whatever way; and what ``reruns`` has promised:
+        # the newest request that an answer held, and the second that it carried.
+        "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), second REAL NOT NULL) STRICT",
+        "INSERT INTO head VALUES (1, 0)",
+        "CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT",
+        "ALTER TABLE cursor ADD COLUMN second REAL NOT NULL DEFAULT 0",
+        upgrade.cursors,
     ),
 )

@@ -2,7 +2,7 @@
 """The ledger in one SQLite file, shared by every process on a machine.
 
 How the file is opened, written and locked is ``database``'s knowledge; the statements are by what
-they are about in ``sqlite_mails``, ``sqlite_log`` and ``sqlite_search``. Opened
+they are about in ``sqlite_mails``, ``sqlite_log``, ``sqlite_search`` and ``sqlite_cursors``. Opened
 through ``ledger.open_ledger``.
 """
 
@@ -16,12 +16,13 @@ from ingest.errors import StateUnavailable
 from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
+from ingest.ledger.sqlite_cursors import Cursors
 from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.sqlite_search import Search
 from ingest.ledger.values import Notice, Opening, Outcome, Totals, Waiting
 
 
-class SqliteLedger(Search):
+class SqliteLedger(Search, Cursors):
     """A ``Ledger`` in an SQLite file."""
 
     def __init__(
@@ -65,6 +66,8 @@ class SqliteLedger(Search):
                 requests=mails["request"],
                 last_request=self.last_request(),
                 cursors=self.cursors(),
+                consumers=self.consumers(),
+                batches=self.batches(),
                 feeds=self.feeds(),
                 notices=self._notices() if mails[Outcome.NOTICE] else (),
             )

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The request log of the SQLite ledger, and what ``reruns`` has promised of it."""
+"""The request log of the SQLite ledger, and the seconds that are promised to its readers."""
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
 from ingest.ledger import sqlite_results
 from ingest.ledger.sqlite_mails import Mails
-from ingest.ledger.values import Cursor, Event, Feed, Outcome, Queued, Request
-
-# The cursor of what ``reruns`` has handed out; when it "moved" is what was promised.
-_RERUNS = "reruns"
+from ingest.ledger.values import Event, Outcome, Queued, Request
 
 
 class Log(Mails):
@@ -32,7 +29,7 @@ class Log(Mails):
         # a cursor that is kept, and with it all that was written before.
         with self._db.writing(durable=False):
             self._check_claim(mail)
-            promised = self.cursor(_RERUNS).moved
+            promised = self._promised()
             earlier: list[Request] = []
             for request in requests:
                 namesakes = self._namesakes(request)
@@ -92,51 +89,48 @@ class Log(Mails):
         rows = self._db.rows(f"{found} ORDER BY recorded DESC LIMIT ?", *values, most)
         return [row["recorded"] for row in rows]
 
+    def last_request(self) -> int:
+        return int(self._number("SELECT max(number) FROM request") or 0)
+
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         # Mostly there is nothing: then nothing is written.
         news = self._db.rows("SELECT 1 FROM request WHERE recorded >= ? LIMIT 1", since)
-        if not news and (since > now or since <= self.cursor(_RERUNS).moved):
+        if not news and (since > now or since <= self._promised()):
             return [], since
         # The sign keeps SQLite from reading the whole log for the sake of its order.
         found = "SELECT * FROM request WHERE recorded >= ? ORDER BY +number"
         with self._db.writing():
             requests = [made.request(row) for row in self._db.run(found, since).fetchall()]
-            promise, last = since, 0
-            if requests:
-                promise = math.floor(max(request.recorded for request in requests)) + 1.0
-                last = requests[-1].number
-            promised = self.cursor(_RERUNS)
-            if promise > promised.moved or last > promised.position:
-                last, later = max(last, promised.position), max(promise, promised.moved)
-                self._keep(Cursor(_RERUNS, last, later))
+            if not requests:
+                self._keep_promise(max(since, self._promised()))
+                return [], since
+            last = requests[-1].number
+            before = "SELECT second FROM promise WHERE upto >= ? ORDER BY upto LIMIT 1"
+            row = self._db.run(before, last).fetchone()
+            if row is None:
+                second = self._promise(0.0)
+                self._db.insert("promise", {"upto": last, "second": second})
             else:
+                second = float(row["second"])
                 self._db.distrust()
-        return requests, promise
+        return requests, second
 
-    def last_request(self) -> int:
-        return int(self._number("SELECT max(number) FROM request") or 0)
-
-    def cursor(self, name: str) -> Cursor:
-        rows = self._db.rows("SELECT * FROM cursor WHERE name = ?", name)
-        return made.cursor(rows[0]) if rows else Cursor(name)
-
-    def cursors(self) -> tuple[Cursor, ...]:
-        return tuple(map(made.cursor, self._db.rows("SELECT * FROM cursor ORDER BY name")))
-
-    def set_cursor(self, cursor: Cursor) -> None:
+    def promise(self, beyond: float = 0.0) -> float:
         with self._db.writing():
-            self._keep(cursor)
+            return self._promise(beyond)
 
-    def _keep(self, cursor: Cursor) -> None:
-        self._db.insert("cursor", asdict(cursor), or_replace=True)
+    def _promise(self, beyond: float) -> float:
+        newest = self._db.run("SELECT max(recorded) FROM request").fetchone()[0]
+        promised = self._promised()
+        if newest is None and not promised:
+            return 0.0
+        second = math.floor(max(newest or 0.0, promised, beyond)) + 1.0
+        self._keep_promise(second)
+        return second
 
-    def drop_cursor(self, name: str) -> None:
-        with self._db.writing():
-            self._db.run("DELETE FROM cursor WHERE name = ?", name)
+    def _promised(self) -> float:
+        """What was promised last, by whatever way."""
+        return float(self._db.rows("SELECT second FROM head")[0]["second"])
 
-    def feeds(self) -> tuple[Feed, ...]:
-        return tuple(map(made.feed, self._db.rows("SELECT * FROM feed ORDER BY name, part")))
-
-    def set_feed(self, feed: Feed) -> None:
-        with self._db.writing():
-            self._db.insert("feed", asdict(feed), or_replace=True)
+    def _keep_promise(self, second: float) -> None:
+        self._db.run("UPDATE head SET second = ?", second)

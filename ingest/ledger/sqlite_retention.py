@@ -11,6 +11,18 @@ _STALE_ANSWERS = 86400.0
 # Mails that lose something in one go: others write in between.
 _PRUNED_AT_ONCE = 200
 
+# The number up to which everybody has come who reads the request log: each sink and consumer,
+# each batch that may be given again, and ``reruns``, if anybody ever asked that.
+_PAST_ALL = """(SELECT coalesce(min(number), 0) FROM (
+    SELECT min(position) AS number FROM cursor
+    UNION ALL SELECT min(position) FROM consumer
+    UNION ALL SELECT min(after) FROM batch
+    UNION ALL SELECT max(upto) FROM promise))"""
+
+# What ``reruns`` has promised with requests that are gone, but for the newest promise.
+_OLD_PROMISES = """DELETE FROM promise WHERE upto < (SELECT max(upto) FROM promise)
+    AND upto < (SELECT coalesce(min(number), 0) FROM request)"""
+
 
 class Retention:
     """What a ``Ledger`` does about what is old."""
@@ -52,14 +64,14 @@ class Retention:
         return dropped
 
     def _drop(self, outcomes: tuple[str, ...], before: float) -> int:
-        """Drop mails of these outcomes that ended before a time, and their requests if every
-        cursor is past them; how many that were. Their identities stay."""
+        """Drop mails of these outcomes that ended before a time, and their requests if everybody
+        who reads the log is past them; how many that were. Their identities stay."""
         dropped = 0
         for outcome in outcomes:
             old = (
                 "SELECT id FROM mail INDEXED BY mail_over WHERE outcome = ? AND ended < ?"
                 " AND NOT EXISTS (SELECT 1 FROM request WHERE request.mail = mail.id"
-                " AND number > (SELECT coalesce(min(position), 0) FROM cursor))"
+                f" AND number > {_PAST_ALL})"
                 f" ORDER BY ended LIMIT {_PRUNED_AT_ONCE}"
             )
             while rows := self._db.rows(old, outcome, before):
@@ -71,5 +83,6 @@ class Retention:
                         )
                         self._db.run("DELETE FROM request WHERE mail = ?", row["id"])
                         self._db.run("DELETE FROM mail WHERE id = ?", row["id"])
+                    self._db.run(_OLD_PROMISES)
                 dropped += len(rows)
         return dropped

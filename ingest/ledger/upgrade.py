@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps from an older SQLite schema to a newer one that no statement can take."""
 
+import json
+import math
+import re
 import sqlite3
 import zlib
 
@@ -87,3 +90,36 @@ def _insert(database: sqlite3.Connection, table: str, columns: dict[str, object]
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})",
         tuple(map(made.storable, columns.values())),
     )
+
+
+def cursors(database: sqlite3.Connection) -> None:
+    """To schema 3: ``cursor`` is of sinks only. Until then it also held consumers as "take:NAME",
+    batches as "take:NAME:FIRST-LAST", what ``reruns`` had promised, and catching up."""
+    held = re.compile(r"take:([^:]+):(\d+)-(\d+)")
+    for row in database.execute("SELECT * FROM cursor ORDER BY name").fetchall():
+        name, position, moved = row["name"], row["position"], row["moved"]
+        batch = held.fullmatch(name)
+        if batch and row["begun"]:
+            contexts = json.dumps(json.loads(row["reason"] or "[]"))
+            database.execute(
+                "INSERT INTO batch VALUES (?, ?, ?, ?, '', ?, ?, 0)",
+                (batch[1], position, row["begun"], contexts, row["tries"], row["due"]),
+            )
+        elif name.startswith("take:"):
+            database.execute(
+                "INSERT INTO consumer VALUES (?, ?, ?, 0, 0)",
+                (name.removeprefix("take:"), position, moved),
+            )
+        elif name == "reruns":
+            second = float(math.ceil(moved))
+            database.execute("UPDATE head SET second = ?", (second,))
+            if position:
+                database.execute("INSERT INTO promise VALUES (?, ?)", (position, second))
+        elif name == "catch-up":
+            database.execute(
+                "INSERT OR IGNORE INTO feed VALUES (?, '', '', ?, ?, ?, ?)",
+                (name, row["begun"], moved, row["tries"], row["reason"]),
+            )
+        else:
+            continue
+        database.execute("DELETE FROM cursor WHERE name = ?", (name,))

@@ -216,9 +216,10 @@ class Filter(Value):
 
 
 class Cursor(Value):
-    """How far a sink or consumer has come: the number of the last request it has had. ``tries``
-    and ``due`` are the retry schedule of a sink that could not write, ``reason`` says why;
-    ``begun`` is the number up to which a write was begun that is not confirmed yet."""
+    """How far a sink has come: the number of the last request it has had. ``tries`` and ``due``
+    are the retry schedule of a sink that could not write, ``reason`` says why; ``begun`` is the
+    number up to which a write was begun that is not confirmed yet, and ``second`` the promised
+    second that this write carries."""
 
     name: str
     position: int = 0
@@ -227,6 +228,47 @@ class Cursor(Value):
     due: float = 0.0
     reason: str = ""
     begun: int = 0
+    second: float = 0.0
+
+
+class Consumer(Value):
+    """Who takes requests on demand: the number of the last request that it took, and the Unix
+    time when it did. ``begun`` is the number up to which it was given requests and did not confirm
+    them yet, because it was killed in between; ``second`` is the promised second of these."""
+
+    name: str
+    position: int = 0
+    moved: float = 0.0
+    begun: int = 0
+    second: float = 0.0
+
+
+class Batch(Value):
+    """Requests that a consumer was given and has not confirmed: those behind number ``after`` up
+    to ``last``, narrowed to ``contexts``, of the ledger's ``generation``. ``given``: how often the
+    consumer got them; ``due``: the Unix time at which it gets them again; ``second``: the
+    promised second that they carry each time."""
+
+    consumer: str
+    after: int
+    last: int
+    contexts: tuple[str, ...] = ()
+    generation: str = ""
+    given: int = 0
+    due: float = 0.0
+    second: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """What confirms the batch: its consumer, the numbers of its first and last request, and
+        the generation, without which a restored ledger might confirm another batch."""
+        numbers = f"{self.consumer}:{self.after + 1}-{self.last}"
+        return f"{numbers}-{self.generation}" if self.generation else numbers
+
+    @property
+    def numbers(self) -> range:
+        """Those of its requests."""
+        return range(self.after + 1, self.last + 1)
 
 
 class Aside(Value):
@@ -318,6 +360,8 @@ class Totals(Value):
     requests: int
     last_request: int  # the newest one's number
     cursors: tuple[Cursor, ...]
+    consumers: tuple[Consumer, ...] = ()
+    batches: tuple[Batch, ...] = ()
     feeds: tuple[Feed, ...] = ()
     notices: tuple[Notice, ...] = ()  # the newest first
 

@@ -4,7 +4,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ingest.ledger import Request
@@ -22,7 +22,7 @@ def empty() -> Document:
 
 
 def merge(
-    document: Document, requests: Sequence[Request], now: float, earlier: Iterable[Request] = ()
+    document: Document, requests: Sequence[Request], second: float, earlier: Iterable[Request] = ()
 ) -> Document:
     """The document with these requests in it.
 
@@ -30,17 +30,12 @@ def merge(
     whatever the order in which they come: ``earlier`` are the requests for the same series that
     were merged before, by which the age of a value that stands in the document is known. A value
     of another program stays, whatever it is, until a request sets its name. The same requests
-    again change nothing. ``now``, a Unix time, bounds ``last_comment_timestamp``, as does the
-    time at which a request was recorded.
+    again change nothing. ``second``: the promised second that the document carries as its
+    ``last_comment_timestamp``, a Unix time; 0 leaves what stands there.
     """
-    known: _Ages = {}
-    for request in earlier:
-        for name, value in request.arguments.items():
-            key = (request.series, name, value)
-            known[key] = max(known.get(key, _age(request)), _age(request))
+    known = _ages(earlier)
     retests = {series: _tidied(entry) for series, entry in document["retests"].items()}
     touched: set[str] = set()
-    stamp = document.get("last_comment_timestamp")
     for request in requests:
         series = str(request.series)
         if series not in touched:
@@ -56,8 +51,17 @@ def merge(
                     arguments[name] = value
                     known[request.series, name, value] = _age(request)
             entry["arguments"] = arguments
-        stamp = _later(stamp, timestamp(request.date, min(request.recorded, now)))
-    return {**document, "retests": retests, "last_comment_timestamp": stamp}
+    carried = stamp(second) if second else document.get("last_comment_timestamp")
+    return {**document, "retests": retests, "last_comment_timestamp": carried}
+
+
+def _ages(requests: Iterable[Request]) -> _Ages:
+    known: _Ages = {}
+    for request in requests:
+        for name, value in request.arguments.items():
+            key = (request.series, name, value)
+            known[key] = max(known.get(key, _age(request)), _age(request))
+    return known
 
 
 def _tidied(entry: Document) -> Document:
@@ -92,37 +96,20 @@ def _age(request: Request) -> tuple[float, str]:
     return min(request.date, request.received or request.recorded), request.message_id
 
 
-def timestamp(date: float, now: float) -> str:
-    """A mail's date as ``last_comment_timestamp``: naive UTC with six decimals, one microsecond
-    later, so that a question for what came since does not return that mail again; never later
-    than ``now`` (get_reruns.py, process_comment_info in 000_51de32ff8a4b1afd.txt)."""
-    moment = _moment(min(date, now)) + timedelta(microseconds=1)
-    return _stamp(min(moment, _moment(now)))
-
-
 def stamp(at: float) -> str:
-    """A Unix time as consumers of ``last_comment_timestamp`` read it."""
-    return _stamp(_moment(at))
+    """A Unix time as ``last_comment_timestamp``: naive UTC, always with six decimals, because
+    consumers cut it at the point."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
-
-
-def _later(one: object, other: str) -> str:
-    # What stands there may come from elsewhere: with an offset, or, from get_reruns.py, without
-    # decimals where there are none.
+def stamped(document: Document) -> float:
+    """The Unix time that a document carries, 0 if it is not one. Another program's may have an
+    offset, or, from get_reruns.py, no decimals where there are none."""
     try:
-        standing = datetime.fromisoformat(str(one))
-        if standing.tzinfo:
-            standing = standing.astimezone(UTC).replace(tzinfo=None)
+        at = datetime.fromisoformat(str(document.get("last_comment_timestamp")))
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return other
-    return max(_stamp(standing), other)
+        return 0.0
 
 
 def dump(document: Document) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ingest import files, locks
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Request
-from ingest.retests.document import Document, dump, empty, load, merge
+from ingest.retests.document import Document, dump, empty, load, merge, stamped
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +46,23 @@ def append(
     now: float,
     earlier: Iterable[Request] = (),
     patience: float,
-    ready: Callable[[], None] = lambda: None,
+    promise: Callable[[float], float],
+    ready: Callable[[float], None] = lambda second: None,
 ) -> bool:
     """Merge requests into the file under its lock; whether that changed the file.
 
     ``mode``: permissions of a new file; an existing file keeps its own, and its owner. A file
-    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``ready`` is called when
-    the new content is on the disk and about to take its place, see ``left``. Raises
-    ``SinkUnavailable`` if the file cannot be read or written.
+    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the
+    second that the new content carries, later than that of the present content. ``ready`` is
+    called with this second when the new content is on the disk and about to take its place, see
+    ``left``. Raises ``SinkUnavailable`` if the file cannot be read or written.
     """
     with locked(path, patience):
         try:
             standing = _read(path, now)
-            merged = merge(standing if standing is not None else empty(), requests, now, earlier)
+            present = standing if standing is not None else empty()
+            second = promise(standing_second(present, now))
+            merged = merge(present, requests, second, earlier)
             if merged == standing:
                 # Perhaps put there by a process that was killed before it made that durable.
                 files.sync(files.target(path).parent)
@@ -66,12 +70,19 @@ def append(
             _write(path, dump(merged), mode)
         except OSError as error:
             raise files.unavailable(path, error) from error
-        ready()
+        ready(second)
         try:
             _put_in_place(path)
         except OSError as error:
             raise files.unavailable(path, error) from error
     return True
+
+
+def standing_second(document: Document, now: float) -> float:
+    """The Unix time that a document carries, which another program may have put there; 0 for one
+    that has not come yet and is not the time of anything."""
+    at = stamped(document)
+    return at if at <= now else 0.0
 
 
 class Left(StrEnum):

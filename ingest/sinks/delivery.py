@@ -90,16 +90,10 @@ def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSetting
 def begin(ledger: Ledger, settings: Settings) -> None:
     """Give each sink a cursor: a new one begins with the requests that come from now on, but for
     the retest JSON, which has them all. To be called before a request is recorded."""
-    if not _unknown(ledger, settings):
-        return
-    with ledger.batch():  # one that another process has begun meanwhile may have come further
-        for name in _unknown(ledger, settings):
-            ledger.set_cursor(Cursor(name, ledger.last_request(), time.time()))
-
-
-def _unknown(ledger: Ledger, settings: Settings) -> list[str]:
     known = {cursor.name for cursor in ledger.cursors()}
-    return [name for name in list(wanted(settings))[1:] if name not in known]
+    for name in list(wanted(settings))[1:]:
+        if name not in known:
+            ledger.begin_cursor(name, time.time())
 
 
 def deliver(

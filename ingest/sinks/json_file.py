@@ -123,10 +123,16 @@ class JsonFile:
             request for each in series for request in ledger.requests_of(each, cursor.position)
         ]
 
-        def begin() -> None:
+        def promise(beyond: float) -> float:
+            # What is written once more carries the same second: a consumer that remembers series
+            # and second acts on it once.
+            is_known = cursor.second and cursor.second >= beyond
+            return cursor.second if is_known else ledger.promise(beyond)
+
+        def begin(second: float) -> None:
             # Of a link that a consumer moves away it cannot be told where the proof is.
             if not os.path.islink(self._path):
-                ledger.set_cursor(replace(cursor, begun=last))
+                ledger.set_cursor(replace(cursor, begun=last, second=second))
 
         retest_file.append(
             self._path,
@@ -135,6 +141,7 @@ class JsonFile:
             now=now,
             earlier=earlier,
             patience=patience,
+            promise=promise,
             ready=begin,
         )
 
@@ -147,9 +154,9 @@ def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Curso
         case retest_file.Left.IN_PLACE:
             return cursor  # merged once more, it is confirmed
         case retest_file.Left.TAKEN:
-            settled = replace(cursor, position=cursor.begun, begun=0)
+            settled = replace(cursor, position=cursor.begun, begun=0, second=0.0)
         case retest_file.Left.WAITING:
             # Noted before anything is written: that it waits is the only proof.
-            settled = replace(cursor, begun=0)
+            settled = replace(cursor, begun=0, second=0.0)
     ledger.set_cursor(settled)
     return settled

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands import catch_up, replay
+from ingest.commands import replay
 from ingest.config import tables
 from ingest.errors import StateUnavailable, Unavailable
 from ingest.intake import Receipt
 from ingest.ledger import Ledger, Outcome
 from ingest.patchwork import outage
 from ingest.sandbox import Sandbox
+from ingest.sink_states import CATCH_UP
 from ingest.worker import Worker, connect
 from tests.support.bad_server import Answer, Hell, Line, failing, html, rows
 from tests.support.clock import DAY, HOUR, MINUTE, Clock
@@ -83,7 +84,7 @@ def test_after_a_complete_run_it_begins_behind_the_last_event_whatever_the_clock
     file(box, cover("cover@example.org"))
     file(box, *answers("1"), *answers("2", to="cover@example.org"))
     assert catching.catch_up().moved
-    assert catching.cursor().moved == first
+    assert catching.state().moved == first
     asked_since(box)
     clock += 30 * DAY
     file(box, *answers("3"), *answers("4", to="cover@example.org"))
@@ -106,7 +107,7 @@ def test_the_time_that_is_kept_is_that_at_which_the_run_began(
     hell.route(lambda seen: slowly)
     assert from_hell.catch_up().moved
     assert clock() > begun
-    assert from_hell.cursor().moved == begun
+    assert from_hell.state().moved == begun
 
 
 def test_a_server_that_was_reset_is_told_and_begun_by_date(
@@ -139,7 +140,7 @@ def test_the_time_moves_unless_since_left_a_gap(
     summary = catching.catch_up(since=clock() - before)
     assert summary.problem == ""
     assert summary.moved == moves
-    assert catching.cursor().moved == (clock() if moves else first)
+    assert catching.state().moved == (clock() if moves else first)
 
 
 # What is fetched
@@ -350,8 +351,8 @@ def test_of_a_patchwork_that_goes_down_in_the_middle_what_was_taken_in_stays(
     summary = from_hell.catch_up()
     assert "503" in summary.problem
     assert summary.missed == [each.message_id for each in made[:3]]
-    assert from_hell.cursor().moved == 0
-    assert from_hell.cursor().reason == summary.problem
+    assert from_hell.state().moved == 0
+    assert from_hell.state().reason == summary.problem
     hell.route(serves(made))
     hell.seen.clear()
     clock += HOUR
@@ -361,7 +362,7 @@ def test_of_a_patchwork_that_goes_down_in_the_middle_what_was_taken_in_stays(
         each.path for each in made[3:]
     ]
     assert (summary.problem, summary.moved) == ("", True)
-    assert (from_hell.cursor().moved, from_hell.cursor().reason) == (clock(), "")
+    assert (from_hell.state().moved, from_hell.state().reason) == (clock(), "")
 
 
 def test_a_first_run_that_ended_early_is_begun_again_at_the_same_time(
@@ -405,7 +406,7 @@ def test_a_patchwork_that_the_worker_found_down_is_not_asked(
     summary = catching.catch_up()
     assert summary.problem.startswith("Patchwork is asked again at ")
     assert summary.problem.endswith(": it sleeps")
-    assert (paths(box), catching.cursor().moved) == ([], 0)
+    assert (paths(box), catching.state().moved) == ([], 0)
     clock += PAUSE
     assert catching.catch_up().moved
 
@@ -428,11 +429,11 @@ def test_a_comment_that_alone_cannot_be_had_holds_up_no_other(
     summary = from_hell.catch_up()
     assert summary.missed == [each.message_id for each in made if each is not made[2]]
     assert summary.problem.startswith("1 comment could not be had: Patchwork")
-    assert from_hell.cursor().moved == 0
+    assert from_hell.state().moved == 0
     hell.route(serves(made))
     clock += MINUTE
     assert from_hell.catch_up().missed == [made[2].message_id]
-    assert from_hell.cursor().moved == clock()
+    assert from_hell.state().moved == clock()
 
 
 def test_three_that_cannot_be_had_in_a_row_are_a_patchwork_that_is_down(
@@ -486,12 +487,12 @@ def test_it_stops_when_it_is_told_to_and_says_nothing_of_it_in_the_cursor(
     summary = catching.catch_up(stop=lambda: next(asked))
     assert len(summary.missed) == 2
     assert (summary.problem, summary.moved) == ("it was stopped", False)
-    assert catching.cursor().reason == ""
+    assert catching.state().reason == ""
 
 
 def test_two_do_not_catch_up_at_once(catching: Catching, box: Sandbox) -> None:
     with (
-        catching.ledger.lease(catch_up.CURSOR),
+        catching.ledger.lease(CATCH_UP),
         pytest.raises(StateUnavailable, match="another process is catching up"),
     ):
         catching.catch_up()

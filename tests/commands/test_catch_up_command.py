@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands import catch_up, cli
+from ingest.commands import cli
 from ingest.ledger import WORKER_LEASE, open_ledger
 from ingest.sandbox import Sandbox
+from ingest.sink_states import CATCH_UP
 from tests.support.bad_server import Hell, failing, html, refused_url
 from tests.support.places import RECORDED
 from tests.support.questions import queries
@@ -181,7 +182,7 @@ def test_a_server_without_comment_events_ends_it_with_78(run: Run, box: Sandbox)
 
 def test_while_another_catches_up_it_ends_with_75(run: Run, quick_path: Path) -> None:
     ledger = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
-    with ledger.lease(catch_up.CURSOR):
+    with ledger.lease(CATCH_UP):
         ended = run("catch-up")
     ledger.close()
     assert ended.code == 75

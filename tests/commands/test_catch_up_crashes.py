@@ -31,12 +31,12 @@ from tests.support.retest_files import MEMORY
 CATCH_UP, EVENTS = "commands/catch_up.py", "sources/events.py"
 COMMIT = Place("ledger/database.py", 'self._db.execute("COMMIT")')
 COMMITTED = Place("ledger/database.py", "if self._unproven:")
-STARTED = Place(CATCH_UP, "with ledger.lease(CURSOR) as held:")
-MOVES = Place(CATCH_UP, "ledger.set_cursor(Cursor(CURSOR, ")
+STARTED = Place(CATCH_UP, "with ledger.lease(CATCH_UP) as held:")
+MOVES = Place(CATCH_UP, "ledger.set_feed(Feed(CATCH_UP, moved=begun))")
 FETCHED = Place(EVENTS, "haul.fetched += 1")
 
 POINTS = {
-    "the beginning is known": Point(Place(CATCH_UP, "if not cursor.moved:")),
+    "the beginning is known": Point(Place(CATCH_UP, "if not whole.moved:")),
     "the beginning is about to be kept": Point(COMMIT, STARTED),
     "the beginning is kept": Point(COMMITTED, STARTED),
     "the server is known to have comments": Point(Place(CATCH_UP, "events.take_in(")),
@@ -76,15 +76,15 @@ def run(lab: Lab, die: Point | int | None = None, count_from: Place | None = Non
 
 
 def compared(result: Result) -> tuple[object, ...]:
-    """All but the position of catching up's own cursor, which nobody looks at."""
-    cursors = [(name, place) for name, place, _ in result.cursors if name != catch_up.CURSOR]
+    """All but what a sink had begun."""
+    cursors = [(name, place) for name, place, _ in result.cursors]
     return result.mails, result.requests, result.document, result.files, cursors
 
 
 def moved(lab: Lab) -> float:
     ledger = open_ledger(f"sqlite:{lab.folder}/state/ledger.sqlite")
     try:
-        return ledger.cursor(catch_up.CURSOR).moved
+        return catch_up.state(ledger).moved
     finally:
         ledger.close()
 

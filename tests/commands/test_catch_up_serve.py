@@ -104,7 +104,7 @@ def test_a_restart_is_no_reason_to_ask_before_it_is_time(
 
 def caught_up(service: Service) -> float:
     ledger = open_ledger(f"sqlite:{service.folder}/ledger.sqlite")
-    moved = ledger.cursor(catch_up.CURSOR).moved
+    moved = catch_up.state(ledger).moved
     ledger.close()
     return moved
 

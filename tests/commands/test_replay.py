@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ingest.sandbox import Sandbox
-from tests.support.command_line import Command
+from tests.support.command_line import SECOND, Command
 from tests.support.places import RECORDED
 
 CONTEXTS = ("--contexts", "iol-*", "github-robot")
@@ -20,7 +20,7 @@ EXPECTED = {
         },
         "29431": {"contexts": ["github-robot"], "arguments": {"rebase": "main"}},
     },
-    "last_comment_timestamp": "2023-09-06T09:02:00.000001",
+    "last_comment_timestamp": SECOND,
 }
 
 

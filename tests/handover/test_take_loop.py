@@ -24,7 +24,7 @@ from tests.support.desk import HOLD, Desk, labels
 POLLS = int(os.environ.get("RECHECK_TEST_POLLS", "125"))
 
 TAKING = Place("handover/take.py", "handing = _Handing(ledger")
-CONFIRMING = Place("handover/take.py", "named = batches.parsed(id)")
+CONFIRMING = Place("handover/take.py", "named = _ID.fullmatch(id)")
 PUBLISHING = Place("sinks/json_file.py", "count = 0")
 
 
@@ -44,7 +44,7 @@ class Loop:
         self.confirmed: set[str] = set()
         self.in_hand: dict[str, list[str]] = {}
         self.deaths: Counter[str] = Counter()
-        self.undone = 0  # deaths after the output, before the cursor was moved
+        self.undone = 0  # deaths after the output, before they were confirmed
         self._most: dict[str, int] = {}
 
     def run(
@@ -104,7 +104,7 @@ class Loop:
                 self.in_hand[id] = got
             return
         assert again <= self.repeatable
-        # A later taker has moved the cursor past what was given before.
+        # A later taker was confirmed past what was given before.
         self.repeatable = set(got) if killed else set()
         self.undone += killed and bool(got)
 

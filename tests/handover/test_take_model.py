@@ -149,9 +149,7 @@ class Machine(RuleBasedStateMachine):
         self.what_was_taken_for_good_did_not_come_again()
         assert not self.elsewhere
         assert self.desk.in_file() == set()
-        assert not [
-            name for name in self.desk.cursors() if name.count(":") > 1 and "json" not in name
-        ]
+        assert not self.desk.batches()
 
 
 def wishes_of(got: Any) -> set[Wish]:

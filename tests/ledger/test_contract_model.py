@@ -2,6 +2,7 @@
 """Any sequence of a ledger's operations, crashes of the worker and restarts included, against a
 model of it that fits on a page."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class Machine(RuleBasedStateMachine):
         self.mails: dict[str, Mail] = {}
         self.log: list[tuple[str, int, float]] = []
         self.promised = 0.0
+        self.answers: list[tuple[int, float]] = []  # of reruns, each with something new
         self.last_turn: int | None = None
         self.cursors: dict[str, Cursor] = {}
         self.in_hand: dict[int, Queued] = {}
@@ -247,6 +249,11 @@ class Machine(RuleBasedStateMachine):
         assert list(map(entry, found)) == [each for each in self.log if each[2] >= moment]
         assert promise.is_integer() if found else promise == moment
         assert all(each.recorded < promise for each in found)
+        if found:
+            last = found[-1].number
+            known = [second for upto, second in self.answers if upto >= last]
+            assert promise == known[0] if known else promise > self.promised
+            self.answers += [] if known else [(last, promise)]
         if found or moment <= self.now:
             self.promised = max(self.promised, promise)
 
@@ -258,9 +265,19 @@ class Machine(RuleBasedStateMachine):
         mail.story.append("handed over")
 
     @rule(name=st.sampled_from(["json", "lab"]))
-    def drop_a_cursor(self, name: str) -> None:
-        self.cursors.pop(name, None)
-        self.ledger.drop_cursor(name)
+    def begin_a_cursor(self, name: str) -> None:
+        self.cursors.setdefault(name, Cursor(name, len(self.log), self.now))
+        self.ledger.begin_cursor(name, self.now)
+
+    @rule(beyond=st.sampled_from([-60.0, 0.5, 60.0]))
+    def promise(self, beyond: float) -> None:
+        second = self.ledger.promise(self.now + beyond)
+        if not self.log and not self.promised:
+            assert second == 0.0
+            return
+        least = max(self.promised, self.now + beyond, *(each[2] for each in self.log), 0.0)
+        assert second == math.floor(least) + 1
+        self.promised = second
 
     @rule(name=st.sampled_from(["json", "lab"]), position=st.integers(0, 9))
     def move_a_cursor(self, name: str, position: int) -> None:
@@ -290,7 +307,7 @@ class Machine(RuleBasedStateMachine):
         due = [mail.due for mail in self.mails.values() if mail.due is not None]
         assert self.ledger.next_due() == (min(due) if due else None)
         assert list(map(entry, self.ledger.requests())) == self.log
-        kept = {each.name: each for each in self.ledger.cursors() if each.name != "reruns"}
+        kept = {each.name: each for each in self.ledger.cursors()}
         assert kept == self.cursors
 
     @invariant()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every ledger does for whoever asks for the requests since a time: it promises a time to
-ask for next, and keeps that promise."""
+"""What every ledger does for whoever hands over requests: it promises a second that the document
+carries, which is a time to ask for next, and keeps that promise."""
 
 from itertools import pairwise
 
@@ -114,7 +114,7 @@ def test_promises_to_several_are_all_kept(ledger: Ledger) -> None:
 def test_an_earlier_promise_does_not_take_back_a_later_one(ledger: Ledger) -> None:
     record(ledger, "a", NOON)
     assert ledger.reruns(NOON + HOUR, NOON + HOUR) == ([], NOON + HOUR)
-    assert ledger.reruns(0, NOON + HOUR)[1] == NOON + 1
+    assert ledger.reruns(0, NOON + HOUR)[1] == NOON + HOUR + 1
     record(ledger, "b", NOON + 60)
     assert names(ledger.reruns(NOON + HOUR, NOON + 60)[0]) == ["b"]
 
@@ -148,19 +148,69 @@ def test_an_answer_is_given_in_a_batch_too(ledger: Ledger) -> None:
     assert record(ledger, "b", NOON).recorded == promise
 
 
-def test_what_was_handed_out_has_a_cursor(ledger: Ledger) -> None:
-    for number in range(3):
-        record(ledger, f"{number}", NOON)
-    assert ledger.cursor("reruns").position == 0
-    ledger.reruns(NOON - 1, NOON)
-    assert ledger.cursor("reruns").position == 3
-    ledger.reruns(NOON + HOUR, NOON + HOUR)
-    assert ledger.cursor("reruns").position == 3, "as far as anybody has come"
-
-
-def test_that_cursor_moves_though_a_later_time_was_promised_before(ledger: Ledger) -> None:
+def test_the_same_answer_is_given_under_the_same_second(ledger: Ledger) -> None:
+    """A consumer that was killed before it kept the second asks once more."""
     record(ledger, "a", NOON)
-    ledger.reruns(NOON + HOUR, NOON + HOUR)
-    assert ledger.cursor("reruns").position == 0
-    ledger.reruns(0, NOON + HOUR)
-    assert ledger.cursor("reruns").position == 1
+    first = ledger.reruns(0, NOON)
+    ledger.promise()
+    assert ledger.reruns(0, NOON) == first
+
+
+def test_an_answer_with_something_new_carries_a_later_second(ledger: Ledger) -> None:
+    record(ledger, "a", NOON)
+    first = ledger.reruns(0, NOON)[1]
+    for _ in range(3):
+        elsewhere = ledger.promise()
+    record(ledger, "b", NOON)
+    assert ledger.reruns(0, NOON)[1] > elsewhere > first
+
+
+# What is promised to all others
+
+
+def test_without_a_request_nothing_is_promised(ledger: Ledger) -> None:
+    assert ledger.promise() == 0.0
+    assert ledger.promise(beyond=NOON) == 0.0
+
+
+@pytest.mark.parametrize("at", [NOON, NOON + 0.000001, NOON + 0.999999])
+def test_a_promised_second_is_whole_and_later_than_each_recording(
+    ledger: Ledger, at: float
+) -> None:
+    record(ledger, "a", NOON - HOUR)
+    record(ledger, "b", at)
+    record(ledger, "c", NOON - HOUR)
+    assert ledger.promise() == NOON + 1
+
+
+@pytest.mark.parametrize("beyond", [NOON, NOON + 7.0, NOON + 7.5])
+def test_a_promised_second_is_later_than_what_it_must_be_beyond(
+    ledger: Ledger, beyond: float
+) -> None:
+    record(ledger, "a", NOON)
+    promised = ledger.promise(beyond)
+    assert promised > beyond
+    assert promised <= beyond + 1
+    assert promised.is_integer()
+
+
+def test_every_promise_is_a_later_second_whatever_the_way(ledger: Ledger) -> None:
+    promised: list[float] = []
+    for number in range(4):
+        record(ledger, f"{number}", NOON)
+        promised += [ledger.promise(), ledger.reruns(0, NOON)[1], ledger.promise()]
+    assert all(after - before == 1 for before, after in pairwise(promised))
+
+
+def test_nothing_is_recorded_before_a_promise(ledger: Ledger) -> None:
+    record(ledger, "a", NOON)
+    promised = [ledger.promise() for _ in range(5)][-1]
+    assert record(ledger, "b", NOON + 1).recorded == promised
+
+
+def test_a_promised_second_survives_its_process(url: str, ledger: Ledger) -> None:
+    record(ledger, "a", NOON)
+    promised = ledger.promise()
+    again = open_ledger(url)
+    assert again.promise() == promised + 1
+    again.close()

@@ -193,44 +193,7 @@ def test_many_old_mails_lose_their_bytes_at_once(ledger: Ledger) -> None:
     assert ledger.prune(Keep(raw=NOON + 1), NOON + 1) == 450
 
 
-# Cursors and answers
-
-
-def test_a_cursor_begins_before_the_first_request(ledger: Ledger) -> None:
-    assert ledger.cursor("sink") == Cursor("sink")
-    assert ledger.cursor("sink").position == 0
-
-
-def test_a_cursor_comes_back_as_it_was_kept(url: str, ledger: Ledger) -> None:
-    kept = Cursor("sink", 7, NOON, 2, NOON + 60, "it is full", 9)
-    ledger.set_cursor(Cursor("sink", 3))
-    ledger.set_cursor(kept)
-    ledger.set_cursor(Cursor("another", 1))
-    other = open_ledger(url)
-    assert other.cursor("sink") == kept
-    other.close()
-
-
-def test_every_cursor_is_told_by_name(ledger: Ledger) -> None:
-    assert ledger.cursors() == ()
-    kept = [Cursor(name, number, NOON) for number, name in enumerate(["b", "c", "a"])]
-    for each in kept:
-        ledger.set_cursor(each)
-    assert ledger.cursors() == (kept[2], kept[0], kept[1])
-    assert ledger.totals().cursors == ledger.cursors()
-
-
-def test_a_cursor_that_is_dropped_begins_again(ledger: Ledger) -> None:
-    ledger.set_cursor(Cursor("take:one", 5, NOON))
-    ledger.set_cursor(Cursor("take:two", 6, NOON))
-    ledger.drop_cursor("take:one")
-    assert ledger.cursor("take:one") == Cursor("take:one")
-    assert ledger.cursors() == (Cursor("take:two", 6, NOON),)
-
-
-def test_a_cursor_that_is_not_there_can_be_dropped(ledger: Ledger) -> None:
-    ledger.drop_cursor("never kept")
-    assert ledger.cursors() == ()
+# Answers
 
 
 def test_an_answer_is_remembered_until_it_expires(ledger: Ledger) -> None:

@@ -191,7 +191,7 @@ def test_what_was_recorded_since_a_time_is_found_without_reading_the_log(
     assert ledger.reruns(NOON, NOON)[0]
     assert not ledger.reruns(NOON + 1, NOON + 1)[0]
     queries = [each for each in asked if each.startswith("SELECT")]
-    assert len([each for each in queries if "FROM request" in each]) == 3
+    assert len([each for each in queries if "FROM request" in each]) == 4
     assert_searched(path, queries)
     ledger.close()
 

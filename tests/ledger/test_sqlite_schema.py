@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import Filter
+from ingest.ledger import Batch, Consumer, Cursor, Feed, Filter
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from tests.support.ledger_values import NOON, arrival, claimed
@@ -39,6 +39,7 @@ def test_a_ledger_of_every_release_opens_with_all_that_is_in_it(path: Path, vers
     asked = ledger.requests()
     assert ledger.search_requests(Filter(labels=asked[0].contexts, texts=("PATCH",))) == asked
     assert ledger.search_mails(Filter(texts=("failed@example",))) == [records[1]]
+    assert [each.name for each in ledger.cursors()] == ["json_file:/retests.json"]
     assert ledger.cursor("json_file:/retests.json").position == 1
     results = ledger.results.of([1])
     assert [(each.label, each.state, each.author) for each in results] == [
@@ -51,6 +52,38 @@ def test_a_ledger_of_every_release_opens_with_all_that_is_in_it(path: Path, vers
     assert ledger.accept(arrival("new"))[1]
     ledger.close()
     assert pragma(path, "user_version") == len(MIGRATIONS)
+
+
+# Of a ledger of schema 2: name, position, moved, tries, due, reason, begun.
+MANY_MEANINGS = [
+    ("catch-up", 9, NOON + 5, 2, 0.0, "it sleeps", 0),
+    ("command:lab", 7, NOON, 1, NOON + 60, "it is down", 8),
+    ("reruns", 6, NOON + 1.25, 0, 0.0, "", 0),
+    ("take:default", 4, NOON, 0, 0.0, "", 0),
+    ("take:default:2-3", 1, NOON, 2, NOON + 90, "", 3),
+    ("take:night.1", 5, NOON, 0, 0.0, "", 0),
+    ("take:night.1:5-5", 4, NOON, 0, NOON + 30, '["iol-*"]', 5),
+]
+
+
+def test_each_meaning_that_a_cursor_had_gets_a_table_of_its_own(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((DUMPS / "v2.sql").read_text())
+        old.execute("DELETE FROM cursor")
+        old.executemany("INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?, ?)", MANY_MEANINGS)
+        old.commit()
+    ledger = opened(path)
+    assert ledger.cursors() == (Cursor("command:lab", 7, NOON, 1, NOON + 60, "it is down", 8),)
+    assert ledger.consumers() == (Consumer("default", 4, NOON), Consumer("night.1", 5, NOON))
+    assert ledger.batches() == (
+        Batch("default", 1, 3, given=2, due=NOON + 90),
+        Batch("night.1", 4, 5, ("iol-*",), due=NOON + 30),
+    )
+    assert [each.id for each in ledger.batches()] == ["default:2-3", "night.1:5-5"]
+    assert ledger.feeds() == (Feed("catch-up", moved=NOON + 5, tries=2, reason="it sleeps"),)
+    assert ledger.promise() == NOON + 3, "later than what reruns had promised"
+    ledger.close()
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))

@@ -244,7 +244,9 @@ def test_a_consumer_that_keeps_the_lock_is_told_and_does_not_hang_us(
     path: Path, holder: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(SinkUnavailable, match=r"retests\.json\.lock is held by another program"):
-        retest_file.append(str(path), [asked()], mode=0o644, now=NOON, patience=0.1)
+        retest_file.append(
+            str(path), [asked()], mode=0o644, now=NOON, patience=0.1, promise=lambda beyond: NOON
+        )
     assert not path.exists()
     holder.send_signal(signal.SIGKILL)
     holder.wait()

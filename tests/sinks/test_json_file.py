@@ -283,7 +283,7 @@ def test_any_order_portions_and_crashes_end_in_the_same_document(
         )
         for number, (series, second, value) in enumerate(rows)
     ]
-    expected = retests.merge(retests.empty(), log, NOW)
+    expected = retests.merge(retests.empty(), log, 0.0)
     chance = Random(seed)
     with TemporaryDirectory(dir=MEMORY) as folder:
         ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
@@ -297,5 +297,6 @@ def test_any_order_portions_and_crashes_end_in_the_same_document(
             elif chance.random() < 0.5:
                 publish_and_die(sink, in_place=False)
         sink.publish()
-        assert (json.loads(sink.path.read_text()) if log else retests.empty()) == expected
+        document = json.loads(sink.path.read_text()) if log else retests.empty()
+        assert document["retests"] == expected["retests"]
         ledger.close()

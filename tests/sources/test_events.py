@@ -277,7 +277,7 @@ def catching(hell: Hell, ledger: Ledger, clock: Clock) -> Catching:
 
 def nothing_came(catching: Catching) -> bool:
     totals = catching.ledger.totals()
-    return not any(totals.mails.values()) and catching.cursor().moved == 0
+    return not any(totals.mails.values()) and catching.state().moved == 0
 
 
 @pytest.mark.parametrize("case", USELESS, ids=lambda case: case.name)
@@ -352,7 +352,7 @@ def test_a_comment_has_to_be_the_one_that_its_event_names(
     summary = catching.catch_up()
     assert summary.missed == ["2@example.org"]
     assert summary.problem.startswith("1 comment could not be had: ")
-    assert catching.cursor().moved == 0
+    assert catching.state().moved == 0
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_a_server_without_comment_events_is_an_error_of_the_configuration(
     assert " does not tell of comments: " in str(error.value)
     assert old.told in str(error.value)
     assert nothing_came(catching)
-    assert catching.cursor().reason == str(error.value)
+    assert catching.state().reason == str(error.value)
 
 
 def test_a_server_whose_comments_have_no_address_is_told(

@@ -3,10 +3,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+# The second of a document, see ``Command.document``.
+SECOND = "NNNN-NN-NNTNN:NN:NN.000000"
 
 
 class Command:
@@ -36,7 +40,10 @@ class Command:
         )
 
     def document(self) -> object:
-        return json.loads(self.retests.read_text())
+        """The retest JSON; its second goes by the clock, and its digits are made N."""
+        document = json.loads(self.retests.read_text())
+        second = document["last_comment_timestamp"]
+        return {**document, "last_comment_timestamp": re.sub("[0-9](?=.*[.])", "N", second)}
 
     def status(self) -> dict[str, dict[str, int]]:
         result: dict[str, dict[str, int]] = json.loads(self("status", "--json").stdout)

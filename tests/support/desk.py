@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.config import tables
 from ingest.handover import take
-from ingest.ledger import Cursor, Ledger, open_ledger
+from ingest.ledger import Batch, Ledger, open_ledger
 from ingest.retests import document as retests
 from ingest.sinks import json_file
 from tests.support.clock import Clock
@@ -112,9 +112,13 @@ class Desk:
         """The contexts in the file."""
         return contexts(self.document()) if self.retests.exists() else set()
 
-    def cursors(self) -> dict[str, Cursor]:
+    def generation(self) -> str:
         with self.opened() as ledger:
-            return {cursor.name: cursor for cursor in ledger.cursors()}
+            return ledger.generation()
+
+    def batches(self) -> tuple[Batch, ...]:
+        with self.opened() as ledger:
+            return ledger.batches()
 
 
 def labels(got: Any) -> list[str]:

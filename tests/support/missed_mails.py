@@ -10,7 +10,7 @@ from typing import Any
 from ingest import intake
 from ingest.commands import catch_up
 from ingest.config.tables import CatchUpSettings, PatchworkSettings, Settings
-from ingest.ledger import WORKER_LEASE, Cursor, Ledger
+from ingest.ledger import WORKER_LEASE, Feed, Ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import MOST, Answer, Seen, failing, rows, text
@@ -53,8 +53,8 @@ class Catching:
         """It comes by mail."""
         return intake.accept(raw, "lmtp", ledger=self.ledger, now=self.clock(), max_size=1 << 20)
 
-    def cursor(self) -> Cursor:
-        return self.ledger.cursor(catch_up.CURSOR)
+    def state(self) -> Feed:
+        return catch_up.state(self.ledger)
 
     def queued(self) -> list[str]:
         """The Message-IDs of the mails that wait, in order; they are taken up."""

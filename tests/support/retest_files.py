@@ -52,8 +52,15 @@ def asked(number: int = 1, **other: Any) -> Request:
 
 
 def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int = 0o644) -> bool:
-    """Merge requests into a file as the sink does."""
-    return retest_file.append(str(path), requests, mode=mode, now=now, patience=30)
+    """Merge requests into a file as the sink does, always under the same second."""
+    return retest_file.append(
+        str(path),
+        requests,
+        mode=mode,
+        now=now,
+        patience=30,
+        promise=lambda beyond: max(beyond, NOON + 20_000),
+    )
 
 
 def contexts(document: retests.Document) -> set[str]:

@@ -20,6 +20,24 @@ CREATE TABLE baseline (
             request INTEGER PRIMARY KEY REFERENCES request (number),
             newest INTEGER NOT NULL
         ) STRICT;
+CREATE TABLE batch (
+            consumer TEXT NOT NULL,
+            after INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            contexts TEXT NOT NULL,
+            generation TEXT NOT NULL,
+            given INTEGER NOT NULL,
+            due REAL NOT NULL,
+            second REAL NOT NULL,
+            PRIMARY KEY (consumer, after, last, generation)
+        ) STRICT, WITHOUT ROWID;
+CREATE TABLE consumer (
+            name TEXT PRIMARY KEY,
+            position INTEGER NOT NULL,
+            moved REAL NOT NULL,
+            begun INTEGER NOT NULL,
+            second REAL NOT NULL
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE cursor (
             name TEXT PRIMARY KEY,
             position INTEGER NOT NULL,
@@ -28,8 +46,8 @@ CREATE TABLE cursor (
             due REAL NOT NULL,
             reason TEXT NOT NULL,
             begun INTEGER NOT NULL
-        ) STRICT;
-INSERT INTO "cursor" VALUES('json_file:/retests.json',1,1700000000.0,0,0.0,'',0);
+        , second REAL NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "cursor" VALUES('json_file:/retests.json',1,1700000000.0,0,0.0,'',0,0.0);
 CREATE TABLE feed (
             name TEXT NOT NULL,
             part TEXT NOT NULL,
@@ -40,6 +58,8 @@ CREATE TABLE feed (
             reason TEXT NOT NULL,
             PRIMARY KEY (name, part)
         ) STRICT, WITHOUT ROWID;
+CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), second REAL NOT NULL) STRICT;
+INSERT INTO "head" VALUES(1,0.0);
 CREATE TABLE known (identity TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE mail (
             id INTEGER PRIMARY KEY,
@@ -102,9 +122,10 @@ rejected@example.org','it is rejected');
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2263670');
-INSERT INTO "meta" VALUES('generation','dc90e9');
+INSERT INTO "meta" VALUES('file','65024:2228263');
+INSERT INTO "meta" VALUES('generation','5decae');
 INSERT INTO "meta" VALUES('results after','1');
+CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             id TEXT NOT NULL UNIQUE,
