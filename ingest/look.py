@@ -10,6 +10,7 @@ from ingest import background, consumer_states, signs, story
 from ingest.config.tables import Settings
 from ingest.ledger import Ledger, Record
 from ingest.patchwork import outage
+from ingest.results.watch import FEED
 from ingest.sink_states import CATCH_UP
 from ingest.sinks import delivery
 from ingest.story import Status, Story
@@ -18,7 +19,7 @@ from ingest.story import Status, Story
 def status(ledger: Ledger, settings: Settings, now: float) -> Status:
     """The ledger at a glance at ``now``, a Unix time."""
     totals, sinks = ledger.totals(), delivery.wanted(settings)
-    threads = [background.WORKER, CATCH_UP, *sinks]
+    threads = [background.WORKER, CATCH_UP, FEED, *sinks]
     return story.status(
         totals,
         consumer_states.consumers(totals.consumers, totals.batches),

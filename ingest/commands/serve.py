@@ -24,6 +24,7 @@ from ingest.errors import ConfigError
 from ingest.intake import Receipt
 from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
 from ingest.patchwork.lookup import Patchwork
+from ingest.results.follower import Follower
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
 from ingest.sources.admission import Accept
@@ -212,13 +213,15 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 
 class _Working:
     """The worker's thread, which holds the lease as soon as it can have it, the threads of
-    the sinks and of the public-inboxes, and that which catches up."""
+    the sinks and of the public-inboxes, that which catches up, and that which follows
+    requests."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._delivery = Delivery(settings)
         self._catching_up = Periodic(settings)
         self._inboxes = Inboxes(settings, self.wake)
+        self._follower = Follower(settings)
         # An attempt asks several questions, each of which may take a timeout.
         patience = 100 * settings.patchwork.timeout + settings.state.busy_timeout
         self._worker = Background(WORKER, settings.state, self._work, patience=patience)
@@ -228,6 +231,7 @@ class _Working:
         self._worker.start()
         self._catching_up.start()
         self._inboxes.start()
+        self._follower.start()
 
     def stop(self, timeout: float) -> None:
         """End them between two mails or requests; one that is waited on for longer is left as
@@ -236,11 +240,13 @@ class _Working:
         self._worker.stop()
         self._catching_up.stop()
         self._inboxes.stop()
+        self._follower.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
         self._worker.wait(max(0.0, end - time.monotonic()))
         self._catching_up.wait(max(0.0, end - time.monotonic()))
         self._inboxes.wait(max(0.0, end - time.monotonic()))
+        self._follower.wait(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
         """Have the worker look at the queue now."""
@@ -248,14 +254,20 @@ class _Working:
 
     def is_well(self) -> bool:
         """Whether all of them live, and none is stuck."""
-        parts = (self._worker, self._delivery, self._catching_up, self._inboxes)
+        others = (self._delivery, self._catching_up, self._inboxes, self._follower)
+        parts = (self._worker, *others)
         return all(each.is_well() for each in parts)
 
     def troubles(self) -> list[Trouble]:
         """What keeps any of them from its work."""
         mine = [self._worker.trouble] if self._worker.trouble else []
-        others = (self._delivery, self._catching_up, self._inboxes)
+        others = (self._delivery, self._catching_up, self._inboxes, self._follower)
         return [*mine, *(trouble for each in others for trouble in each.troubles())]
+
+    def _publish(self, until: float | None) -> None:
+        """There may be new requests."""
+        self._delivery.wake(until)
+        self._follower.wake()
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with contextlib.closing(connect(self._settings, ledger)) as patchwork:
@@ -272,7 +284,7 @@ class _Working:
             patchwork,
             self._settings,
             report=lambda *_: thread.sign(),
-            publish=self._delivery.wake,
+            publish=self._publish,
         )
         while not thread.is_stopping():
             worker.work_off(stop=thread.is_stopping)

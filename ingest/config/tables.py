@@ -252,6 +252,20 @@ class CatchUpSettings(Value):
     )
 
 
+class ResultsSettings(Value):
+    """What became of requests."""
+
+    interval: float = setting(
+        values.number,
+        15 * MINUTE,
+        "seconds between two times that serve asks Patchwork for new checks, while a result is to "
+        "come; 0: never",
+    )
+    follow: float = setting(
+        values.number, 14 * DAY, "seconds that a request is followed after it was recorded"
+    )
+
+
 class Settings(Value):
     """Everything that can be set. ``origin`` names the file read, "" if none was."""
 
@@ -272,6 +286,7 @@ class Settings(Value):
     hook: Mapping[str, HookSettings] = named(HookSettings)
     take: TakeSettings = field(default_factory=TakeSettings)
     signs: SignsSettings = field(default_factory=SignsSettings)
+    results: ResultsSettings = field(default_factory=ResultsSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
     inbox: Mapping[str, InboxSettings] = named(InboxSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)

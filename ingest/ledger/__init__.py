@@ -121,9 +121,9 @@ class Results(Protocol):
         """Note that these labels, of which nothing is known yet, were handed over. The story is
         told by whoever did it."""
 
-    def see(self, seen: Seen) -> list[Seen]:
-        """Keep a check if it is the newest of its patch: then all that are kept for its label of
-        its request, by patch, else none."""
+    def see(self, seen: Seen) -> tuple[list[Seen], list[Seen]]:
+        """Keep a check if it is the newest of its patch: all that are kept for its label of its
+        request, by patch, before that and after."""
 
     def open(self, since: float, limit: int = 1000) -> list[Request]:
         """The requests recorded at or after ``since`` that have a label whose result is still to

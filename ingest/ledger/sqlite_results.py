@@ -86,20 +86,20 @@ class SqliteResults:
                         *(now, to, request.number, label),
                     )
 
-    def see(self, seen: Seen) -> list[Seen]:
+    def see(self, seen: Seen) -> tuple[list[Seen], list[Seen]]:
         with self._db.writing():
-            newer = self._db.run(
-                "SELECT 1 FROM seen WHERE request = ? AND label = ? AND patch = ? AND id >= ?",
-                *(seen.request, seen.label, seen.patch, seen.id),
-            ).fetchone()
-            if newer:
-                return []
+            before = self._seen(seen)
+            if any(each.patch == seen.patch and each.id >= seen.id for each in before):
+                return before, before
             self._db.insert("seen", asdict(seen), or_replace=True)
-            rows = self._db.run(
-                "SELECT * FROM seen WHERE request = ? AND label = ? ORDER BY patch",
-                *(seen.request, seen.label),
-            ).fetchall()
-            return [Seen(**{**dict(row), "state": State(row["state"])}) for row in rows]
+            return before, self._seen(seen)
+
+    def _seen(self, seen: Seen) -> list[Seen]:
+        rows = self._db.run(
+            "SELECT * FROM seen WHERE request = ? AND label = ? ORDER BY patch",
+            *(seen.request, seen.label),
+        ).fetchall()
+        return [Seen(**{**dict(row), "state": State(row["state"])}) for row in rows]
 
     def open(self, since: float, limit: int = 1000) -> list[Request]:
         found = (

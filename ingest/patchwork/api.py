@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http.client import responses
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -290,6 +290,15 @@ def _problem(reply: Reply, url: str) -> str:
 def stamp(moment: datetime) -> str:
     """A moment in UTC as the API's filters read it, which refuse one that says so."""
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def seconds(value: object) -> float | None:
+    """A date of Patchwork's, which names no zone, in seconds; None if it is not one."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() if moment else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_id(value: object) -> bool:

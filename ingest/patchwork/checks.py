@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from ingest.errors import Unanswered, Unavailable
-from ingest.patchwork.api import PER_PAGE, Api, is_id, stamp
-from ingest.patchwork.dialect import Check
+from ingest.patchwork.api import PER_PAGE, Api, is_id, seconds, stamp
+from ingest.patchwork.dialect import Check, CheckEvent, CheckPage
 from ingest.words import printable
 
 # Patchwork keeps no longer context.
 _LONGEST_CONTEXT = 255
 # A page holds a hundred; labs retest a patch now and then, and each time post again.
 _MOST_PAGES = 20
+_CREATED = "check-created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,61 @@ def of_patch(api: Api, patch: int, since: datetime | None = None) -> list[Check]
     compares with its own local time. Raises as ``Api.page``."""
     path = f"patches/{patch}/checks/?per_page={PER_PAGE}"
     path += f"&since={stamp(since)}" if since else ""
-    found = []
-    for row in api.pages(path, _MOST_PAGES):
-        texts = [row.get(each) for each in ("context", "state", "description")]
-        context, state, description = (each if isinstance(each, str) else "" for each in texts)
-        if not 0 < len(context) <= _LONGEST_CONTEXT or not context.isprintable():
-            raise Unanswered(f"Patchwork's answer to {path} holds something that is not a check")
-        found.append(Check(context, state, description))
+    return [_check(row, path) for row in api.pages(path, _MOST_PAGES)]
+
+
+def one(api: Api, patch: int, check: int) -> Check | None:
+    """One check of a patch, None if it is not there any more. Raises as ``Api.page``."""
+    path = f"patches/{patch}/checks/{check}/"
+    row = api.find(path)
+    if row is None:
+        return None
+    found = _check(row, path)
+    if found.id != check:
+        raise Unanswered(f"Patchwork's answer to {path} is another check")
     return found
+
+
+def events(api: Api, page: str = "") -> CheckPage:
+    """A page of the events of checks. A row that names no check is passed over. Raises as
+    ``Api.page``."""
+    rows, following = api.page(page or f"events/?category={_CREATED}&per_page={PER_PAGE}")
+    if any(row.get("category", _CREATED) != _CREATED for row in rows):
+        raise Unanswered(f"asked for {_CREATED}, Patchwork answers with other events")
+    return CheckPage(tuple(filter(None, map(_event, rows))), following)
+
+
+def _event(row: dict[str, Any]) -> CheckEvent | None:
+    payload = row.get("payload")
+    named = payload if isinstance(payload, dict) else {}
+    patch, check = (
+        each if isinstance(each, dict) else {} for each in (named.get("patch"), named.get("check"))
+    )
+    ids = row.get("id"), patch.get("id"), check.get("id")
+    context = check.get("context")
+    if not all(map(is_id, ids)) or not isinstance(context, str):
+        return None
+    return CheckEvent(row["id"], seconds(row.get("date")), patch["id"], check["id"], context)
+
+
+def _check(row: dict[str, Any], path: str) -> Check:
+    """A row as a check. Raises ``Unanswered``."""
+    fields = ("context", "state", "description", "target_url")
+    context, state, description, url = (
+        text if isinstance(text := row.get(each), str) else "" for each in fields
+    )
+    if not 0 < len(context) <= _LONGEST_CONTEXT or not context.isprintable():
+        raise Unanswered(f"Patchwork's answer to {path} holds something that is not a check")
+    user, id = row.get("user"), row.get("id")
+    author = user.get("username") if isinstance(user, dict) else None
+    return Check(
+        context=context,
+        state=state,
+        description=description,
+        id=id if isinstance(id, int) and is_id(id) else 0,
+        url=url,
+        author=author if isinstance(author, str) else "",
+    )
 
 
 def patches_of(api: Api, series: int) -> list[int] | None:

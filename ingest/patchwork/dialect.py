@@ -121,11 +121,33 @@ class Comment(Value):
 
 
 class Check(Value):
-    """A check, as far as this program cares."""
+    """A check, as far as this program cares. ``id`` grows; it is 0 before Patchwork gave one.
+    ``author``: the name of the account that posted it, "" if it is not known."""
 
     context: str
     state: str
     description: str
+    id: int = 0
+    url: str = ""
+    author: str = ""
+
+
+class CheckEvent(Value):
+    """A check was posted on a patch. ``id`` and ``date`` are the event's, as in ``CommentEvent``;
+    the check's own id grows, too."""
+
+    id: int
+    date: float | None
+    patch: int
+    check: int
+    context: str
+
+
+class CheckPage(Value):
+    """One page of such events, as ``EventPage``."""
+
+    events: tuple[CheckEvent, ...]
+    following: str
 
 
 def described(target: Target | None) -> str:
@@ -195,6 +217,13 @@ class Dialect(Protocol):
 
     def checks_of(self, patch: int) -> list[Check]:
         """The checks of a patch, oldest first."""
+
+    def check_events(self, page: str = "") -> CheckPage:
+        """A page of the events of checks, newest first: the first, or the one that ``page``
+        leads to. A server without such events, or without checks, has none."""
+
+    def check(self, patch: int, check: int) -> Check | None:
+        """One check of a patch, None if it is not there any more."""
 
     def knows_token(self, token: str) -> bool:
         """Whether an account has this token."""

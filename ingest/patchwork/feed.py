@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The feed of comment events, walked newest first and by ids. Its dates are the server's local
+"""Feeds of events, walked newest first and by ids. Their dates are the server's local
 time, which no clock of ours can be compared with; an id tells where to stop.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
 
 from ingest.errors import Unanswered
 from ingest.patchwork.dialect import BadEvent, CommentEvent, Dialect, EventPage
@@ -23,6 +24,27 @@ _MOST_PAGES = 1000
 _ENOUGH, _QUARTER, _FARTHEST_ZONE = 5, 900.0, 14 * 3600.0
 
 
+class Numbered(Protocol):
+    """An event as far as a walk cares: see ``CommentEvent``."""
+
+    @property
+    def id(self) -> int | None: ...
+    @property
+    def date(self) -> float | None: ...
+
+
+E = TypeVar("E", bound=Numbered, covariant=True)
+
+
+class Page(Protocol[E]):
+    """A page of events, newest first, and what leads to the next one."""
+
+    @property
+    def events(self) -> Sequence[E]: ...
+    @property
+    def following(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Walk:
     """How far a walk has come. ``last``: events up to this id were walked before, and it ends at
@@ -35,7 +57,7 @@ class Walk:
     pages: int = 0
     met: float | None = None
 
-    def events(self, read: Callable[[str], EventPage], most: int) -> Iterator[Event]:
+    def events(self, read: Callable[[str], Page[E]], most: int) -> Iterator[E]:
         """The events that were not walked before, newest first, page by page. It may be left and
         gone on with later: then a page may come again, and no event is passed over, for new ones
         push others to later pages. Ends after ``most`` pages."""
@@ -51,7 +73,7 @@ class Walk:
                 return self._end()
             self.page = got.following
 
-    def _is_behind(self, event: Event) -> bool:
+    def _is_behind(self, event: Numbered) -> bool:
         if event.id is not None:
             self.newest = max(self.newest, event.id)
             if event.id <= self.last and self.met is None:

@@ -4,18 +4,19 @@ letters by Message-ID. Comments have events from 1.3 on.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from ingest.errors import Unanswered
 from ingest.ledger import Filing
 from ingest.patchwork import checks, search
-from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, stamp
+from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, seconds, stamp
 from ingest.patchwork.dialect import (
     Abilities,
     BadEvent,
     Check,
+    CheckPage,
     Comment,
     CommentEvent,
     EventPage,
@@ -186,6 +187,14 @@ class Rest:
         """See ``Dialect``."""
         return checks.of_patch(self._api, patch)
 
+    def check_events(self, page: str = "") -> CheckPage:
+        """See ``Dialect``."""
+        return checks.events(self._api, page)
+
+    def check(self, patch: int, check: int) -> Check | None:
+        """See ``Dialect``."""
+        return checks.one(self._api, patch, check)
+
     def knows_token(self, token: str) -> bool:
         """See ``Dialect``."""
         return self._api.knows_token(token)
@@ -250,7 +259,7 @@ def _target(kind: str, row: dict[str, Any], projects: Sequence[str]) -> Target |
 
 
 def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:
-    date, id = _seconds(row.get("date")), row.get("id")
+    date, id = seconds(row.get("date")), row.get("id")
     payload, project = row.get("payload"), row.get("project")
     named = payload if isinstance(payload, dict) else {}
     made, submission = named.get("comment"), named.get(kind)
@@ -268,7 +277,7 @@ def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:
         return CommentEvent(
             id=row["id"],
             date=date,
-            sent=_seconds(made.get("date")),
+            sent=seconds(made.get("date")),
             filing=Filing(kind, submission["id"], made["id"], _bare(submission.get("msgid"))),
             msgid=msgid,
             list_id=_text(list_id).strip().lower(),
@@ -284,12 +293,3 @@ def _text(value: object) -> str:
 def _bare(value: object) -> str:
     """A Message-ID without its angle brackets."""
     return _text(value).removeprefix("<").removesuffix(">")
-
-
-def _seconds(value: object) -> float | None:
-    """A date of Patchwork's, which names no zone, in seconds; None if it is not one."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() if moment else None
-    except (ValueError, OverflowError):
-        return None

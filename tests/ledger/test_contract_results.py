@@ -88,13 +88,14 @@ def test_of_each_patch_the_newest_check_is_kept_in_whatever_order_they_come(
 ) -> None:
     record(ledger, "1@example.org")
     other = replace(CHECK, patch=131183, id=5)
-    assert ledger.results.see(CHECK) == [CHECK]
-    assert ledger.results.see(other) == [CHECK, other]
-    assert ledger.results.see(replace(CHECK, id=6, state=State.SUCCESS)) == []
-    assert ledger.results.see(CHECK) == []
+    assert ledger.results.see(CHECK) == ([], [CHECK])
+    assert ledger.results.see(other) == ([CHECK], [CHECK, other])
+    for known in (CHECK, replace(CHECK, id=6, state=State.SUCCESS)):
+        assert ledger.results.see(known) == ([CHECK, other], [CHECK, other])
     newer = replace(CHECK, id=8, state=State.SUCCESS)
-    assert ledger.results.see(newer) == [newer, other]
-    assert ledger.results.see(replace(CHECK, label=B, id=1)) == [replace(CHECK, label=B, id=1)]
+    assert ledger.results.see(newer) == ([CHECK, other], [newer, other])
+    of_b = replace(CHECK, label=B, id=1)
+    assert ledger.results.see(of_b) == ([], [of_b])
 
 
 def test_a_request_is_open_until_the_result_of_each_label_is_known(ledger: Ledger) -> None:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which check is the result of which label of which request, and what several of them come to.
+
+Pure: checks and requests in, results out. DESIGN.md, What became of it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.ledger import Request, Result, Seen, State
+from ingest.patchwork import labels
+from ingest.patchwork.dialect import Check
+from ingest.results.word import bounded
+
+# Of the checks of several patches the first of these that there is.
+_WORST = (State.FAIL, State.WARNING, State.PENDING, State.SUCCESS)
+# What the sink of checks posts, of whichever installation: see ``sinks.check.description``.
+_OURS = re.compile(r"retest requested by .* \(request \d+\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A request and where its results are looked for: on these patches, among the checks that
+    are newer than ``newest``, the id of the newest check that there was when it came."""
+
+    request: Request
+    patches: tuple[int, ...]
+    newest: int
+
+    def labels(self, patch: int, check: int, context: str) -> list[str]:
+        """The labels that a check is a result of, by its patch, id and context."""
+        if check <= self.newest or patch not in self.patches:
+            return []
+        meant = labels.names([context])
+        return [each for each in self.request.contexts if each in meant]
+
+
+def seen(request: Request, label: str, patch: int, check: Check) -> Seen | None:
+    """A check as what is known of a label; None if it is one that only says that a retest was
+    asked for, or has a state that no Patchwork has."""
+    is_ours = check.state == State.PENDING and _OURS.fullmatch(check.description)
+    if is_ours or check.state not in _WORST:
+        return None
+    who, url, summary = check.author or "Patchwork", check.url, check.description
+    said = bounded(Result(request.number, label, State(check.state), 0.0, who, url, summary))
+    return Seen(
+        request=request.number,
+        label=label,
+        patch=patch,
+        id=check.id,
+        state=said.state,
+        author=said.author,
+        url=said.url,
+        summary=said.summary,
+    )
+
+
+def worst(found: Sequence[Seen]) -> Seen | None:
+    """Of the newest checks of several patches the worst, of equal ones the newest."""
+    ordered = sorted(found, key=lambda each: (_WORST.index(each.state), -each.id))
+    return ordered[0] if ordered else None
+
+
+def result(found: Sequence[Seen], before: Sequence[Seen], now: float) -> Result | None:
+    """The result that these checks come to; None if those before came to the same, so that what
+    was learnt since from elsewhere stays."""
+    made, was = worst(found), worst(before)
+    if made is None or made == was:
+        return None
+    return Result(
+        request=made.request,
+        label=made.label,
+        state=made.state,
+        at=now,
+        author=made.author,
+        url=made.url,
+        summary=made.summary,
+    )

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The thread of ``serve`` that follows requests: it notes where the checks of a new one begin, and
+asks Patchwork for new checks every [results] interval seconds.
+"""
+
+import contextlib
+import logging
+import time
+
+from ingest.background import Background, Trouble
+from ingest.config.tables import Settings
+from ingest.errors import StateUnavailable, Temporary, Unavailable
+from ingest.ledger import Ledger
+from ingest.patchwork import outage
+from ingest.patchwork.lookup import Patchwork
+from ingest.results.watch import FEED, Watch
+from ingest.words import counted
+
+# Seconds between two looks at the request log, which other processes write, too; and at most
+# after a question that failed.
+_POLL, _AFTER_TROUBLE = 5.0, 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """What became of requests, by Patchwork's checks; nothing if [results] interval is 0."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._interval = settings.results.interval
+        self._patchwork: Patchwork | None = None
+        self._told = ""
+        self._thread = Background(FEED, settings.state, self._work)
+
+    def start(self) -> None:
+        """Begin."""
+        if self._interval:
+            self._thread.start()
+
+    def wake(self) -> None:
+        """There may be a new request."""
+        self._thread.wake()
+
+    def stop(self) -> None:
+        """Have it end, and cut off the question that it waits for; see ``wait``."""
+        self._thread.stop()
+        if self._patchwork:
+            self._patchwork.cut()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it has ended. What it is at after ``timeout`` seconds is left as after a
+        crash."""
+        self._thread.wait(timeout)
+
+    def is_well(self) -> bool:
+        """Whether it is alive, if it is to be."""
+        return not self._interval or self._thread.is_well()
+
+    def troubles(self) -> list[Trouble]:
+        """What keeps it from its work, other than Patchwork."""
+        return [self._thread.trouble] if self._thread.trouble else []
+
+    def _work(self, ledger: Ledger, thread: Background) -> None:
+        with contextlib.closing(Patchwork(self._settings.patchwork, ledger)) as patchwork:
+            self._patchwork = patchwork
+            watch = Watch(patchwork.dialect, ledger, self._settings, time.time)
+            asks_again = 0.0
+            while not thread.is_stopping():
+                if time.monotonic() >= asks_again:
+                    is_well = self._look(watch, ledger, thread)
+                    pause = 0.0 if is_well else min(self._interval, _AFTER_TROUBLE)
+                    asks_again = time.monotonic() + pause
+                thread.rest(_POLL)
+
+    def _look(self, watch: Watch, ledger: Ledger, thread: Background) -> bool:
+        """One look; whether Patchwork answered, as far as it was asked."""
+        if outage.broken(ledger, time.time()) is not None:
+            return False
+        try:
+            watch.begin()
+            if watch.is_due() and (changed := watch.poll()):
+                log.info("%s from Patchwork's checks", counted(changed, "new result"))
+        except StateUnavailable:
+            raise
+        except Temporary as error:
+            if isinstance(error, Unavailable) and error.retry_after is not None:
+                outage.trip(ledger, error, time.time(), _AFTER_TROUBLE)
+            if not thread.is_stopping():
+                self._tell(str(error))
+            return False
+        self._told = ""
+        return True
+
+    def _tell(self, problem: str) -> None:
+        """Tell of a problem when it is new."""
+        if problem != self._told:
+            log.warning("results cannot be looked for now: %s; it is tried again", problem)
+        self._told = problem

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Patchwork's checks as results: what is asked, from where on, and how far all is known.
+
+A request is noted with the newest check that there is, so that none of the first run counts, also
+after a restart. Only ids are compared: dates of checks are in the server's local time.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from ingest.config.tables import Settings
+from ingest.config.values import DAY
+from ingest.ledger import Feed, Ledger, Request
+from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
+from ingest.patchwork.feed import Walk
+from ingest.results import counting
+from ingest.results.counting import Watched
+
+# The feed that the ledger keeps, a part of it for each server.
+FEED = "results"
+# Pages of events that are walked at most; beyond, the patches themselves are asked for.
+_MOST_PAGES = 50
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """The checks of one server, looked at now and then."""
+
+    def __init__(
+        self, dialect: Dialect, ledger: Ledger, settings: Settings, clock: Callable[[], float]
+    ) -> None:
+        self._dialect = dialect
+        self._ledger = ledger
+        self._settings = settings.results
+        self._clock = clock
+
+    def open(self) -> list[Request]:
+        """The requests whose results are looked for. One of arguments alone has no label that a
+        check could have."""
+        since = self._clock() - self._settings.follow
+        return [each for each in self._ledger.results.open(since) if each.contexts]
+
+    def is_due(self) -> bool:
+        """Whether it is time to ask for new checks. A time that is farther away than the interval
+        is one that a clock had which was set back since."""
+        left = self._feed().moved + self._settings.interval - self._clock()
+        return not 0 < left <= self._settings.interval
+
+    def begin(self) -> int:
+        """Note the newest check for the requests that are new, and for how many that was. Asks
+        nothing if none is. Raises as ``Dialect`` does."""
+        known = self._ledger.results.baselines()
+        requests = self.open()
+        new = [each for each in requests if each.number not in known]
+        if not new:
+            return 0
+        page = self._dialect.check_events()
+        if page.events:
+            self._begin(new, max(each.check for each in page.events))
+        else:
+            for request in new:
+                checks = [check.id for _, check in self._checks(self._patches(request))]
+                self._begin([request], max(checks, default=0))
+        if len(new) == len(requests):  # nobody waits for what came before
+            position = max((each.id for each in page.events), default=0)
+            self._keep(position)
+        return len(new)
+
+    def poll(self) -> int:
+        """Take in the checks that are new, if a result is to come; how many results that
+        changed. Raises as ``Dialect`` does."""
+        known = self._ledger.results.baselines()
+        watched = [
+            Watched(each, self._patches(each), known[each.number])
+            for each in self.open()
+            if each.number in known
+        ]
+        if not watched:
+            return 0
+        last = int(self._feed().position or 0)
+        first = self._dialect.check_events()
+        newest = max((each.id for each in first.events), default=0)
+        if first.events and newest < last:
+            log.warning(
+                "Patchwork at %s was reset: its newest event of a check is older than the last "
+                "one seen; results are looked for among what comes from now on",
+                self._dialect.base,
+            )
+            self._begin(
+                [each.request for each in watched],
+                max((each.check for each in first.events), default=0),
+            )
+            self._keep(newest)
+            return 0
+        changed = self._walk(watched, last, first)
+        self._keep(newest)
+        return changed
+
+    def _walk(self, watched: list[Watched], last: int, first: CheckPage) -> int:
+        if not first.events:  # a server without events, or without checks
+            return self._ask_patches(watched)
+        pages = 0
+
+        def read(page: str) -> CheckPage:
+            nonlocal pages
+            pages += 1
+            return self._dialect.check_events(page) if page else first
+
+        events = list(Walk(last).events(read, _MOST_PAGES))
+        if pages == _MOST_PAGES:
+            return self._ask_patches(watched)
+        return sum(self._take(watched, each) for each in sorted(events, key=_age))
+
+    def _take(self, watched: list[Watched], event: CheckEvent) -> int:
+        """An event; how many results that changed."""
+        wanted = [
+            (each.request, label)
+            for each in watched
+            for label in each.labels(event.patch, event.check, event.context)
+        ]
+        check = self._dialect.check(event.patch, event.check) if wanted else None
+        if check is None:
+            return 0
+        return sum(self._apply(*each, event.patch, check) for each in wanted)
+
+    def _ask_patches(self, watched: list[Watched]) -> int:
+        patches = sorted({patch for each in watched for patch in each.patches})
+        return sum(
+            self._apply(each.request, label, patch, check)
+            for patch, check in self._checks(patches)
+            for each in watched
+            for label in each.labels(patch, check.id, check.context)
+        )
+
+    def _checks(self, patches: Sequence[int]) -> Iterator[tuple[int, Check]]:
+        for patch in patches:
+            for check in self._dialect.checks_of(patch):
+                yield patch, check
+
+    def _apply(self, request: Request, label: str, patch: int, check: Check) -> bool:
+        seen = counting.seen(request, label, patch, check)
+        if seen is None:
+            return False
+        with self._ledger.batch():
+            before, after = self._ledger.results.see(seen)
+            made = counting.result(after, before, self._clock())
+            return made is not None and self._ledger.results.tell(made)
+
+    def _patches(self, request: Request) -> tuple[int, ...]:
+        """The patches on which the results of a request are looked for."""
+        if request.submission.kind == "patch":
+            return (request.submission.id,)
+        key = f"{self._dialect.base} results of series {request.series}"
+        kept = self._ledger.recall(key, self._clock())
+        if kept is not None:
+            return tuple(json.loads(kept))
+        patches = self._dialect.patches_of(request.series) or []
+        if patches:
+            self._ledger.remember(key, json.dumps(patches), self._clock() + DAY)
+        return tuple(patches)
+
+    def _begin(self, requests: list[Request], newest: int) -> None:
+        self._ledger.results.set_baselines([each.number for each in requests], newest)
+
+    def _feed(self) -> Feed:
+        mine = (each for each in self._ledger.feeds() if each.name == FEED)
+        kept = next((each for each in mine if each.part == self._dialect.base), None)
+        return kept or Feed(FEED, self._dialect.base)
+
+    def _keep(self, position: int) -> None:
+        now = self._clock()
+        self._ledger.set_feed(Feed(FEED, self._dialect.base, str(position), moved=now))
+
+
+def _age(event: CheckEvent) -> int:
+    return event.check

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Any history of requests, checks, looks, restarts and a lab's words comes to what an oracle says
+that fits on a page."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.ledger import Request, State, open_ledger
+from ingest.results import word
+from ingest.sandbox import Sandbox
+from tests.support.clock import Clock
+from tests.support.places import RECORDED
+from tests.support.retest_files import MEMORY
+from tests.support.watching import COVER, FIRST, PATCH, SECOND, Watching
+
+LABELS = ("iol-a", "iol-b")
+PATCHES = {f"patch {PATCH}": {PATCH}, f"patch {FIRST}": {FIRST}, f"cover {COVER}": {FIRST, SECOND}}
+BAD = ["success", "pending", "warning", "fail"]
+ENDS = ("success", "warning", "fail", "cancelled")
+
+STEPS = st.one_of(
+    st.tuples(
+        st.just("ask"),
+        st.sampled_from(sorted(PATCHES)),
+        st.lists(st.sampled_from(LABELS), min_size=1, max_size=2, unique=True),
+    ),
+    st.tuples(
+        st.just("post"),
+        st.sampled_from([PATCH, FIRST, SECOND]),
+        st.sampled_from([*LABELS, "iol-c"]),
+        st.sampled_from(BAD),
+    ),
+    st.tuples(st.just("say"), st.integers(0, 5), st.sampled_from(ENDS)),
+    st.tuples(st.just("look")),
+    st.tuples(st.just("restart")),
+)
+
+
+@dataclass
+class Asked:
+    """A request as the oracle knows it: the checks of each label and patch, the newest only."""
+
+    request: Request
+    patches: set[int]
+    since: int  # so many checks were there before
+    states: dict[str, str]
+    newest: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict)
+
+    def is_open(self) -> bool:
+        return any(state not in ENDS for state in self.states.values())
+
+    def worst(self, label: str) -> tuple[int, int] | None:
+        """How bad the worst of the newest checks is, and which one that is."""
+        mine = [check for (of, _), check in self.newest.items() if of == label]
+        return max(((BAD.index(state), id) for id, state in mine), default=None)
+
+    def learns(self, id: int, patch: int, label: str, state: str) -> None:
+        if id < self.since or patch not in self.patches or label not in self.states:
+            return
+        before = self.worst(label)
+        self.newest[label, patch] = id, state
+        if (now := self.worst(label)) and now != before:
+            self.states[label] = BAD[now[0]]
+
+
+class Oracle:
+    """What must be known, from what has happened."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.checks: list[tuple[int, str, str]] = []
+        self.looked = 0
+
+    def look(self) -> None:
+        """All that came since the last look counts for each request that is open now."""
+        those = [each for each in self.asked if each.is_open()]
+        for id in range(self.looked, len(self.checks)):
+            for each in those:
+                each.learns(id, *self.checks[id])
+        self.looked = len(self.checks)
+
+
+def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
+    match step:
+        case ("ask", str(on), list(labels)):
+            request = watching.asks(*labels, on=on)
+            states = dict.fromkeys(labels, "asked")
+            oracle.asked.append(Asked(request, PATCHES[on], len(oracle.checks), states))
+        case ("post", int(patch), str(label), str(state)):
+            watching.posts(state, label, patch)
+            oracle.checks.append((patch, label, state))
+        case ("say", int(which), str(state)) if which < len(oracle.asked):
+            asked = oracle.asked[which]
+            label = min(asked.states)
+            said = word.result(asked.request, label, State(state), author="lab", now=0.0)
+            watching.ledger.results.tell(said)
+            asked.states[label] = state
+        case ("look",):
+            watching.looks()
+            oracle.look()
+        case ("restart",):
+            watching.begins_anew()
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(STEPS, max_size=14))
+def test_any_history_comes_to_what_the_oracle_says(history: list[tuple[object, ...]]) -> None:
+    mboxes = [str(RECORDED / f"{name}.mbox") for name in ("patch", "series")]
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY) as folder,
+        Sandbox(*mboxes, tokens={"secret": ("lab", {"ci", "dpdk"})}) as box,
+    ):
+        ledger = open_ledger(f"sqlite:{Path(folder)}/ledger.sqlite")
+        watching, oracle = Watching(ledger, Clock(), box), Oracle()
+        for step in [*history, ("look",)]:
+            happens(step, watching, oracle)
+        for each in oracle.asked:
+            assert watching.states(each.request) == each.states
+        ledger.close()
