@@ -150,7 +150,7 @@ class Hindrance:
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
-    is tried."""
+    is tried; ``ledger_size``: its bytes on the disk."""
 
     now: datetime
     ledger: str
@@ -171,6 +171,7 @@ class Status:
     troubles: tuple[Hindrance, ...]
     seen: tuple[Seen, ...]
     notices: tuple[Told, ...]
+    ledger_size: int
 
 
 def story_of(
@@ -255,6 +256,7 @@ def status(
         troubles=tuple(Hindrance(each.name, utc(each.since), each.reason) for each in troubles),
         notices=tuple(map(feed_states.told, totals.notices)),
         seen=tuple(feed_states.seen(each, settings.signs.silence, now) for each in seen),
+        ledger_size=totals.size,
     )
 
 

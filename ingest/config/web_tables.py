@@ -18,7 +18,7 @@ SERVICES = (
     "ses",
 )
 # What a token can allow.
-DEEDS = ("mail",)
+DEEDS = ("mail", "read")
 
 
 class HttpSettings(Value):
@@ -26,6 +26,12 @@ class HttpSettings(Value):
 
     listen: tuple[str, ...] = setting(
         values.texts, (), "addresses: host:port, [host]:port, *:port or unix:PATH"
+    )
+    read: str = setting(
+        values.choice("local", "open", "token"),
+        "local",
+        'who may read: "open": everybody, "token": who has a token that may "read", "local": '
+        "these, and programs on this machine without one",
     )
     socket_mode: int = setting(values.octal, 0o660, "permissions of a Unix socket, octal")
     connections: int = setting(
@@ -63,7 +69,7 @@ class TokenSettings(Value):
     file: str = setting(
         values.text, "", "file of the token; several, one a line, all count", needed=True
     )
-    may: tuple[str, ...] = setting(values.some_of(*DEEDS), (), 'what it allows: "mail"')
+    may: tuple[str, ...] = setting(values.some_of(*DEEDS), (), 'what it allows: "mail", "read"')
 
 
 class HookSettings(Value):

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from ingest import locks
 from ingest.errors import StateUnavailable
+from ingest.ledger import sqlite_file
 from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
@@ -70,6 +71,7 @@ class SqliteLedger(Search, Cursors):
                 batches=self.batches(),
                 feeds=self.feeds(),
                 notices=self._notices() if mails[Outcome.NOTICE] else (),
+                size=sqlite_file.size(self._db.path),
             )
 
     def _notices(self) -> tuple[Notice, ...]:

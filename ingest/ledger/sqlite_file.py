@@ -4,7 +4,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ingest import files, locks
@@ -203,6 +203,15 @@ def beside(path: Path) -> list[Path]:
     """SQLite's own files for a database: its write-ahead log first, that log's index, and what
     it needs while it makes a database one with such a log."""
     return [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "shm", "journal")]
+
+
+def size(path: Path) -> int:
+    """Bytes of a database on the disk, with SQLite's own files."""
+    found = 0
+    for each in (path, *beside(path)):
+        with suppress(FileNotFoundError):
+            found += each.stat().st_size
+    return found
 
 
 def _make_folder(folder: Path, mode: int) -> None:

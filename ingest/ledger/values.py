@@ -364,6 +364,7 @@ class Totals(Value):
     batches: tuple[Batch, ...] = ()
     feeds: tuple[Feed, ...] = ()
     notices: tuple[Notice, ...] = ()  # the newest first
+    size: int = 0  # bytes on the disk
 
 
 class Keep(Value):

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.web.health import Health
 from ingest.web.inbound import Inbound
+from ingest.web.metrics import Metrics
 
 
 class Door:
@@ -23,7 +24,7 @@ class Door:
         await (await self._answer(scope, receive))(scope, receive, send)
 
 
-def routes(inbound: Inbound, health: Health) -> list[BaseRoute]:
+def routes(inbound: Inbound, health: Health, metrics: Metrics) -> list[BaseRoute]:
     """Every route, as contrib/doc/http.md tells them."""
     hook = Door(inbound.hook)
     return [
@@ -33,9 +34,10 @@ def routes(inbound: Inbound, health: Health) -> list[BaseRoute]:
         Route("/mail/{name}/mime", hook, methods=["POST"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
+        Route("/metrics", metrics.metrics),
     ]
 
 
-def application(inbound: Inbound, health: Health) -> ASGIApp:
+def application(inbound: Inbound, health: Health, metrics: Metrics) -> ASGIApp:
     """What answers requests."""
-    return Router(routes=routes(inbound, health))
+    return Router(routes=routes(inbound, health, metrics))

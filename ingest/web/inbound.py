@@ -24,7 +24,7 @@ from ingest.web.forms import Malformed
 from ingest.web.head import Head
 from ingest.web.hooks import HANG_UP, Delivery, Hook, Keys, NoMail, Presented, Refused, source
 from ingest.web.ledger_thread import LedgerThread
-from ingest.web.tokens import Tokens
+from ingest.web.tokens import CHALLENGE, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ _KEPT = {
 _TAKEN = {receipt: PlainTextResponse(f"{text}\n") for receipt, text in _KEPT.items()}
 _NO_ENVELOPE = Envelope()
 _REFUSED = "refused\n"
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="recheck-ingest"'}
 _TRY_AGAIN = {"Retry-After": "60"}
 
 
@@ -113,7 +112,7 @@ class Inbound:
             answer = await self._take_raw(place)
         except Refused as error:
             self._tell("/mail", error)
-            answer = PlainTextResponse(_REFUSED, 401, _CHALLENGE)
+            answer = PlainTextResponse(_REFUSED, 401, CHALLENGE)
         except TooLarge:
             answer = PlainTextResponse("The mail is larger than the limit.\n", 413)
         except Malformed as error:
@@ -143,7 +142,7 @@ class Inbound:
         except Refused as error:
             self._tell(where, error)
             status = 401 if error.challenge and service.challenges else service.refused
-            answer = _answer(status, _REFUSED, _CHALLENGE if status == 401 else {})
+            answer = _answer(status, _REFUSED, CHALLENGE if status == 401 else {})
         except TooLarge:
             self._tell(where, "its body is larger than the limit")
             answer = _answer(service.give_up, _REFUSED)

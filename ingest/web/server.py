@@ -26,6 +26,7 @@ from ingest.web.health import Health
 from ingest.web.hooks import Hook
 from ingest.web.inbound import Accept, Inbound, Threads
 from ingest.web.ledger_thread import LedgerThread
+from ingest.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,8 @@ class Http:
             raise
         self._hooks = hooks
         inbound = Inbound(settings, hooks, self._accept, self._ledger, self._threads)
-        self._app = application(inbound, Health(self._ledger, self._is_well))
+        health = Health(self._ledger, self._is_well)
+        self._app = application(inbound, health, Metrics(settings, self._ledger))
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
         for listener in self._listeners():

@@ -9,6 +9,9 @@ from ingest.sinks import secret
 from ingest.web import proofs
 from ingest.web.head import Head
 
+# What an answer says to who has no token: a password does as well.
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="recheck-ingest"'}
+
 # Authorization: Token token="…", as Ruby's clients write it.
 _RUBY = b'token="'
 

@@ -236,6 +236,7 @@ def test_totals_count_mails_by_outcome_and_what_they_wait_for(ledger: Ledger) ->
     assert totals.waiting == {"down": 2, "missing": 1, "failing": 0}
     assert (totals.oldest, totals.last_received, totals.due) == (NOON - 50, NOON, NOON)
     assert totals.cursors == (Cursor("sink", 4),)
+    assert totals.size > 0
 
 
 def test_a_mail_that_never_came_is_not_found(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from ingest.ledger import open_ledger
@@ -42,6 +43,12 @@ class HttpService:
         for process in self.processes:
             process.kill()
             process.communicate()
+
+    def read(self, address: str, path: str) -> str:
+        """What is answered to a GET, at host:port."""
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def times_kept(self, message_id: str) -> int:
         with contextlib.closing(open_ledger(f"sqlite:{self.folder}/ledger.sqlite")) as ledger:

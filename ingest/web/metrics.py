@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""/metrics: the ledger at a glance, as Prometheus reads it.
+
+Each scrape looks once at the same ``story.Status`` as the command ``status``. Nothing is counted
+here, so that several processes on one ledger say the same, and a restart changes nothing.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from ingest import __version__, look
+from ingest.config.tables import Settings
+from ingest.errors import Temporary
+from ingest.feed_states import Seen
+from ingest.ledger import Ledger
+from ingest.story import Sink, Status
+from ingest.web.head import Head
+from ingest.web.ledger_thread import LedgerThread
+from ingest.web.reading import Reading
+from ingest.web.tokens import CHALLENGE
+from ingest.words import harmless
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+log = logging.getLogger(__name__)
+
+PREFIX = "recheck_ingest_"
+# The content type of the text format. Every release of Prometheus reads it.
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+# The label of mails that are not counted by their list.
+_OTHER_LISTS = "other lists"
+
+# The values of a family's labels, and the number that belongs to them.
+Sample = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric. ``name``: without ``PREFIX``; ``help``: one sentence; ``read``: its samples."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Status], Iterable[Sample]]
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether it only grows."""
+        return self.name.endswith("_total")
+
+
+class Metrics:
+    """Answers a scrape, with the settings that count now."""
+
+    def __init__(self, settings: Settings, ledger: LedgerThread) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._reading = Reading(settings)
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics."""
+        try:
+            if not self._reading.allows(Head(request.scope)):
+                return PlainTextResponse("A token that may read is needed.\n", 401, CHALLENGE)
+            return Response(await self._ledger.ask(self._text), media_type=_TEXT)
+        except (Temporary, OSError) as error:
+            log.error("/metrics cannot be answered now: %s", error)
+            return PlainTextResponse("Try again later; the log says why.\n", 503)
+
+    def _text(self, ledger: Ledger) -> bytes:
+        return text(configured(look.status(ledger, self._settings, time.time()), self._settings))
+
+
+def configured(status: Status, settings: Settings) -> Status:
+    """A status without what is configured no longer: nobody should be called for it."""
+    inboxes = {f"inbox.{name}" for name in settings.inbox}
+    return replace(
+        status,
+        sinks=tuple(each for each in status.sinks if each.configured),
+        feeds=tuple(each for each in status.feeds if each.name in inboxes),
+        catch_up=status.catch_up if settings.catch_up.interval else None,
+    )
+
+
+def text(status: Status) -> bytes:
+    """Every metric, in Prometheus's text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(_Collector(status))
+    return generate_latest(registry)
+
+
+class _Collector:
+    """What one scrape finds."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator["Metric"]:
+        """See ``prometheus_client.registry.Collector``."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        for each in FAMILIES:
+            kind = CounterMetricFamily if each.is_counter else GaugeMetricFamily
+            made = kind(PREFIX + each.name, each.help, labels=each.labels)
+            # Made harmless, two names can be the same one; nothing may be there twice.
+            samples = {
+                tuple(map(harmless, values)): value for values, value in each.read(self._status)
+            }
+            for values, value in samples.items():
+                made.add_metric(values, value)
+            yield made
+
+
+def _one(value: float) -> list[Sample]:
+    return [((), value)]
+
+
+def _by_name(values: Mapping[str, float]) -> Iterator[Sample]:
+    return (((name,), value) for name, value in values.items())
+
+
+def _time(at: datetime | None) -> float:
+    """A Unix time, 0 for never."""
+    return at.timestamp() if at else 0.0
+
+
+def _time_if_any(at: datetime | None) -> list[Sample]:
+    return _one(_time(at)) if at else []
+
+
+def _queue(status: Status) -> Iterator[Sample]:
+    tried = sum(status.waiting.values())
+    return _by_name({"worker": status.mails.get("queued", 0) - tried, **status.waiting})
+
+
+def _of_lists(value: Callable[[Seen], float]) -> Callable[[Status], Iterator[Sample]]:
+    def read(status: Status) -> Iterator[Sample]:
+        for each in status.seen:
+            name = _OTHER_LISTS if each.list is None else each.list
+            yield (each.source, name), value(each)
+
+    return read
+
+
+def _of_sinks(value: Callable[[Sink], float]) -> Callable[[Status], Iterator[Sample]]:
+    return lambda status: (((each.name,), value(each)) for each in status.sinks)
+
+
+def _feeds(status: Status) -> Iterator[tuple[str, datetime | None, int]]:
+    for each in status.feeds:
+        yield each.name, each.read, each.failures
+    if status.catch_up:
+        yield "catch-up", status.catch_up.moved, status.catch_up.tries
+
+
+FAMILIES = (
+    Family(
+        "build_info",
+        "The release that answers; always 1.",
+        ("version",),
+        lambda status: [((__version__,), 1)],
+    ),
+    Family(
+        "mails",
+        "Mails in the ledger, by what became of them.",
+        ("outcome",),
+        lambda status: _by_name(status.mails),
+    ),
+    Family(
+        "queue_mails",
+        "Queued mails, by what they wait for.",
+        ("waits_for",),
+        _queue,
+    ),
+    Family(
+        "queue_oldest_timestamp_seconds",
+        "When the oldest queued mail came; not there while none is queued.",
+        (),
+        lambda status: _time_if_any(status.oldest),
+    ),
+    Family(
+        "queue_due_timestamp_seconds",
+        "When the next queued mail is to be tried; not there while none is queued.",
+        (),
+        lambda status: _time_if_any(status.due),
+    ),
+    Family(
+        "last_mail_timestamp_seconds",
+        "When the newest mail of the ledger came, one that could hold a request; 0: never.",
+        (),
+        lambda status: _one(_time(status.last_received)),
+    ),
+    Family(
+        "source_mails_total",
+        "Mails that a source saw of a list, whether or not they could hold a request.",
+        ("source", "list"),
+        _of_lists(lambda seen: seen.mails),
+    ),
+    Family(
+        "source_last_mail_timestamp_seconds",
+        "When a source last saw a mail of a list.",
+        ("source", "list"),
+        _of_lists(lambda seen: _time(seen.last)),
+    ),
+    Family(
+        "source_silent",
+        "1 if a source sees nothing of a list for longer than ever, else 0.",
+        ("source", "list"),
+        _of_lists(lambda seen: seen.silent),
+    ),
+    Family(
+        "requests_total",
+        "Requests recorded, by the number of the newest one.",
+        (),
+        lambda status: _one(status.last_request),
+    ),
+    Family(
+        "patchwork_last_answer_timestamp_seconds",
+        "When Patchwork last gave a usable answer, to within a minute; 0: never.",
+        (),
+        lambda status: _one(_time(status.patchwork_answered)),
+    ),
+    Family(
+        "patchwork_down",
+        "1 if mails wait because Patchwork gives no usable answer, else 0.",
+        (),
+        lambda status: _one(bool(status.waiting.get("down"))),
+    ),
+    Family(
+        "sink_lag_requests",
+        "Requests that a sink has not had.",
+        ("sink",),
+        _of_sinks(lambda sink: sink.lag),
+    ),
+    Family(
+        "sink_moved_timestamp_seconds",
+        "When a sink last came further in the request log; 0: never.",
+        ("sink",),
+        _of_sinks(lambda sink: _time(sink.moved)),
+    ),
+    Family(
+        "sink_tries",
+        "Failed attempts in a row to hand over to a sink.",
+        ("sink",),
+        _of_sinks(lambda sink: sink.tries),
+    ),
+    Family(
+        "sink_aside_requests",
+        "Requests that a sink turned away and that are tried again.",
+        ("sink",),
+        _of_sinks(lambda sink: sink.aside),
+    ),
+    Family(
+        "sink_skipped_requests",
+        "Requests that a sink has not had and that only retry --sink hands over.",
+        ("sink",),
+        _of_sinks(lambda sink: sink.skipped),
+    ),
+    Family(
+        "consumer_lag_requests",
+        "Requests that a consumer has not taken.",
+        ("consumer",),
+        lambda status: _by_name({each.name: each.lag for each in status.consumers}),
+    ),
+    Family(
+        "feed_last_success_timestamp_seconds",
+        "When a feed was last read without an error; 0: never.",
+        ("feed",),
+        lambda status: (((name,), _time(read)) for name, read, _ in _feeds(status)),
+    ),
+    Family(
+        "feed_failures",
+        "Failed attempts in a row to read a feed.",
+        ("feed",),
+        lambda status: (((name,), failures) for name, _, failures in _feeds(status)),
+    ),
+    Family(
+        "trouble_since_timestamp_seconds",
+        "Since when a part of the service cannot do its work; not there while it can.",
+        ("part",),
+        lambda status: (((each.name,), _time(each.since)) for each in status.troubles),
+    ),
+    Family(
+        "ledger_size_bytes",
+        "Bytes of the ledger on the disk.",
+        (),
+        lambda status: _one(status.ledger_size),
+    ),
+)
