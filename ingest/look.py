@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ingest import background, consumer_states, signs, story
 from ingest.config.tables import Settings
-from ingest.ledger import Ledger, Record
+from ingest.ledger import Attention, Ledger, Record
 from ingest.patchwork import outage
 from ingest.results.watch import FEED
 from ingest.sink_states import CATCH_UP
@@ -31,6 +31,13 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         seen=signs.read(settings.state.dir),
         now=now,
     )
+
+
+def attention(ledger: Ledger, settings: Settings) -> Attention:
+    """What a person must act on, besides unresolved and failed mails."""
+    sinks = delivery.wanted(settings)
+    failing = [each for each in ledger.cursors() if each.name in sinks and each.tries]
+    return Attention(tuple(sinks), min((each.position for each in failing), default=None))
 
 
 def stories(

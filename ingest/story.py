@@ -81,6 +81,8 @@ class Story:
     name: str
     message_id: str | None
     list_id: str | None
+    author: str | None
+    subject: str | None
     source: str
     envelope: Transport | None
     received: datetime
@@ -198,6 +200,8 @@ def story_of(
         name=named(record.message_id, record.id),
         message_id=record.message_id or None,
         list_id=record.list_id or None,
+        author=record.author or None,
+        subject=record.subject or None,
         source=record.source,
         envelope=_transport(record.envelope),
         received=utc(record.received),

@@ -76,6 +76,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         "name": "<a@example.org>",
         "message_id": "a@example.org",
         "list_id": "dev.dpdk.org",
+        "author": None,
+        "subject": None,
         "source": "test",
         "envelope": {"sender": "list@example.org", "recipients": ["us@example.org"], "peer": None},
         "received": "2023-11-14T22:13:20Z",

@@ -129,32 +129,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
-def _status(arguments: argparse.Namespace) -> int:
-    from ingest import look
-    from ingest.commands import report
+def _look(arguments: argparse.Namespace) -> int:
+    from ingest.commands import looking
 
-    settings = settings_of(arguments)
-    with closing(open_configured(settings.state)) as ledger:
-        status = look.status(ledger, settings, time.time())
-    report.status(status, in_json=arguments.json)
-    return EX_OK
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    from ingest import look
-    from ingest.commands import report
-
-    settings = settings_of(arguments)
-    ids = [each.strip().strip("<>") for each in arguments.message_ids]
-    with closing(open_configured(settings.state)) as ledger:
-        found = [record for each in ids for record in ledger.find(each)]
-        stories = look.stories(ledger, found, settings, time.time())
-    if not found:
-        raise NothingFound(
-            "there is no such mail in the ledger: it never came, or it could not hold a request"
-        )
-    report.show(stories, in_json=arguments.json)
-    return EX_OK
+    return looking.COMMANDS[arguments.command](arguments)
 
 
 def _retry(arguments: argparse.Namespace) -> int:
@@ -321,8 +299,9 @@ _COMMANDS = {
     "replay": _replay,
     "work": _work,
     "serve": _serve,
-    "status": _status,
-    "show": _show,
+    "status": _look,
+    "show": _look,
+    "list": _look,
     "retry": _retry,
     "check": _check,
     "catch-up": _catch_up,

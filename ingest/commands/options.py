@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import os
 import re
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ from ingest import __version__
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
+from ingest.ledger.values import Outcome
 
 PROGRAM = "recheck-ingest"
 
@@ -31,21 +33,22 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def _base() -> _Parser:
-    """The flags of every command that has settings."""
+def _base(*, has_state: bool = True) -> _Parser:
+    """The flags of every command that has settings; ``list`` has a ``--state`` of its own."""
     base = _Parser(add_help=False)
     group = base.add_argument_group("common options")
     group.add_argument("--config", metavar="FILE", help="read settings from this TOML file")
-    group.add_argument("--state", metavar="DIR", help="the ledger's folder")
+    if has_state:
+        group.add_argument("--state", metavar="DIR", help="the ledger's folder")
     group.add_argument(
         "-v", dest="verbose", action="count", default=0, help="log what is done; -vv: in detail"
     )
     return base
 
 
-def _common() -> _Parser:
+def _common(*, has_state: bool = True) -> _Parser:
     """Those, and the flags of every command that works on requests."""
-    common = _Parser(add_help=False, parents=[_base()])
+    common = _Parser(add_help=False, parents=[_base(has_state=has_state)])
     group = common.add_argument_group("what it works on")
     group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
     group.add_argument(
@@ -111,6 +114,12 @@ def parser() -> argparse.ArgumentParser:
         common,
         as_json,
     )
+    _filters(
+        command(
+            "list", "list requests or mails, the newest first; each filter may be repeated",
+            _common(has_state=False),
+        )
+    )  # fmt: skip
     show = command("show", "print the story of a mail", common, as_json)
     show.add_argument(
         "message_ids", metavar="MESSAGE-ID", nargs="+", help="or mail-N, where there is none"
@@ -242,6 +251,81 @@ def parser() -> argparse.ArgumentParser:
         "topic", metavar="TOPIC", nargs="?", help="default: list the topics; files: the ready files"
     )
     return top
+
+
+class _StateOrFolder(argparse.Action):
+    """``--state`` of ``list``: the state of a mail, or the ledger's folder, as everywhere."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if values in list(Outcome):
+            namespace.states = [*namespace.states, Outcome(values)]
+        elif "/" in values or os.path.isdir(values):
+            namespace.state = values
+        else:
+            parser.error(
+                f"--state {values}: that is not a state of a mail ({', '.join(Outcome)}), and "
+                "there is no such folder"
+            )
+
+
+def _filters(command: argparse.ArgumentParser) -> None:
+    """The flags of ``list``."""
+    command.set_defaults(states=[])
+    command.add_argument(
+        "--state",
+        metavar="STATE|DIR",
+        action=_StateOrFolder,
+        help=f"mails of this state ({', '.join(Outcome)}), with --mail understood; anything else "
+        "is the ledger's folder",
+    )
+    for flag, metavar, help in (
+        ("series", "NUMBER", "Patchwork's number of the series"),
+        ("label", "LABEL", "a label that is asked for"),
+        ("requester", "TEXT", "part of the name or address of who asks"),
+        ("list", "LIST-ID", "the list, such as dev.dpdk.org"),
+        ("project", "NAME", "the project's link name in Patchwork"),
+        ("search", "TEXT", "part of the subject, Message-ID, requester or reason"),
+    ):
+        command.add_argument(
+            f"--{flag}",
+            dest=f"{flag}_filter",
+            metavar=metavar,
+            action="append",
+            default=[],
+            type=_whole if flag == "series" else str,
+            help=help,
+        )
+    for flag, help in (("since", "at this time or later"), ("before", "before this time")):
+        command.add_argument(
+            f"--{flag}",
+            metavar="TIME",
+            type=_showable_moment,
+            help=f"recorded, or with --mail received, {help} (UTC, unless it names an offset)",
+        )
+    command.add_argument("--mail", action="store_true", help="mails instead of requests")
+    command.add_argument(
+        "--attention",
+        action="store_true",
+        help="what a person must act on: unresolved and failed mails, and those whose requests a "
+        "sink has set aside, skipped or fails to take",
+    )
+    command.add_argument(
+        "--limit", metavar="N", type=_whole, default=50, help="how many at most; default: 50"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON array for programs")
+    command.add_argument("--json-lines", action="store_true", help="print one JSON object a line")
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

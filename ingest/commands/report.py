@@ -71,7 +71,8 @@ def print_json(value: Any) -> None:
     print(as_json(jsonable(value)))
 
 
-def _coloured(word: str, text: str | None = None) -> Part:
+def coloured(word: str, text: str | None = None) -> tuple[str, str]:
+    """A word, or a text that stands for it, in the colour of what it means."""
     return text or word, _COLOURS.get(word, "")
 
 
@@ -124,13 +125,13 @@ def _reasons(summary: "Summary") -> list[dict[str, Any]]:
 def _worked_off(out: Printer, summary: "Summary") -> None:
     would = "would be " if summary.dry else ""
     noun = "request" if summary.recorded == 1 else "requests"
-    out.line(_coloured("recorded", str(summary.recorded)), f" {noun} {would}recorded")
+    out.line(coloured("recorded", str(summary.recorded)), f" {noun} {would}recorded")
     for outcome, reasons in summary.reasons.items():
         if outcome == "done":
             continue
         shown = "waiting for Patchwork" if outcome == "queued" else outcome
         mails = counted(sum(reasons.values()), "mail")
-        out.line(f"{mails} {would}", _coloured(outcome, shown))
+        out.line(f"{mails} {would}", coloured(outcome, shown))
         frequent = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
         for reason, count in frequent:
             out.line(f"  {count} × {reason}")
@@ -167,9 +168,7 @@ def caught_up(summary: "catch_up.Summary", *, in_json: bool = False) -> None:
         (haul.given_up, "given up"),
     )
     out.line(", ".join([known, *(f"{count} {what}" for count, what in seldom if count)]))
-    out.line(
-        f"{haul.dropped} cannot hold a request, ", _coloured("queued", f"{haul.queued} queued")
-    )
+    out.line(f"{haul.dropped} cannot hold a request, ", coloured("queued", f"{haul.queued} queued"))
     if not (summary.moved or summary.problem):
         out.line("the next run begins no later: what was filed before --since is still open")
     _worked_off(out, work)
@@ -256,7 +255,7 @@ def _mails(out: Printer, status: Status) -> None:
     parts: list[Part] = []
     for name, number in status.mails.items():
         if number:
-            parts += [", ", _coloured(name, f"{number} {name}")]
+            parts += [", ", coloured(name, f"{number} {name}")]
     out.line("mails      ", *(parts[1:] or ["none yet"]))
     if status.oldest and status.due:
         left = (status.due - status.now).total_seconds()
@@ -287,7 +286,7 @@ def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
 def _mail(out: Printer, story: Story) -> None:
     reason = f": {story.reason}" if story.reason else ""
     number = f" (mail-{story.id})" if story.others else ""
-    out.line((story.name, "bold"), f"{number} ", _coloured(story.outcome), reason)
+    out.line((story.name, "bold"), f"{number} ", coloured(story.outcome), reason)
     out.line(f"  list {story.list_id or 'unknown'}, by {story.source}, {story.size} bytes")
     if story.envelope:
         recipients = ", ".join(story.envelope.recipients) or "unknown"
@@ -301,7 +300,7 @@ def _mail(out: Printer, story: Story) -> None:
 
 def _step(out: Printer, step: Step) -> None:
     text = f" {step.text}" if step.text else ""
-    out.line(f"  {_when(step.at)}  ", _coloured(step.what), text)
+    out.line(f"  {_when(step.at)}  ", coloured(step.what), text)
 
 
 def _request(out: Printer, request: Asked) -> None:
@@ -314,7 +313,7 @@ def _request(out: Printer, request: Asked) -> None:
         out.line(f"    not read: {', '.join(request.leftovers)}")
     for became in request.results:
         label = result_states.name(became.label)
-        state = _coloured(became.state)
+        state = coloured(became.state)
         out.line(f"    {label}: ", state, result_states.line(became))
     for delivery in request.deliveries:
         _delivery(out, delivery)
