@@ -2,22 +2,19 @@
 """``recheck-ingest check``: is everything as it must be, and what to do where it is not.
 
 Looks at the configuration, every path as each user who needs it, HTTP and its hooks, the ledger,
-the sinks, and Patchwork. It changes nothing.
+the sinks, and Patchwork. It leaves nothing changed.
 """
 
 import os
-import pwd
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ingest.commands import exposure
+from ingest.commands import alias, as_user, exposure, pipe_trial
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import (
@@ -60,16 +57,22 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
     yield Finding("ok", "configuration", origin)
     for variable in config.unknown():
         yield Finding("warning", "configuration", f"${variable} is not a known setting")
-    me = pwd.getpwuid(os.geteuid()).pw_name
-    for user in dict.fromkeys([me, *(users or [u for u in [mta_user()] if u])]):
-        yield from _paths(settings, user, me)
+    me = as_user.my_name()
+    pipes = alias.found()
+    others = users or pipe_trial.users(pipes, settings)
+    for told in pipe_trial.aliases(settings, pipes):
+        yield Finding(*told)
+    for user in dict.fromkeys([me, *others]):
+        yield from _paths(settings, user)
+    for told in pipe_trial.runs(settings, pipes, others):
+        yield Finding(*told)
     for danger in exposure.found(settings):
         yield Finding("warning", "exposure", danger)
     if settings.http.listen or settings.hook or settings.token:
         from ingest.web import trial
 
-        for told in trial.findings(settings):
-            yield Finding(*told)
+        for each in trial.findings(settings):
+            yield Finding(*each)
     yield from _ledger(settings)
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
@@ -79,18 +82,7 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
     yield from _patchwork(settings)
 
 
-def mta_user() -> str:
-    """The user that Postfix runs an alias pipe as when root owns the aliases (default_privs),
-    "" if Postfix is not here or we are not root and could not try as that user."""
-    if os.geteuid() != 0 or not shutil.which("postconf"):
-        return ""
-    asked = subprocess.run(
-        ["postconf", "-h", "default_privs"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip()
-
-
-def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
+def _paths(settings: Settings, user: str) -> Iterator[Finding]:
     """Whether a user can write what has to be written."""
     what = f"paths as {user}"
     _, _, ledger = settings.state.ledger.partition(":")
@@ -98,7 +90,7 @@ def _paths(settings: Settings, user: str, me: str) -> Iterator[Finding]:
     files = [Path(each) for each in (ledger, f"{ledger}-wal", *written)]
     folders = {Path(settings.state.dir), *(each.parent for each in files)}
     try:
-        problems = _as_user(user, me, lambda: _unwritable(folders, files))
+        problems = as_user.look(user, lambda: _unwritable(folders, files))
     except (KeyError, PermissionError) as error:
         reason = "there is no such user" if isinstance(error, KeyError) else str(error)
         yield Finding("problem", what, f"not checked: {reason}")
@@ -140,38 +132,11 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _as_user(user: str, me: str, look: Callable[[], list[str]]) -> list[str]:
-    """What a look shows to another user: in a child process that has become that user."""
-    entry = pwd.getpwnam(user)
-    if user == me:
-        return look()
-    if os.geteuid() != 0:
-        raise PermissionError("only root can try as another user")
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups(os.getgrouplist(user, entry.pw_gid))
-            os.setgid(entry.pw_gid)
-            os.setuid(entry.pw_uid)
-            os.write(writing, "\n".join(look()).encode()[:60000])
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as stream:
-        seen = stream.read()
-    _, status = os.waitpid(child, 0)
-    if status:  # a container that may not change users, for example
-        raise PermissionError(f"this process could not become {user}")
-    return seen.splitlines()
-
-
 def _sink(sink: Configured, user: str, me: str) -> Iterator[Finding]:
     """Whether a sink has what it needs, as a user."""
     what = sink.name if user == me else f"{sink.name} as {user}"
     try:
-        problems = _as_user(user, me, sink.problems)
+        problems = as_user.look(user, sink.problems)
     except (KeyError, PermissionError):
         return  # told of the paths already
     for problem in problems:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``check`` beside a real Postfix, whose alias runs the installed program as nobody."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from tests.e2e.conftest import NOBODY, Paths
+from tests.support.postfix import Postfix
+
+
+def checked(postfix: Postfix, paths: Paths) -> dict[str, tuple[str, str]]:
+    """What ``check`` finds, by what each finding is about."""
+    done = subprocess.run(
+        [paths.installed, "check", "--json", "--state", paths.state],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "MAIL_CONFIG": str(postfix.config)},
+    )
+    return {each["what"]: (each["level"], each["text"]) for each in json.loads(done.stdout)}
+
+
+def test_check_runs_the_program_that_the_alias_names_as_its_user(
+    postfix: Postfix, paths: Paths
+) -> None:
+    shutil.copy(paths.installed, paths.program)
+    paths.state.mkdir(exist_ok=True)
+    shutil.chown(paths.state, NOBODY)
+    found = checked(postfix, paths)
+    assert found["alias recheck"] == ("ok", f"runs {paths.program} as nobody, state {paths.state}")
+    assert found["program as nobody"] == ("ok", f"{paths.program} stores a mail and finds it")
+
+
+def test_check_tells_of_a_program_that_the_alias_names_and_that_does_not_run(
+    postfix: Postfix, paths: Paths
+) -> None:
+    paths.state.mkdir(exist_ok=True)
+    shutil.chown(paths.state, NOBODY)
+    paths.program.write_text("#!/nowhere/python\n")
+    paths.program.chmod(0o755)
+    level, text = checked(postfix, paths)["program as nobody"]
+    assert (level, "does not run" in text) == ("problem", True)
