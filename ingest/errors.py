@@ -43,6 +43,8 @@ class StateUnavailable(Temporary):
 class NoLedger(StateUnavailable):
     """There is no ledger yet, and a command that only looks makes none."""
 
+    exit_code = EX_NOTHING
+
 
 class LostClaim(Temporary):
     """Another worker has taken up the mail that this one was at."""

@@ -166,13 +166,16 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         return
     try:
         ledger = open_ledger(url, busy_timeout=2.0, mode=settings.state.mode, opening=Opening.LOOK)
-        totals = ledger.totals()
+        totals, damage = ledger.totals(), ledger.damage()
         with ledger.lease(WORKER_LEASE) as free:
             worker = "no worker is running" if free else "a worker is running"
         ledger.close()
     except StateUnavailable as error:
         yield Finding("problem", "ledger", str(error))
         return
+    if damage:
+        todo = "put back a backup, see recheck-ingest help backup"
+        yield Finding("problem", "ledger", f"{path} is damaged: {damage}; {todo}")
     yield Finding("ok", "ledger", f"{sum(totals.mails.values())} mails, {totals.requests} requests")
     waits = totals.mails["queued"] and time.time() - totals.due > 300
     yield Finding(

@@ -24,7 +24,7 @@ from ingest.errors import (
     StateUnavailable,
     UsageError,
 )
-from ingest.ledger import WORKER_LEASE, open_configured
+from ingest.ledger import WORKER_LEASE, Opening, open_configured
 from ingest.words import counted, harmless
 
 
@@ -204,7 +204,7 @@ def _reruns(arguments: argparse.Namespace) -> int:
     from ingest.retests import document as retests
 
     settings = settings_of(arguments)
-    with closing(open_configured(settings.state)) as ledger:
+    with closing(open_configured(settings.state, Opening.USE)) as ledger:
         document = reruns.document(
             ledger, arguments.time_since, arguments.names, settings, now=time.time()
         )
@@ -264,6 +264,14 @@ def _result(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _ledger(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
+        ledger.backup(arguments.file)
+    print(f"{arguments.file} holds all that {settings.state.ledger} does")
+    return EX_OK
+
+
 def _quickstart(arguments: argparse.Namespace) -> int:
     from ingest.commands import quickstart
 
@@ -309,6 +317,7 @@ _COMMANDS = {
     "take": _take,
     "ack": _ack,
     "result": _result,
+    "ledger": _ledger,
     "demo": _demo,
     "help": _help,
     "quickstart": _quickstart,

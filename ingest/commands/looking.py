@@ -15,7 +15,7 @@ from ingest.ledger import Filter, Opening, open_configured
 
 def _status(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    with closing(open_configured(settings.state)) as ledger:
+    with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
         status = look.status(ledger, settings, time.time())
     report.status(status, in_json=arguments.json)
     return EX_OK
@@ -56,7 +56,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
-    with closing(open_configured(settings.state)) as ledger:
+    with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
         found = [record for each in ids for record in ledger.find(each)]
         stories = look.stories(ledger, found, settings, time.time())
     if not found:

@@ -224,6 +224,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--url", metavar="URL", default="", help="where there is more to read")
     result.add_argument("--summary", metavar="TEXT", default="", help="one line for people")
     result.add_argument("--by", metavar="NAME", default="lab", help="who says so; default: lab")
+    ledger = command("ledger", "save the state")
+    what = ledger.add_subparsers(dest="what", metavar="WHAT", required=True)
+    backup = what.add_parser(
+        "backup", help="copy the ledger into a file, whoever writes meanwhile", parents=[base]
+    )
+    backup.add_argument("file", metavar="FILE", help="the file to write; an old one is replaced")
     demo = command("demo", "show the whole program at work on this machine, without a network")
     demo.add_argument("-v", "--verbose", action="store_true", help="tell every mail's story")
     demo.add_argument(

@@ -315,6 +315,13 @@ class Ledger(Protocol):
         time, False if another has held it for ``patience`` seconds. It ends with the process,
         however that ends."""
 
+    def backup(self, path: str) -> None:
+        """Copy all as it is at one moment into the file ``path``, which may be put in the ledger's
+        place later; then it is another generation."""
+
+    def damage(self) -> str:
+        """What is damaged in what the ledger is kept in, "" if nothing is found."""
+
     def close(self) -> None:
         """Give back what is held."""
 

@@ -66,7 +66,7 @@ class Database:
         self._unproven = False
         with self._told("opened"):
             if not sqlite_file.is_there(self.path):
-                if opening is Opening.LOOK:
+                if opening in (Opening.LOOK, Opening.USE):
                     raise NoLedger(f"there is no ledger {self.path} yet")
                 sqlite_file.make(self.path, migrations, mode, busy_timeout)
             looks = opening is Opening.LOOK
@@ -228,6 +228,18 @@ class Database:
                 finally:
                     milliseconds = round(self._busy_timeout * 1000)
                     self._db.execute(f"PRAGMA busy_timeout={milliseconds}")
+
+    def copy(self, target: Path) -> None:
+        """Copy the whole file as it is at one moment, whoever writes meanwhile. Raises
+        ``StateUnavailable``."""
+        with self._lock, self._told("copied"):
+            self._refuse_after_fork()
+            sqlite_file.copy(self._db, self.path, target)
+
+    def damage(self) -> str:
+        """What SQLite finds damaged, "" if nothing. Raises ``StateUnavailable``."""
+        found = [str(row[0]) for row in self.rows("PRAGMA quick_check(3)")]
+        return "" if found == ["ok"] else "; ".join(found)
 
     def close(self) -> None:
         """Close the connection."""

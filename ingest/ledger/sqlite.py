@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from ingest import locks
 from ingest.errors import StateUnavailable
@@ -30,6 +31,7 @@ class SqliteLedger(Search, Cursors):
         self, path: str, *, busy_timeout: float, mode: int, opening: Opening = Opening.WRITE
     ) -> None:
         self._mode = mode
+        self._looks = opening is Opening.LOOK
         self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
         self._asides = SqliteAsides(self._db)
         self._results = SqliteResults(self._db, self._append)
@@ -95,6 +97,9 @@ class SqliteLedger(Search, Cursors):
         # The kernel ends a file lock with its process, so that a killed worker leaves no lease
         # to be waited out, and no clock is involved.
         path = self._db.path.with_name(f"{self._db.path.name}-{name}.lock")
+        if self._looks and not path.exists():  # nobody has ever held it
+            yield True
+            return
         try:
             held = locks.take(str(path), mode=self._mode, patience=patience)
         except OSError as error:
@@ -104,6 +109,12 @@ class SqliteLedger(Search, Cursors):
         finally:
             if held is not None:
                 os.close(held)
+
+    def backup(self, path: str) -> None:
+        self._db.copy(Path(path).absolute())
+
+    def damage(self) -> str:
+        return self._db.damage()
 
     def close(self) -> None:
         self._db.close()

@@ -149,25 +149,42 @@ def _file_name(path: Path) -> str:
 
 def _back_up(database: sqlite3.Connection, path: Path, version: int) -> None:
     """A copy of the ledger as it was before its schema changes, beside it and with its mode."""
-    copy = path.with_name(f"{path.name}.schema-{version}.backup")
-    fresh = path.with_name(f".{copy.name}.new")
+    copy(database, path, path.with_name(f"{path.name}.schema-{version}.backup"))
+
+
+def copy(database: sqlite3.Connection, path: Path, target: Path) -> None:
+    """Copy the ledger at ``path`` as it is at one moment, with its mode and owner. The copy appears
+    whole, and a ledger that is made of it begins a generation. Raises ``OSError`` and SQLite's
+    errors."""
+    fresh = target.with_name(f".{target.name}.new")
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(sqlite3.connect(fresh)) as backup:
-        database.backup(backup)
-    found = path.stat()
-    if os.geteuid() == 0:
-        os.chown(fresh, found.st_uid, found.st_gid)
-    os.chmod(fresh, found.st_mode & 0o777)
-    files.sync(fresh)
-    os.rename(fresh, copy)
-    files.sync(copy.parent)
+    try:
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as made:
+            database.backup(made)
+            made.execute("PRAGMA journal_mode=DELETE")  # one file, and nothing beside it
+            if _has_meta(made):
+                made.execute("DELETE FROM meta WHERE key = 'file'")
+        found = path.stat()
+        if os.geteuid() == 0:
+            os.chown(fresh, found.st_uid, found.st_gid)
+        os.chmod(fresh, found.st_mode & 0o777)
+        files.sync(fresh)
+        os.rename(fresh, target)
+        files.sync(target.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def connect(path: Path, busy_timeout: float, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection that begins transactions only when told to."""
+    """A connection that begins transactions only when told to. One that is ``read_only`` leaves
+    nothing behind: SQLite makes a log even to read, and leaves one that is not the owner's, if
+    nobody has the file open. Then all is in the file itself."""
+    mode = "rw"
+    if read_only:
+        mode = "ro" if beside(path)[0].exists() else "ro&immutable=1"
     database = sqlite3.connect(
-        f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}",
+        f"{path.as_uri()}?mode={mode}",
         uri=True,
         timeout=busy_timeout,
         isolation_level=None,

@@ -379,9 +379,10 @@ class Keep(Value):
 
 
 class Opening(StrEnum):
-    """What a ledger is opened for. Only ``WRITE`` brings an older one to the newest schema,
+    """What a ledger is opened for. ``WRITE`` and ``USE`` bring an older one to the newest schema,
     whatever its size, after a backup."""
 
     WRITE = "write"  # made if it is not there
     PIPE = "pipe"  # as well, but an older one is brought up to date only if it is small
+    USE = "use"  # not made if it is not there
     LOOK = "look"  # nothing is made or changed

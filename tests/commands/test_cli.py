@@ -9,6 +9,7 @@ import pytest
 
 from ingest.sandbox import Sandbox
 from tests.support.command_line import Command, imports, reply
+from tests.support.sqlite_files import opened
 
 
 @pytest.mark.slow
@@ -65,6 +66,7 @@ def test_show_tells_the_whole_story(command: Command, patchwork: Sandbox) -> Non
 
 
 def test_show_of_an_unknown_mail_says_so(command: Command) -> None:
+    opened(command.state / "ledger.sqlite").close()
     done = command("show", "nobody@example.org")
     assert done.returncode == 1
     assert b"no such mail" in done.stderr
@@ -91,6 +93,7 @@ def test_errors_have_their_exit_codes_and_no_traceback(
 def test_what_asks_patchwork_nothing_does_not_import_what_that_needs(
     command: str, tmp_path: Path
 ) -> None:
+    opened(tmp_path / "ledger.sqlite").close()
     imported = imports(sys.executable, "-m", "ingest", command, "--state", tmp_path)
     assert imported & {b"requests", b"mailparser"} == set()
     assert b"ingest.ledger.sqlite" in imported

@@ -181,6 +181,7 @@ def year(quick_path: Path, connections: list[sqlite3.Connection]) -> Iterator[Ye
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600 if FULL else 120)
 def test_of_a_year_of_mail_little_stays_and_no_step_takes_longer(year: Year) -> None:
     for _ in range(100):  # the first ignored mails have gone
         year.day()
