@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Prometheus itself and its promtool: they accept our metrics, alerts and example."""
 
+import contextlib
 import json
+import math
 import re
 import shutil
 import socket
@@ -10,16 +12,18 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
 from ingest import signs
-from ingest.ledger import Feed, open_ledger
+from ingest.ledger import Consumer, Cursor, Feed, open_ledger
+from ingest.patchwork import outage
+from tests.support.dashboard import queries
 from tests.support.http_site import LISTEN, Site
-from tests.support.ledger_values import NOON, record
+from tests.support.ledger_values import NOON, arrival, record
 from tests.support.places import ROOT
 from tests.support.smtp_sink import PATIENCE
 
@@ -39,8 +43,13 @@ def promtool(*arguments: str, given: str = "") -> str:
 @pytest.fixture
 def site(quick_path: Path) -> Iterator[Site]:
     """A listener on a ledger that has something of most that is told."""
-    with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+    with contextlib.closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
         record(ledger, "a@example.org")
+        ledger.accept(arrival("b@example.org"))
+        ledger.set_cursor(Cursor(f"json_file:{quick_path}/retests.json"))
+        ledger.set_consumer(Consumer("arm", 1, NOON))
+        outage.note_answer(ledger, NOON)
+        ledger.remember("trouble of worker", json.dumps([NOON, "the disk is full"]), math.inf)
         ledger.set_feed(Feed("inbox.dev", moved=NOON, tries=4, reason="no route"))
     signs.saw(str(quick_path), "smtp", {"dev.example.org": 3, '"\\\n\x00{}': 1}, NOON)
     inbox = '[inbox.dev]\nurl = "https://inbox.example.org/dev"\n'
@@ -68,7 +77,7 @@ def test_promtool_accepts_the_example_of_a_scrape() -> None:
     promtool("check", "config", "--syntax-only", str(EXAMPLE))
 
 
-@contextmanager
+@contextlib.contextmanager
 def prometheus(config: str, folder: Path) -> Iterator[str]:
     """A running Prometheus; its address."""
     file = folder / "prometheus.yml"
@@ -88,32 +97,41 @@ def prometheus(config: str, folder: Path) -> Iterator[str]:
 
 
 def ask(address: str, query: str) -> list[Any]:
-    """The series that a query finds, nothing while Prometheus starts."""
+    """The series that a query finds, once it finds any."""
     url = f"http://{address}/api/v1/query?query={urllib.parse.quote(query)}"
-    try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-            found: list[Any] = json.load(answer)["data"]["result"]
-    except OSError:
-        return []
-    return found
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(ConnectionError, URLError):
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+                found: list[Any] = json.load(answer)["data"]["result"]
+            if found:
+                return found
+        time.sleep(0.1)
+    raise AssertionError(f"Prometheus finds nothing for {query}")
 
 
-@pytest.mark.slow
+def scrapes(site: Site) -> str:
+    """The example, for this listener and often."""
+    text = EXAMPLE.read_text().replace("127.0.0.1:8025", f"127.0.0.1:{site.port}")
+    text = text.replace("/etc/prometheus/recheck-ingest.rules.yml", str(RULES))
+    return text + "    scrape_interval: 1s\n    scrape_timeout: 1s\n"
+
+
 def test_prometheus_scrapes_with_a_token_by_the_example(site: Site, quick_path: Path) -> None:
     token = quick_path / "token"
     token.write_text("may-read\n")
     site.configure(
         f'{LISTEN}read = "token"\n[token.prometheus]\nfile = "{token}"\nmay = ["read"]\n'
     )
-    text = EXAMPLE.read_text().replace("127.0.0.1:8025", f"127.0.0.1:{site.port}")
+    text = scrapes(site).replace("/etc/prometheus/recheck-ingest.token", str(token))
     text = text.replace("    # authorization:\n    #   cred", "    authorization:\n      cred")
-    text = text.replace("/etc/prometheus/recheck-ingest.token", str(token))
-    text = text.replace("/etc/prometheus/recheck-ingest.rules.yml", str(RULES))
-    text += "    scrape_interval: 1s\n    scrape_timeout: 1s\n"
     with prometheus(text, quick_path) as address:
-        end = time.monotonic() + PATIENCE
-        while not (found := ask(address, "recheck_ingest_requests_total")):
-            assert time.monotonic() < end, (quick_path / "prometheus.log").read_text()
-            time.sleep(0.1)
-    labels, (_, value) = found[0]["metric"], found[0]["value"]
-    assert (labels["job"], value) == ("recheck-ingest", "1")
+        (found,) = ask(address, "recheck_ingest_requests_total")
+    assert (found["metric"]["job"], found["value"][1]) == ("recheck-ingest", "1")
+
+
+def test_each_query_of_the_dashboard_finds_something(site: Site, quick_path: Path) -> None:
+    instance = f"127.0.0.1:{site.port}"
+    with prometheus(scrapes(site), quick_path) as address:
+        for _, expr, _ in queries():
+            assert ask(address, expr.replace("$instance", instance))

@@ -20,12 +20,16 @@ from ingest.feed_states import FeedState, Seen
 from ingest.ledger import Cursor, Feed, Outcome, Waiting, open_ledger
 from ingest.story import CatchingUp, Hindrance, Sink, Status, Taker
 from ingest.web import metrics
+from tests.support.dashboard import dashboard, queries
 from tests.support.http_service import LISTENING, HttpService, told
 from tests.support.http_site import LISTEN, Site
 from tests.support.ledger_values import NOON, arrival, claimed, finish, put_back, record
 from tests.support.places import ROOT
 
-RULES = ROOT / "contrib/prometheus/recheck-ingest.rules.yml"
+ASKING = [
+    ROOT / "contrib/prometheus/recheck-ingest.rules.yml",
+    ROOT / "contrib/grafana/recheck-ingest.json",
+]
 NAME = re.compile(rf"\b{metrics.PREFIX}\w+")
 
 AT_NOON = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -146,11 +150,42 @@ def service(quick_path: Path) -> Iterator[HttpService]:
 
 
 @pytest.mark.slow
-def test_serve_tells_every_metric_that_the_rules_ask_for(service: HttpService) -> None:
+def test_serve_tells_every_metric_that_alerts_and_dashboard_ask_for(service: HttpService) -> None:
     address = told(service.start("--http", "127.0.0.1:0"), LISTENING)
-    asked = set(NAME.findall(RULES.read_text()))
-    assert len(asked) > 10
-    assert asked <= names(service.read(address, "/metrics"))
+    there = names(service.read(address, "/metrics"))
+    for file in ASKING:
+        asked = set(NAME.findall(file.read_text()))
+        assert len(asked) > 10
+        assert asked <= there, file
+
+
+def test_the_dashboard_names_its_lines_by_labels_that_the_metrics_have() -> None:
+    labels = {metrics.PREFIX + each.name: set(each.labels) for each in metrics.FAMILIES}
+    for title, expr, legend in queries():
+        (name,) = NAME.findall(expr)
+        shown = set(re.findall(r"{{(\w+)}}", legend))
+        assert shown <= labels[name] | {"instance"}, title
+        # Of a metric with labels each line must be told from the others.
+        assert shown >= labels[name] or expr.startswith(("sum(", "count(")), title
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    cells = [
+        (x, y)
+        for at in places
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24  # Grafana's columns
+
+
+def test_a_file_of_a_source_that_is_not_ours_is_told_by_503(quick_path: Path) -> None:
+    with Site(quick_path) as site:
+        assert site.get("/metrics")[0] == 200
+        (quick_path / "pipe.seen").symlink_to("/etc/passwd")
+        assert site.get("/metrics") == (503, "Try again later; the log says why.\n")
 
 
 def test_a_scrape_tells_what_the_ledger_holds(quick_path: Path) -> None:
