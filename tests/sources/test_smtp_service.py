@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ingest.ledger import open_ledger
-from tests.support.smtp_sink import PATIENCE, Client, connect, request
+from tests.support.loop_thread import PATIENCE
+from tests.support.smtp_sink import Client, connect, request
 
 NOWHERE = "http://127.0.0.1:9"  # no Patchwork: mails stay queued
 LISTENING = r"listening for \w+ on (\S+)"

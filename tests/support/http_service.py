@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from ingest.ledger import open_ledger
-from tests.support.smtp_sink import PATIENCE
+from tests.support.loop_thread import PATIENCE
 
 NOWHERE = "http://127.0.0.1:9"  # no Patchwork: mails stay queued
 ASK = b"POST /mail HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"

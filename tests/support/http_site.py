@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The HTTP listener in a thread of its own, as ``serve`` runs it, and a client that may be rude."""
 
-import asyncio
 import contextlib
 import http.client
 import socket
-import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
@@ -17,9 +14,7 @@ from ingest.ledger import WORKER_LEASE, Queued, Record, open_ledger
 from ingest.sources.writer import Writer
 from ingest.web.inbound import Accept
 from ingest.web.server import Http
-from tests.support.smtp_sink import PATIENCE
-
-T = TypeVar("T")
+from tests.support.loop_thread import PATIENCE, LoopThread, T
 
 LISTEN = '[http]\nlisten = ["127.0.0.1:0"]\n'
 
@@ -42,27 +37,16 @@ class Site:
         self._stopped = False
         self._ledger = f"sqlite:{folder}/ledger.sqlite"
         self._toml = toml
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="site")
+        self._loop = LoopThread("site")
 
     def __enter__(self) -> "Site":
-        self._thread.start()
-        try:
-            self.run(self._open())
-        except BaseException:
-            self._end_loop()
-            raise
+        self._loop.begin(self._open())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self.run(self._writer.close())
-        self._end_loop()
+        self._loop.end()
 
     def stop(self) -> None:
         """Stop listening, as at the end."""
@@ -87,14 +71,9 @@ class Site:
             await self._writer.close()
             raise
 
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
     def run(self, what: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the site's loop."""
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
+        return self._loop.run(what)
 
     def configure(self, toml: str) -> None:
         """Reload."""

@@ -7,29 +7,16 @@ Each prints a line when it has got somewhere, and does what it does until it is 
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from ingest.ledger import WORKER_LEASE, Outcome, open_ledger
 from tests.support.ledger_values import NOON, arrival, ended, request
-from tests.support.places import ROOT
+from tests.support.processes import running
 
 
-@contextmanager
-def other(*command: str) -> Iterator[subprocess.Popen[str]]:
+def other(*command: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process that runs a command of this module; ended when the block is left."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.ledger_processes", *command],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+    return running("ledger_processes", *command)
 
 
 def line(process: subprocess.Popen[str]) -> str:

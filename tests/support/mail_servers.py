@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.support.loop_thread import LoopThread
 
 HOST = "127.0.0.1"
 _AT_MOST = 20.0
@@ -50,29 +51,23 @@ class MailServer:
         self._tls = tls
         self._logins = {k.encode(): v.encode() for k, v in (logins or {}).items()}
         self._clear = auth_in_clear
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._loop = LoopThread("mail server")
 
     @property
     def address(self) -> str:
         return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        listening = self._loop.create_server(self._session, HOST, 0)
-        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(_AT_MOST)
+        self._loop.begin(self._listen())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_AT_MOST)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_AT_MOST)
-        self._loop.close()
+    def __exit__(self, *_: object) -> None:
+        self._loop.run(self._stop())
+        self._loop.end()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._session, HOST, 0)
 
     async def _stop(self) -> None:
         self._server.close()
@@ -91,7 +86,7 @@ class MailServer:
             session = SMTP(
                 self,
                 hostname="mail.example.org",
-                loop=self._loop,
+                loop=asyncio.get_running_loop(),
                 tls_context=self._tls,
                 auth_required=bool(self._logins),
                 auth_require_tls=not self._clear,
@@ -157,12 +152,7 @@ class OddServer:
         self._begin(self._listen)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         for each in (self._listening, *self._connections):
             with suppress(OSError):

@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ingest.mail import requester
 from ingest.mail.requester import Requester
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
-from tests.support.places import ROOT
+from tests.support.processes import running
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 NOON = 1_694_000_000.0
@@ -68,20 +67,9 @@ def contexts(document: retests.Document) -> set[str]:
     return {each for entry in document["retests"].values() for each in entry["contexts"]}
 
 
-@contextmanager
-def other(*command: str) -> Iterator[subprocess.Popen[str]]:
+def other(*command: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process that runs a command of this module; ended when the block is left."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.retest_files", *command],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+    return running("retest_files", *command)
 
 
 def write(path: str, prefix: str, count: str) -> None:

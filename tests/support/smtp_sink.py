@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The listeners in a thread of their own, and a client that says raw lines to them."""
 
-import asyncio
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
@@ -18,11 +15,8 @@ from ingest.ledger import WORKER_LEASE, Queued, open_ledger
 from ingest.sources.admission import Accept
 from ingest.sources.listeners import Listeners
 from ingest.sources.writer import Writer
+from tests.support.loop_thread import PATIENCE, LoopThread, T
 
-T = TypeVar("T")
-
-# Far above what anything here takes: it ends a hang.
-PATIENCE = 60.0
 LOCAL = "127.0.0.1:0"
 TABLE = {"listen": [LOCAL]}
 
@@ -57,28 +51,17 @@ class Sink:
         self._tables = tables
         self._ledger = ledger or f"sqlite:{folder}/ledger.sqlite"
         self._accept = accept
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sink")
+        self._loop = LoopThread("sink")
         self._stopped = False
 
     def __enter__(self) -> "Sink":
-        self._thread.start()
-        try:
-            self.run(self._open())
-        except BaseException:
-            self._end_loop()
-            raise
+        self._loop.begin(self._open())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop(0.0)
         self.run(self._writer.close())
-        self._end_loop()
+        self._loop.end()
 
     async def _open(self) -> None:
         self._writer = Writer(lambda: open_ledger(self._ledger), 40 << 20)
@@ -89,14 +72,9 @@ class Sink:
             await self._writer.close()
             raise
 
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
     def run(self, what: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the listeners' loop."""
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
+        return self._loop.run(what)
 
     def configure(self, **tables: dict[str, Any]) -> None:
         """Reload."""

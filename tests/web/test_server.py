@@ -18,7 +18,7 @@ from ingest.ledger import Envelope
 from tests.support import posted
 from tests.support.http_service import ASK, LISTENING, HttpService, exchange, hear, told
 from tests.support.http_site import LISTEN, Site, request
-from tests.support.smtp_sink import PATIENCE
+from tests.support.loop_thread import PATIENCE
 
 # A program that is handed a socket as systemd does it (sd_listen_fds(3)).
 HANDED = """

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.http_service import HttpService, exchange, told
 from tests.support.http_site import request
-from tests.support.smtp_sink import PATIENCE
+from tests.support.loop_thread import PATIENCE
 
 FLOODING, MAILS = 8, 50
 Send = Callable[[str, str, bytes], None]
