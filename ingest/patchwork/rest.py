@@ -51,8 +51,7 @@ class Rest:
     def probe(self) -> Abilities:
         """See ``Dialect``."""
         root = self._api.root()
-        # A server that knows the filter finds nothing by an id that cannot be.
-        finds = not self._api.rows(f"patches/?msgid={_NO_ID}&per_page=1")
+        finds = not self._ignores_filter("patch")
         version = self._api.version or next(filter(self._api.has_version, VERSIONS), "unknown")
         return Abilities(
             version=version,
@@ -95,10 +94,15 @@ class Rest:
             return Found(None, True, "it is there, but in no series yet")
         if ours:
             return Found(None, False, "it is there, but in another project")
-        if rows:
+        if rows and self._ignores_filter(kind):
             self._unfiltered.add(kind)
             return self._search(kind, message_id, projects, clue)
         return Found(None, False, described(None))
+
+    def _ignores_filter(self, kind: str) -> bool:
+        """Whether the server does not know the filter by Message-ID. One odd answer is no proof:
+        a server that knows the filter finds nothing by an id that cannot be."""
+        return bool(self._api.rows(f"{PATHS[kind]}/?msgid={_NO_ID}&per_page=1"))
 
     def _search(self, kind: str, message_id: str, projects: Sequence[str], clue: Clue) -> Found:
         """What ``find`` finds where the filter by Message-ID is ignored."""
