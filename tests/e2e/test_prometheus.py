@@ -24,8 +24,8 @@ from ingest.patchwork import outage
 from tests.support.dashboard import queries
 from tests.support.http_site import LISTEN, Site
 from tests.support.ledger_values import NOON, arrival, record
+from tests.support.loop_thread import PATIENCE
 from tests.support.places import ROOT
-from tests.support.smtp_sink import PATIENCE
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="Prometheus is not installed")
 
