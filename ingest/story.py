@@ -152,7 +152,8 @@ class Hindrance:
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
-    is tried; ``ledger_size``: its bytes on the disk."""
+    is tried; ``ledger_size``: its bytes on the disk; ``overdue``: labels that were asked for and
+    never seen to run."""
 
     now: datetime
     ledger: str
@@ -164,6 +165,7 @@ class Status:
     due: datetime | None
     last_received: datetime | None
     requests: int
+    overdue: int
     last_request: int
     sinks: tuple[Sink, ...]
     consumers: tuple[Taker, ...]
@@ -247,6 +249,7 @@ def status(
         due=utc(totals.due) if queued else None,
         last_received=_once(totals.last_received),
         requests=totals.requests,
+        overdue=totals.overdue,
         last_request=last,
         sinks=tuple(
             _sink(each, last, sinks, now, asides.get(each.name, ()))

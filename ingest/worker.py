@@ -5,6 +5,7 @@ It owns what follows from a decision in the ledger: the outcome, the request, th
 """
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules
+from ingest.results import overdue
 from ingest.sinks import delivery
 from ingest.words import clipped, counted, named
 
@@ -42,6 +44,8 @@ _LONGEST_SUBJECT, _LONGEST_NAME = 500, 320
 
 # Seconds between two looks at the queue.
 POLL = 1.0
+# Seconds between two looks for what is overdue.
+_JUDGED_EVERY = 60.0
 
 
 def connect(settings: Settings, memory: Memory, budget: float | None = None) -> Patchwork:
@@ -82,6 +86,7 @@ class Worker:
         self._report = report
         self._publish = publish or self._deliver
         self._recovered = False
+        self._judged = -math.inf
         delivery.begin(ledger, settings)
 
     def work_off(self, until: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
@@ -114,6 +119,9 @@ class Worker:
         now = self._clock()
         if dropped := self._ledger.prune(_kept(self._settings.state, now), now):
             log.info("dropped what is old of %s", counted(dropped, "mail"))
+        if not 0 <= now - self._judged < _JUDGED_EVERY:  # below 0 the clock was set back
+            overdue.mark(self._ledger, self._settings, now)
+            self._judged = now
         return worked
 
     def _deliver(self, until: float | None) -> None:

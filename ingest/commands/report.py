@@ -221,6 +221,9 @@ def status(status: Status, *, in_json: bool = False) -> None:
         said = f"{trouble.name} since {_when(trouble.since)}: {trouble.reason}"
         out.line("trouble    ", (said, "red"))
     out.line(f"requests   {status.requests}")
+    if status.overdue:
+        late = counted(status.overdue, "label")
+        out.line("overdue    ", (f"{late} asked for and not seen to run", "red"))
     if status.catch_up:
         out.line(f"caught up  {_when(status.catch_up.moved)}", *_trouble(status.catch_up.reason))
     for feed in status.feeds:

@@ -264,6 +264,17 @@ class ResultsSettings(Value):
     follow: float = setting(
         values.number, 14 * DAY, "seconds that a request is followed after it was recorded"
     )
+    overdue: float = setting(
+        values.number,
+        2 * DAY,
+        "seconds after which a label is overdue that nobody has seen run; 0: never",
+    )
+    overdue_labels: tuple[str, ...] = setting(
+        values.seconds_by_pattern,
+        (),
+        'the same for labels by fnmatch pattern, like "iol-*-Performance=604800"; the first that '
+        "fits counts",
+    )
 
 
 class Settings(Value):

@@ -165,6 +165,23 @@ def rate(written: str) -> tuple[int, float]:
     return int(found[1]), int(found[2] or 1) * seconds
 
 
+@_must_be('a list of patterns and seconds, like "iol-*-Performance=604800"')
+def seconds_by_pattern(value: Any) -> tuple[str, ...]:
+    """A list of patterns, each with a number of seconds."""
+    read = texts(value)
+    for each in read:
+        seconds_for(each)
+    return read
+
+
+def seconds_for(written: str) -> tuple[str, float]:
+    """A pattern and its seconds as they are written. Raises ``ValueError``."""
+    pattern, _, seconds = written.rpartition("=")
+    if not pattern:
+        raise ValueError(f"{written!r} is not a pattern and seconds")
+    return pattern, number(seconds)
+
+
 # Who may ask, besides addresses and @domains.
 WHO = ("anyone", "submitter", "maintainer")
 

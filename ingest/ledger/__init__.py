@@ -5,6 +5,7 @@
 share one safely. ``sqlite`` is the default implementation and the contract's reference.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -125,9 +126,12 @@ class Results(Protocol):
         """Keep a check if it is the newest of its patch: all that are kept for its label of its
         request, by patch, before that and after."""
 
-    def open(self, since: float, limit: int = 1000) -> list[Request]:
-        """The requests recorded at or after ``since`` that have a label whose result is still to
-        come, in order. Those that were recorded by an older release are not followed."""
+    def open(
+        self, since: float, *, before: float = math.inf, after: int = 0, limit: int = 1000
+    ) -> list[Request]:
+        """The requests recorded at or after ``since`` and earlier than ``before`` that have a
+        label whose result is still to come, in order, from behind number ``after``. Those that
+        were recorded by an older release are not followed."""
 
     def baselines(self) -> Mapping[int, int]:
         """The id of the newest check that there was when a request came, for each request that

@@ -215,6 +215,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT, WITHOUT ROWID""",
         """CREATE INDEX result_open ON result (request)
             WHERE state IN ('asked', 'handed over', 'pending', 'overdue')""",
+        "CREATE INDEX result_overdue ON result (request) WHERE state = 'overdue'",
         # The checks that were taken for results, the newest of each patch: see ``Seen``.
         """CREATE TABLE seen (
             request INTEGER NOT NULL REFERENCES request (number),

@@ -74,6 +74,9 @@ class SqliteLedger(Search, Cursors):
                 feeds=self.feeds(),
                 notices=self._notices() if mails[Outcome.NOTICE] else (),
                 size=sqlite_file.size(self._db.path),
+                overdue=int(
+                    self._number("SELECT count(*) FROM result WHERE state = 'overdue'") or 0
+                ),
             )
 
     def _notices(self) -> tuple[Notice, ...]:

@@ -2,6 +2,7 @@
 """What became of each label of each request, in the SQLite ledger."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -101,14 +102,16 @@ class SqliteResults:
         ).fetchall()
         return [Seen(**{**dict(row), "state": State(row["state"])}) for row in rows]
 
-    def open(self, since: float, limit: int = 1000) -> list[Request]:
+    def open(
+        self, since: float, *, before: float = math.inf, after: int = 0, limit: int = 1000
+    ) -> list[Request]:
         found = (
             f"SELECT * FROM request WHERE number IN (SELECT request FROM result WHERE {_OPEN})"
-            " AND recorded >= ? AND number >"
-            " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'results after')"
+            " AND recorded >= ? AND recorded < ? AND number > max(?,"
+            " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'results after'))"
             " ORDER BY number LIMIT ?"
         )
-        return [made.request(row) for row in self._db.rows(found, since, limit)]
+        return [made.request(row) for row in self._db.rows(found, since, before, after, limit)]
 
     def baselines(self) -> Mapping[int, int]:
         found = (

@@ -102,7 +102,8 @@ def _of_what_is_asked(filter: Filter) -> list[Condition]:
 def _in_trouble(attention: Attention) -> Condition:
     """The numbers of the requests that a person must act on."""
     where, values = _one_of("sink", attention.sinks)
-    query = f"SELECT request FROM aside WHERE {where}"
+    overdue = "SELECT request FROM result WHERE state = 'overdue'"
+    query = f"{overdue} UNION ALL SELECT request FROM aside WHERE {where}"
     if attention.after is None:
         return query, values
     return f"{query} UNION ALL SELECT number FROM request WHERE number > ?", (

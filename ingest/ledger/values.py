@@ -187,9 +187,9 @@ class Record(Value):
 
 
 class Attention(Value):
-    """What a person must act on, besides unresolved and failed mails: requests that one of these
-    ``sinks`` has set aside or skipped, and requests whose number is above ``after``, for which a
-    sink that fails is still to come; None if no sink fails."""
+    """What a person must act on, besides unresolved and failed mails: requests with a label that is
+    overdue, those that one of these ``sinks`` has set aside or skipped, and those whose number is
+    above ``after``, for which a sink that fails is still to come; None if no sink fails."""
 
     sinks: tuple[str, ...] = ()
     after: int | None = None
@@ -365,6 +365,7 @@ class Totals(Value):
     feeds: tuple[Feed, ...] = ()
     notices: tuple[Notice, ...] = ()  # the newest first
     size: int = 0  # bytes on the disk
+    overdue: int = 0  # labels that were asked for and never seen to run
 
 
 class Keep(Value):

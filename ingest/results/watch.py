@@ -40,7 +40,10 @@ class Watch:
         """The requests whose results are looked for. One of arguments alone has no label that a
         check could have."""
         since = self._clock() - self._settings.follow
-        return [each for each in self._ledger.results.open(since) if each.contexts]
+        found: list[Request] = []
+        while page := self._ledger.results.open(since, after=found[-1].number if found else 0):
+            found += page
+        return [each for each in found if each.contexts]
 
     def is_due(self) -> bool:
         """Whether it is time to ask for new checks. A time that is farther away than the interval

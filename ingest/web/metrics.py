@@ -225,6 +225,12 @@ FAMILIES = (
         lambda status: _one(status.last_request),
     ),
     Family(
+        "labels_overdue",
+        "Labels that were asked for and have not been seen to run.",
+        (),
+        lambda status: _one(status.overdue),
+    ),
+    Family(
         "patchwork_last_answer_timestamp_seconds",
         "When Patchwork last gave a usable answer, to within a minute; 0: never.",
         (),

@@ -72,6 +72,12 @@ KINDS = {
         ("5", "5 per hour 6 per day", "per hour"),
         'a list of rates, like "5 per hour" or "20 per 7 days"',
     ),
+    values.seconds_by_pattern: Kind(
+        (("iol-*=60",), ("iol-a=0", "*=1.5"), ("a=b=3600",)),
+        (1, ["iol-a"], ["=60"], ["iol-a="], ["iol-a=-1"], ["iol-a=day"], [1], True, {}),
+        ("iol-a", "iol-a=x", "iol-a=1 =2"),
+        'a list of patterns and seconds, like "iol-*-Performance=604800"',
+    ),
     values.senders: Kind(
         (("robin@example.org",), ("@example.org", "submitter"), ("anyone", "maintainer")),
         (1, ["robin"], ["a@"], ["@"], ["a@b@c"], [1], True, {}),

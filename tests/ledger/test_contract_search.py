@@ -3,6 +3,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,7 @@ from ingest.ledger import (
     Outcome,
     Record,
     Request,
+    State,
     Waiting,
     open_ledger,
 )
@@ -82,6 +84,8 @@ def fill(ledger: Ledger) -> None:
             ledger.finish(mail, outcome, f"series {asked[0].series}: Ü", steps, asked)
     for number in (3, 5, 8, 13):
         ledger.asides.keep(Aside(f"webhook:{number % 2}", number, NOON, 1, None, "no"))
+    for result in ledger.results.of([8, 9, 21]):
+        ledger.results.tell(replace(result, state=State.OVERDUE))
 
 
 @pytest.fixture(scope="module", params=LEDGERS)
@@ -145,6 +149,9 @@ def is_asked(wanted: Filter, asked: Request) -> bool:
 
 def in_trouble(ledger: Ledger, attention: Attention, asked: Request) -> bool:
     aside = {each.request for sink in attention.sinks for each in ledger.asides.of(sink)}
+    results = ledger.results.of([asked.number])
+    if any(each.state is State.OVERDUE for each in results):
+        return True
     return asked.number in aside or (attention.after is not None and asked.number > attention.after)
 
 

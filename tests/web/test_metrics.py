@@ -48,6 +48,7 @@ EVERYTHING = Status(
     due=LATER,
     last_received=LATER,
     requests=6,
+    overdue=2,
     last_request=7,
     sinks=(SINK, replace(SINK, name="webhook:old", configured=False)),
     consumers=(Taker("arm", 3, 4, AT_NOON, "at 3, 4 behind"),),

@@ -122,8 +122,8 @@ rejected@example.org','it is rejected');
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2230423');
-INSERT INTO "meta" VALUES('generation','ba5c30');
+INSERT INTO "meta" VALUES('file','65024:2310321');
+INSERT INTO "meta" VALUES('generation','810078');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
@@ -248,6 +248,7 @@ CREATE TRIGGER raw_goes AFTER DELETE ON mail WHEN old.outcome <> 'queued' BEGIN
         END;
 CREATE INDEX result_open ON result (request)
             WHERE state IN ('asked', 'handed over', 'pending', 'overdue');
+CREATE INDEX result_overdue ON result (request) WHERE state = 'overdue';
 CREATE TRIGGER results_go AFTER DELETE ON request BEGIN
             DELETE FROM result WHERE request = old.number;
             DELETE FROM seen WHERE request = old.number;
