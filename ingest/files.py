@@ -2,6 +2,7 @@
 """Texts written to files that others read: whole, durable, and in the old one's place at once."""
 
 import errno
+import logging
 import os
 import stat
 import sys
@@ -12,6 +13,8 @@ from ingest.errors import SinkUnavailable
 
 STANDARD_OUTPUT = "-"
 
+log = logging.getLogger(__name__)
+
 # As many as Linux follows in one path.
 _MOST_LINKS = 40
 
@@ -21,7 +24,8 @@ def write_out(path: str, text: str) -> None:
     file, and then whole whenever it is looked at.
 
     An existing file keeps its mode, and a symbolic link stays; into a pipe or a device it is
-    written as into any. Raises ``SinkUnavailable``, and then a file that was there is there still.
+    written as into any, and into a file whose folder may not be written as well. Raises
+    ``SinkUnavailable``, and then a file that was there is there still.
     """
     if path == STANDARD_OUTPUT:
         _print(f"{text}\n".encode())
@@ -32,17 +36,48 @@ def write_out(path: str, text: str) -> None:
                 stream.write(text)
             return
         file = target(path)
-        new = file.with_name(f".{file.name}.{os.getpid()}.new")
-        new.unlink(missing_ok=True)
-        try:
-            fill(new, text, file, None)
-            os.replace(new, file)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-        sync(file.parent)
+        if not os.access(file.parent, os.W_OK) and os.access(file, os.W_OK):
+            with open(file, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            sync(file)
+            return
+        _replace(file, text)
     except OSError as error:
         raise unavailable(path, error) from error
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put a new file in a file's place. Raises ``OSError`` only if it did not take that place: the
+    reader of one that did would be given the same again."""
+    new = file.with_name(f".{file.name}.{os.getpid()}.new")
+    new.unlink(missing_ok=True)
+    made = None
+    try:
+        fill(new, text, file, None)
+        made = identity(new)
+        os.replace(new, file)
+        sync(file.parent)
+    except OSError as error:
+        if made is None or not _is(file, made):
+            new.unlink(missing_ok=True)
+            raise
+        log.warning("%s was written, but may not outlive a loss of power: %s", file, error)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another one that has taken its place. Raises ``OSError``."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _is(path: Path, identified: tuple[int, int]) -> bool:
+    try:
+        return identity(path) == identified
+    except OSError:
+        return False
 
 
 def target(path: str) -> Path:

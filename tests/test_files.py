@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which symbolic links are followed on the way to a file that is to be written."""
+"""How a text comes into a file: which symbolic links are followed, and what is a failure."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,39 @@ def test_a_link_is_followed_only_if_it_is_no_trap(
         )
         assert (top / "there" / "real").read_text() == SECRET
         assert os.listdir(top / "there") == ["real"]
+
+
+def fails(*arguments: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("failing", ["os.replace", "ingest.files.sync"])
+def test_a_file_that_did_not_take_its_place_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """The folder is synced once before, when the new file is made."""
+    monkeypatch.setattr(failing, fails)
+    with pytest.raises(SinkUnavailable, match="cannot be written: Input/output error"):
+        files.write_out(str(tmp_path / "out"), "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["the rename told of an error", "the folder was not synced"])
+def test_a_file_that_took_its_place_all_the_same_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    rename = os.replace
+
+    def renamed(new: Path, file: Path) -> None:
+        rename(new, file)
+        monkeypatch.setattr(files, "sync", fails)
+        if kind == "the rename told of an error":
+            fails()
+
+    monkeypatch.setattr(os, "replace", renamed)
+    files.write_out(str(tmp_path / "out"), "new")
+    assert (tmp_path / "out").read_text() == "new"
+    assert "may not outlive a loss of power: [Errno 5]" in caplog.text
 
 
 def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ingest.commands.options import PROGRAM, parser, settings_of
+from ingest.config.values import DAY
 from ingest.errors import (
     EX_CONFIG,
     EX_OK,
@@ -203,11 +204,11 @@ def _reruns(arguments: argparse.Namespace) -> int:
     from ingest.handover import reruns
     from ingest.retests import document as retests
 
-    settings = settings_of(arguments)
+    settings, now = settings_of(arguments), time.time()
+    # A ledger that it makes itself would answer for ever that there is nothing.
     with closing(open_configured(settings.state, Opening.USE)) as ledger:
-        document = reruns.document(
-            ledger, arguments.time_since, arguments.names, settings, now=time.time()
-        )
+        since = now - DAY if arguments.time_since is None else arguments.time_since
+        document = reruns.document(ledger, since, arguments.names, settings, now=now)
     files.write_out(arguments.out_file, retests.dump(document))
     return EX_OK
 

@@ -166,19 +166,22 @@ def parser() -> argparse.ArgumentParser:
     reruns.add_argument(
         "-ts",
         "--time-since",
-        type=moment,
+        type=_kept_moment,
         metavar="TIME",
         required=True,
-        help="print what was recorded at this time or later (UTC, unless it names an offset)",
+        help="print what was recorded at this time or later (UTC, unless it names an offset); if "
+        "it is empty, in the last day",
     )
-    reruns.add_argument(
+    contexts = reruns.add_argument(
         "--contexts",
+        *("--c", "--co", "--con"),  # get_reruns.py, which has no --config, takes these for it
         dest="names",
         metavar="CONTEXT",
         nargs="*",
         required=True,
         help="the wanted labels; with none, requests that have only known arguments",
     )
+    contexts.option_strings = ["--contexts"]  # what help and errors call it
     reruns.add_argument(
         "-o",
         "--out-file",
@@ -188,6 +191,9 @@ def parser() -> argparse.ArgumentParser:
     )
     reruns.add_argument(
         "-m", "--multipage", action="store_true", help="has no effect; get_reruns.py has it"
+    )
+    reruns.add_argument(
+        "-u", "--patchwork-url", metavar="URL", help="has no effect; older get_reruns.py have it"
     )
     take = command("take", "hand over what a consumer has not had yet, once", common)
     take.add_argument(
@@ -358,6 +364,12 @@ def moment(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
         ) from error
+
+
+def _kept_moment(text: str) -> float | None:
+    """See ``moment``; None for an empty text, which a job has that keeps its time in a file, and
+    which Patchwork takes for no time at all."""
+    return moment(text) if text.strip() else None
 
 
 def _showable_moment(text: str) -> float:

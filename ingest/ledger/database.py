@@ -70,7 +70,7 @@ class Database:
                     raise NoLedger(f"there is no ledger {self.path} yet")
                 sqlite_file.make(self.path, migrations, mode, busy_timeout)
             looks = opening is Opening.LOOK
-            self._file = sqlite_file.identity(self.path)
+            self._file = files.identity(self.path)
             self._db = sqlite_file.connect(self.path, busy_timeout, read_only=looks)
             try:
                 self.generation = sqlite_file.prepare(self._db, self.path, migrations, opening)
@@ -179,7 +179,7 @@ class Database:
 
     def _refuse_if_moved(self) -> None:
         """What was written into a file that is not the ledger any more is not kept."""
-        if sqlite_file.identity(self.path) != self._file:
+        if files.identity(self.path) != self._file:
             raise StateUnavailable(
                 f"the ledger {self.path} was moved or replaced; it is opened anew for the next try"
             )

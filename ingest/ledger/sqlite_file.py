@@ -19,12 +19,6 @@ _APPLICATION = 0x52434B69
 _LARGEST_FOR_A_PIPE = 8 << 20
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """What tells a file from another one that has taken its place. Raises ``OSError``."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
 def make(path: Path, migrations: Sequence[Migration], mode: int, busy_timeout: float) -> None:
     """The folder and the file, each with its permissions whatever the umask is (an alias
     pipe's is 0077), and durable. The file is made under another name and appears whole: no
@@ -143,7 +137,7 @@ def _begin_generation(database: sqlite3.Connection, path: Path) -> str:
 
 
 def _file_name(path: Path) -> str:
-    device, inode = identity(path)
+    device, inode = files.identity(path)
     return f"{device}:{inode}"
 
 

@@ -51,10 +51,11 @@ class Consumer:
         """One run of the job: it acts on the file that lies there, which one that was killed may
         have left, and then on what there is since."""
         try:
-            for step in (lambda: None, lambda: hand_over(self)):
+            for asks in (False, True):
                 self._may_die()
-                step()
-                self._may_die()
+                if asks:
+                    hand_over(self)
+                    self._may_die()
                 self._reads()
                 if hand_over is held:
                     self._confirms()

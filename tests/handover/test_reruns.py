@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ingest import files
 from ingest.commands import options
 from ingest.config.tables import RequestsSettings, Settings
 from ingest.handover import reruns
@@ -24,8 +25,10 @@ from tests.support.clock import HOUR
 from tests.support.crashes import Commands, Ended
 from tests.support.ledger_values import NOON, record
 from tests.support.places import ROOT
+from tests.support.users import as_user, open_folder
 
 MOMENT = 1693990860.0  # 2023-09-06T09:01:00Z
+LAB = 12001
 STAND_IN = ROOT / "contrib" / "get_reruns.py"
 
 # The time
@@ -230,11 +233,43 @@ def test_the_file_is_byte_for_byte_what_get_reruns_would_write(run: Run, tmp_pat
         ["-ts", "2023-11-14T22:13:20", "-o", "-", "--contexts", "iol-a"],
         ["--time-since=2023-11-14", "--out-file", "-", "--multipage", "--contexts", "iol-a", "x"],
         ["-m", "-ts", "2023-11-14", "--contexts", "x", "iol-a", "-o", "-"],
+        ["--t", "2023-11-14", "--c", "iol-a", "--o=-"],
+        ["--time", "2023-11-14", "--con", "iol-a", "--out", "-", "--multi"],
+        ["-ts", "2023-11-14", "-o-", "-u", "http://127.0.0.1:9/api", "--cont", "iol-a"],
+        ["-ts", "2023-11-14", "-o-", "--patchwork-url=x", "--contexts", "iol-a"],
     ],
 )
 def test_every_flag_of_get_reruns_is_taken(run: Run, flags: list[str]) -> None:
     done = run(*flags)
     assert (done.code, done.output) == (0, OUTPUT + "\n")
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"], ids=repr)
+def test_an_empty_kept_time_asks_for_the_last_day(run: Run, state: Path, empty: str) -> None:
+    ledger = open_ledger(f"sqlite:{state}/ledger.sqlite")
+    record(ledger, "new", time.time() - 3600, series=7)
+    ledger.close()
+    done = run("-ts", empty, "--contexts", "iol-a", "-o", "-")
+    assert done.code == 0
+    assert json.loads(done.output)["retests"].keys() == {"7"}
+
+
+def test_without_a_ledger_it_fails_and_makes_none(commands: Commands, quick_path: Path) -> None:
+    folder = quick_path / "elsewhere"
+    done = commands.run("reruns", *ASKED, "-o", "-", "--state", str(folder))
+    assert done.code == 1
+    assert done.output == f"recheck-ingest: there is no ledger {folder}/ledger.sqlite yet\n"
+    assert not folder.exists()
+
+
+def test_a_file_that_can_be_written_in_a_folder_that_cannot_is_written() -> None:
+    with open_folder() as folder:
+        output = folder / "out.json"
+        output.write_text("of the last time, and rather longer" * 100)
+        output.chmod(0o666)
+        assert as_user(LAB, LAB, [], lambda: files.write_out(str(output), OUTPUT)) == ""
+        assert output.read_text() == OUTPUT
+        assert list(folder.iterdir()) == [output]
 
 
 def test_the_file_is_rerun_requests_json_by_default(state: Path, tmp_path: Path) -> None:
@@ -261,7 +296,6 @@ WRONG = [
     ["-ts", "2023-11-14"],
     ["--contexts", "iol-a"],
     ["-ts", "soon", "--contexts", "iol-a"],
-    ["-ts", "", "--contexts", "iol-a"],
     ["-ts", "--contexts", "iol-a"],
     [*ASKED, "-o"],
     [*ASKED, "--no-such-flag"],
