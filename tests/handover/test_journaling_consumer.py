@@ -70,7 +70,8 @@ class Consumer:
 
     def since(self) -> float:
         """From when on it asks."""
-        return options.moment(self._kept or retests.stamp(self.desk.clock() - 12 * HOUR))
+        earliest = self.desk.clock() - 12 * HOUR
+        return max(options.moment(self._kept), earliest) if self._kept else earliest
 
     def _reads(self) -> None:
         if not self.batch.exists():

@@ -4,6 +4,7 @@ once and in batches that are confirmed."""
 
 import json
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -568,3 +569,67 @@ def test_a_log_that_is_long_is_given_whole(desk: Desk) -> None:
         for number in range(501):  # more than is read in one go
             record(ledger, f"{number}@example.org", series=number + 1, contexts=(f"c-{number}",))
     assert len(desk.takes("lab", single=True)) == 501
+
+
+# Killed, restored
+
+
+class Killed(BaseException):
+    """The end of a process behind its output."""
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_what_was_given_when_a_take_was_killed_is_given_again_before_anything_newer(
+    desk: Desk, consumer: str
+) -> None:
+    given: list[str] = []
+
+    def dies(text: str) -> None:
+        given.append(text)
+        raise Killed
+
+    desk.asks("a", series=1)
+    with pytest.raises(Killed):
+        desk.takes(consumer, output=dies)
+    desk.asks("b", series=1)
+    desk.publishes()
+    assert desk.takes(consumer) == json.loads(given[0])
+    newer = desk.takes(consumer)
+    assert labels(newer) == ["b"]
+    assert newer["last_comment_timestamp"] > json.loads(given[0])["last_comment_timestamp"]
+    assert labels(desk.takes(consumer)) == []
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_what_was_given_when_a_take_was_killed_and_is_gone_keeps_nothing_up(
+    desk: Desk, consumer: str
+) -> None:
+    desk.asks("a")
+    with pytest.raises(SinkUnavailable):
+        desk.takes(consumer, output=refuses)
+    desk.asks("b")
+    desk.moved_away()
+    desk.publishes()
+    assert labels(desk.takes(consumer)) == (["b"] if consumer == "default" else ["a"])
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_a_restored_ledger_confirms_no_batch_but_its_own(desk: Desk, consumer: str) -> None:
+    desk.asks("a")
+    backup = desk.folder / "backup"
+    with sqlite3.connect(desk.folder / "ledger.sqlite") as source, sqlite3.connect(backup) as copy:
+        source.backup(copy)
+    desk.asks("b")
+    lost = desk.takes(consumer, hold=True)["batch"]
+    for name in ("", "-wal", "-shm"):
+        (desk.folder / f"ledger.sqlite{name}").unlink(missing_ok=True)
+    backup.rename(desk.folder / "ledger.sqlite")
+    desk.asks("c")
+    own = desk.takes(consumer, hold=True)
+    assert own["batch"].rpartition("-")[0] == lost.rpartition("-")[0], "of the same numbers"
+    with pytest.raises(UsageError, match="not since it was restored"):
+        desk.acknowledges(lost)
+    assert desk.acknowledges(own["batch"])
+    with pytest.raises(UsageError, match="not since it was restored"):
+        desk.acknowledges(lost)
+    assert not desk.acknowledges(own["batch"]), "it was confirmed before"

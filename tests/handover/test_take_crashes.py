@@ -160,6 +160,31 @@ def rest(lab: Lab, *flags: str) -> list[str]:
     return given(lab)
 
 
+def second(lab: Lab) -> str:
+    """The second of what the command gave, "" if it gave nothing."""
+    file = lab.folder / "given.json"
+    return str(json.loads(file.read_text())["last_comment_timestamp"]) if file.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("consumer", "case"),
+    [
+        *(("default", case) for case in DEFAULT if case.again),
+        *(("lab", case) for case in NAMED if case.again),
+    ],
+    ids=str,
+)
+def test_what_is_handed_over_again_has_the_same_second(
+    labs: Labs, consumer: str, case: Case
+) -> None:
+    lab = labs.with_requests()
+    flags = ("--consumer", consumer)
+    assert taking(lab, *flags, die=case.point).killed
+    before = second(lab)
+    assert taking(lab, *flags).code == 0
+    assert second(lab) == before != ""
+
+
 def held(lab: Lab) -> str:
     """The id of the one batch that is not confirmed."""
     with closing(open_ledger(f"sqlite:{lab.folder}/state/ledger.sqlite")) as ledger:
