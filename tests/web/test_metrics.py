@@ -5,6 +5,7 @@ import contextlib
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,10 +22,11 @@ from ingest.ledger import Cursor, Feed, Outcome, Waiting, open_ledger
 from ingest.story import CatchingUp, Hindrance, Sink, Status, Taker
 from ingest.web import metrics
 from tests.support.dashboard import dashboard, queries
-from tests.support.http_service import LISTENING, HttpService, told
-from tests.support.http_site import LISTEN, Site
+from tests.support.http_service import LISTENING, NOWHERE, HttpService, exchange, told
+from tests.support.http_site import LISTEN, Site, request
 from tests.support.ledger_values import NOON, arrival, claimed, finish, put_back, record
 from tests.support.places import ROOT
+from tests.support.service import eventually
 
 ASKING = [
     ROOT / "contrib/prometheus/recheck-ingest.rules.yml",
@@ -158,6 +160,27 @@ def test_serve_tells_every_metric_that_alerts_and_dashboard_ask_for(service: Htt
         asked = set(NAME.findall(file.read_text()))
         assert len(asked) > 10
         assert asked <= there, file
+
+
+@pytest.mark.slow
+def test_serve_tells_that_patchwork_is_down_and_that_a_sink_does_not_take(
+    service: HttpService,
+) -> None:
+    with contextlib.closing(open_ledger(f"sqlite:{service.folder}/ledger.sqlite")) as ledger:
+        record(ledger, "a@example.org", at=time.time(), date=time.time())
+        ledger.set_cursor(Cursor("webhook:lab"))
+    config = service.folder / "settings.toml"
+    config.write_text(f'[webhook.lab]\nurl = "{NOWHERE}/"\n')
+    serving = service.start("--http", "127.0.0.1:0", "--config", str(config))
+    address = told(serving, LISTENING)
+    assert b"queued" in exchange(address, request("one"))
+    wanted = {
+        "queue_mails down": 1,
+        "patchwork_down": 1,
+        "sink_lag_requests webhook:lab": 1,
+        "sink_tries webhook:lab": 1,
+    }
+    eventually(lambda: wanted.items() <= samples(service.read(address, "/metrics")).items())
 
 
 def test_the_dashboard_names_its_lines_by_labels_that_the_metrics_have() -> None:
