@@ -10,7 +10,7 @@ from ingest import background, consumer_states, signs, story
 from ingest.config.tables import Settings
 from ingest.ledger import Attention, Ledger, Record
 from ingest.patchwork import outage
-from ingest.results.watch import FEED
+from ingest.result_states import FEED
 from ingest.sink_states import CATCH_UP
 from ingest.sinks import delivery
 from ingest.story import Status, Story

@@ -12,6 +12,9 @@ from typing import Any
 from ingest.ledger import Result
 from ingest.words import utc
 
+# The feed of Patchwork's checks that the ledger keeps, a part of it for each server.
+FEED = "results"
+
 # What stands for the label of a request of arguments alone.
 _ARGUMENTS = "arguments"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest import feed_states, result_states, signs, sink_states
+from ingest import feed_states, links, result_states, signs, sink_states
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.consumer_states import BatchState, ConsumerState
@@ -27,6 +27,7 @@ from ingest.ledger import (
     Result,
     Totals,
 )
+from ingest.links import Links
 from ingest.result_states import Became
 from ingest.sink_states import Delivery, Sinks
 from ingest.words import instant, named, utc
@@ -54,10 +55,12 @@ class Asked:
     contexts: tuple[str, ...]
     arguments: Mapping[str, str]
     leftovers: tuple[str, ...]
+    message_id: str
     requester: str
     subject: str
     date: datetime
     recorded: datetime
+    links: Links
     deliveries: tuple[Delivery, ...]
     results: tuple[Became, ...] = ()
 
@@ -74,8 +77,8 @@ class Transport:
 @dataclass(frozen=True, slots=True)
 class Story:
     """A mail. ``name``: what it is called, by its Message-ID or its number; ``due``: when it is
-    tried next; ``filing``: where Patchwork has filed it; ``others``: the other mails of its
-    Message-ID, by their numbers."""
+    tried next; ``filing``: where Patchwork has filed it; ``archive``: its URL in the list's
+    archive; ``others``: the other mails of its Message-ID, by their numbers."""
 
     id: int
     name: str
@@ -92,6 +95,7 @@ class Story:
     due: datetime | None
     tries: int
     filing: Filing | None
+    archive: str | None
     others: tuple[str, ...]
     story: tuple[Step, ...]
     requests: tuple[Asked, ...]
@@ -195,7 +199,8 @@ def story_of(
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
         taken = (_taken(each, request.number) for each in consumers)
         became = result_states.of_request(request.number, results)
-        return _asked(request, (*pushed, *taken), became)
+        there = links.of_request(request, record.list_id, settings)
+        return _asked(request, there, (*pushed, *taken), became)
 
     return Story(
         id=record.id,
@@ -213,6 +218,7 @@ def story_of(
         due=None if record.due is None else utc(record.due),
         tries=record.tries,
         filing=record.filing or None,
+        archive=links.in_archive(record.message_id, record.list_id, settings),
         others=tuple(f"mail-{each}" for each in record.others),
         story=tuple(map(_step, record.story)),
         requests=tuple(map(asked, record.requests)),
@@ -302,7 +308,10 @@ def _step(event: Event) -> Step:
 
 
 def _asked(
-    request: Request, deliveries: tuple[Delivery, ...], results: tuple[Became, ...]
+    request: Request,
+    links: Links,
+    deliveries: tuple[Delivery, ...],
+    results: tuple[Became, ...],
 ) -> Asked:
     return Asked(
         id=request.id,
@@ -313,10 +322,12 @@ def _asked(
         contexts=request.contexts,
         arguments=request.arguments,
         leftovers=request.leftovers,
+        message_id=request.message_id,
         requester=str(request.requester),
         subject=request.subject,
         date=utc(request.date),
         recorded=utc(request.recorded),
+        links=links,
         deliveries=deliveries,
         results=results,
     )

@@ -87,6 +87,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         "due": None,
         "tries": 0,
         "filing": None,
+        "archive": None,
         "others": [],
         "story": [
             {
@@ -112,10 +113,17 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                 "contexts": ["iol-a", "iol-b"],
                 "arguments": {"rebase": "main"},
                 "leftovers": [".11"],
+                "message_id": "a@example.org",
                 "requester": "Robin Reviewer <robin@example.org>",
                 "subject": "Re: [PATCH] a: fix it",
                 "date": "2023-11-14T22:12:20Z",
                 "recorded": "2023-11-14T22:13:20Z",
+                "links": {
+                    "patch": "https://patches.dpdk.org/patch/131182/",
+                    "series": "https://patches.dpdk.org/project/dpdk/list/?series=29430&state=*",
+                    "mbox": "https://patches.dpdk.org/series/29430/mbox/",
+                    "archive": None,
+                },
                 "deliveries": [
                     {
                         "to": FILE,

@@ -33,7 +33,7 @@ FLOORS = (
         "result_states",
         "background",
     ),
-    ("policy", "schedule"),
+    ("policy", "schedule", "links"),
     ("ledger",),
     ("config",),
     ("signs",),

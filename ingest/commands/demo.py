@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import look
-from ingest.commands import report
+from ingest.commands import showing
 from ingest.config.tables import RetestsSettings, Settings
 from ingest.errors import EX_OK, EX_TEMPFAIL
 from ingest.ledger import open_ledger
@@ -108,7 +108,7 @@ class _Demonstration:
         self._console.print(_side_by_side(raws, stories))
         if verbose:
             self._console.print("\nThe stories, as recheck-ingest show tells them:", style="bold")
-            report.show(list(stories.values()))
+            showing.show(list(stories.values()))
         self._console.print("\nThe retest JSON, which labs read:", style="bold")
         print(self._retests.read_text())
         self._next_steps()

@@ -2,15 +2,17 @@
 """The commands that only look: ``status``, ``list`` and ``show``."""
 
 import argparse
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from ingest import look
-from ingest.commands import listing, report
+from ingest.commands import listing, report, showing
 from ingest.commands.options import settings_of
-from ingest.errors import EX_OK, NothingFound
-from ingest.ledger import Filter, Opening, open_configured
+from ingest.errors import EX_OK, NothingFound, UsageError
+from ingest.ledger import Filter, Ledger, Opening, Record, open_configured
+from ingest.words import harmless
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -55,16 +57,49 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    ids = [each.strip().strip("<>") for each in arguments.message_ids]
+    names = dict.fromkeys(each.strip() for each in arguments.names)
     with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
-        found = [record for each in ids for record in ledger.find(each)]
-        stories = look.stories(ledger, found, settings, time.time())
-    if not found:
+        found = {name: _named(ledger, name) for name in names}
+        mails = list({each.id: each for records in found.values() for each in records}.values())
+        if arguments.raw:
+            _raw(ledger, mails)
+        elif mails or arguments.json:
+            showing.show(look.stories(ledger, mails, settings, time.time()), in_json=arguments.json)
+    if unknown := [name for name, records in found.items() if not records]:
         raise NothingFound(
-            "there is no such mail in the ledger: it never came, or it could not hold a request"
+            f"not in the ledger: {', '.join(unknown)}: it never came, or could not hold a request; "
+            "list --mail finds mails by parts of what they say"
         )
-    report.show(stories, in_json=arguments.json)
     return EX_OK
+
+
+def _named(ledger: Ledger, name: str) -> list[Record]:
+    """The mails of a name: a Message-ID, ``mail-N``, or the number or id of a request."""
+    if found := ledger.find(name.strip("<>")):
+        return found
+    asked = ledger.results.request(name)
+    return ledger.find(f"mail-{asked.mail_id}") if asked else []
+
+
+def _raw(ledger: Ledger, mails: Sequence[Record]) -> None:
+    """Write a mail out as it came; on a terminal, harmless to that."""
+    if len(mails) > 1:
+        names = ", ".join(f"mail-{each.id}" for each in mails)
+        raise UsageError(f"--raw writes one mail, and these are {len(mails)}: {names}")
+    for mail in mails:
+        try:
+            raw = ledger.raw(mail.id)
+        except ValueError as error:
+            raise NothingFound(f"mail-{mail.id} cannot be shown: {error}") from error
+        if raw is None:
+            raise NothingFound(
+                f"the bytes of mail-{mail.id} were dropped, see [state] keep_days and keep_raw"
+            )
+        if sys.stdout.isatty():
+            text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+            sys.stdout.write(harmless(text, keep="\n\t"))
+        else:
+            sys.stdout.buffer.write(raw)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -122,8 +122,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     show = command("show", "print the story of a mail", common, as_json)
     show.add_argument(
-        "message_ids", metavar="MESSAGE-ID", nargs="+", help="or mail-N, where there is none"
+        "names",
+        metavar="MAIL",
+        nargs="+",
+        help="its Message-ID, mail-N, or the number or id of its request",
     )
+    show.add_argument("--raw", action="store_true", help="write one mail out as it came")
     retry = command(
         "retry", "queue unresolved and failed mails again, and try waiting ones now", common
     )

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from ingest import result_states, signs
+from ingest import signs
 from ingest.feed_states import FeedState, Seen
 from ingest.policy import selection
-from ingest.sink_states import Delivery
-from ingest.story import Asked, Status, Step, Story, jsonable
-from ingest.words import ago, as_json, asked_for, counted, harmless, listed, moment, times, utc
+from ingest.story import Status, jsonable
+from ingest.words import ago, as_json, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
     from ingest.commands import catch_up
@@ -76,11 +75,13 @@ def coloured(word: str, text: str | None = None) -> tuple[str, str]:
     return text or word, _COLOURS.get(word, "")
 
 
-def _trouble(text: str | None) -> tuple[Part, ...]:
+def trouble(text: str | None) -> tuple[Part, ...]:
+    """What hinders something, behind it in red."""
     return (": ", (text, "red")) if text else ()
 
 
-def _when(at: datetime | None) -> str:
+def when(at: datetime | None) -> str:
+    """A time in this machine's zone, or that there was none."""
     return moment(at.timestamp()) if at else "never"
 
 
@@ -207,29 +208,29 @@ def status(status: Status, *, in_json: bool = False) -> None:
     out.line(f"ledger     {status.ledger}")
     out.line(f"patchwork  {status.patchwork}")
     _mails(out, status)
-    out.line(f"last mail  {_when(status.last_received)}")
+    out.line(f"last mail  {when(status.last_received)}")
     if status.patchwork_answered:
-        out.line(f"answered   by Patchwork {_when(status.patchwork_answered)}")
+        out.line(f"answered   by Patchwork {when(status.patchwork_answered)}")
     for seen in status.seen:
         _seen(out, seen, status.now)
     for notice in status.notices[:_MOST_NOTICES]:
-        out.line("notice     ", (f"{_when(notice.received)} {notice.text}", "yellow"))
+        out.line("notice     ", (f"{when(notice.received)} {notice.text}", "yellow"))
         out.line(f"           {notice.name}")
     if (more := len(status.notices) - _MOST_NOTICES) > 0:
         out.line(f"           … and {counted(more, 'older notice')}")
-    for trouble in status.troubles:
-        said = f"{trouble.name} since {_when(trouble.since)}: {trouble.reason}"
+    for each in status.troubles:
+        said = f"{each.name} since {when(each.since)}: {each.reason}"
         out.line("trouble    ", (said, "red"))
     out.line(f"requests   {status.requests}")
     if status.overdue:
         late = counted(status.overdue, "label")
         out.line("overdue    ", (f"{late} asked for and not seen to run", "red"))
     if status.catch_up:
-        out.line(f"caught up  {_when(status.catch_up.moved)}", *_trouble(status.catch_up.reason))
+        out.line(f"caught up  {when(status.catch_up.moved)}", *trouble(status.catch_up.reason))
     for feed in status.feeds:
-        out.line(f"feed       {_fed(feed, status.now)}", *_trouble(feed.trouble))
+        out.line(f"feed       {_fed(feed, status.now)}", *trouble(feed.trouble))
     for sink in status.sinks:
-        out.line(f"sink       {sink.name} {sink.state}", *_trouble(sink.trouble))
+        out.line(f"sink       {sink.name} {sink.state}", *trouble(sink.trouble))
     for consumer in status.consumers:
         out.line(f"consumer   {consumer.name} {consumer.state}")
     for batch in status.held:
@@ -268,59 +269,3 @@ def _mails(out: Printer, status: Status) -> None:
             f"next due {f'in {ago(left)}' if left > 0 else 'now'}"
             + (f", waiting: {waiting}" if waiting else "")
         )
-
-
-def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
-    """The whole story of each mail."""
-    if in_json:
-        print_json(list(stories))
-        return
-    out = Printer()
-    for each in stories:
-        _mail(out, each)
-        for step in each.story:
-            _step(out, step)
-        if each.due:
-            out.line(f"  {_when(each.due)}  next attempt")
-        for request in each.requests:
-            _request(out, request)
-
-
-def _mail(out: Printer, story: Story) -> None:
-    reason = f": {story.reason}" if story.reason else ""
-    number = f" (mail-{story.id})" if story.others else ""
-    out.line((story.name, "bold"), f"{number} ", coloured(story.outcome), reason)
-    out.line(f"  list {story.list_id or 'unknown'}, by {story.source}, {story.size} bytes")
-    if story.envelope:
-        recipients = ", ".join(story.envelope.recipients) or "unknown"
-        peer = f", from {story.envelope.peer}" if story.envelope.peer else ""
-        out.line(f"  envelope from <{story.envelope.sender}> to {recipients}{peer}")
-    if story.filing:
-        out.line(f"  filed by Patchwork as {story.filing}")
-    for other in story.others:
-        out.line(f"  another mail of this Message-ID: {other}")
-
-
-def _step(out: Printer, step: Step) -> None:
-    text = f" {step.text}" if step.text else ""
-    out.line(f"  {_when(step.at)}  ", coloured(step.what), text)
-
-
-def _request(out: Printer, request: Asked) -> None:
-    project = f" in {request.project}" if request.project else ""
-    out.line(
-        f"  request {request.number} for series {request.series} ({request.submission}{project})"
-        f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
-    )
-    if request.leftovers:
-        out.line(f"    not read: {', '.join(request.leftovers)}")
-    for became in request.results:
-        label = result_states.name(became.label)
-        state = coloured(became.state)
-        out.line(f"    {label}: ", state, result_states.line(became))
-    for delivery in request.deliveries:
-        _delivery(out, delivery)
-
-
-def _delivery(out: Printer, delivery: Delivery) -> None:
-    out.line(f"    {delivery.text}", *_trouble(delivery.trouble))

@@ -75,6 +75,13 @@ class RequestsSettings(Value):
         'how a line is read: "get_reruns", or "pw-ci": any number of blanks behind the colon, '
         "labels separated by blanks or commas",
     )
+    archive: str = setting(
+        values.archive,
+        "",
+        "where a mail is in the list's archive, such as "
+        "https://inbox.dpdk.org/{list}/{message_id}/; {list} is what stands before the first dot "
+        "of {list_id}; empty: no links",
+    )
 
 
 class StateSettings(Value):

@@ -53,6 +53,17 @@ def url(value: Any) -> str:
     return str(value)
 
 
+@_must_be("a URL with {message_id} in it, such as https://inbox.dpdk.org/{list}/{message_id}/")
+def archive(value: Any) -> str:
+    """Where a mail is in an archive: a URL with {message_id}, and {list} or {list_id}; or ""."""
+    template = text(value)
+    names = re.findall(r"[{}][^{}]*[}]?", template)
+    known = {"{message_id}", "{list}", "{list_id}"}
+    if template and ("{message_id}" not in names or set(names) - known):
+        raise ValueError
+    return str(url(template)) if template else ""
+
+
 @_must_be("the https URL of a public-inbox, or the absolute path of a folder")
 def inbox(value: Any) -> str:
     """Where a public-inbox is: an https URL without a name, a query or a fragment, or a folder.

@@ -269,8 +269,12 @@ class Ledger(Protocol):
         """Keep how far a feed has come."""
 
     def find(self, name: str) -> list[Record]:
-        """The mails of this Message-ID, given without angle brackets, or the one without any that
-        is called ``mail-N``; oldest first, as they were at one moment."""
+        """The mails of this Message-ID, given without angle brackets, and the one whose number
+        ``mail-N`` says; oldest first, as they were at one moment."""
+
+    def raw(self, mail_id: int) -> bytes | None:
+        """A mail as it came, None if its bytes were dropped. Raises ``ValueError`` if they are
+        damaged."""
 
     def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
         """The mails of a Message-ID that came by a list and whose raw bytes are still there, the

@@ -34,8 +34,8 @@ _MOST_ORIGINALS = 100
 _LONGEST_STORY = 200_000
 _LONGEST_REASON = 2000
 
-# A mail by its Message-ID, or by what it is called that has none.
-_NAMED = "message_id = ? OR (id = ? AND message_id = '')"
+# A mail by its Message-ID, or by its number.
+_NAMED = "message_id = ? OR id = ?"
 
 # A story with something added, unless it is too long.
 _LONGER = "iif(length(story) + length(?) < ?, story || ?, story)"
@@ -256,6 +256,10 @@ class Mails(Retention):
         alike = "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND id <> ?"
         others = self._db.rows(f"{alike} ORDER BY id", row["message_id"], row["id"])
         return made.record(row, map(made.request, requests), tuple(each["id"] for each in others))
+
+    def raw(self, mail_id: int) -> bytes | None:
+        rows = self._db.rows("SELECT * FROM mail WHERE id = ? AND raw IS NOT NULL", mail_id)
+        return made.original(rows[0]).raw if rows else None
 
     def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
         ids = self._db.rows(

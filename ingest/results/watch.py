@@ -14,11 +14,10 @@ from ingest.config.values import DAY
 from ingest.ledger import Feed, Ledger, Request
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
 from ingest.patchwork.feed import Walk
+from ingest.result_states import FEED
 from ingest.results import counting
 from ingest.results.counting import Watched
 
-# The feed that the ledger keeps, a part of it for each server.
-FEED = "results"
 # Pages of events that are walked at most; beyond, the patches themselves are asked for.
 _MOST_PAGES = 50
 

@@ -69,7 +69,7 @@ def test_show_of_an_unknown_mail_says_so(command: Command) -> None:
     opened(command.state / "ledger.sqlite").close()
     done = command("show", "nobody@example.org")
     assert done.returncode == 1
-    assert b"no such mail" in done.stderr
+    assert b"not in the ledger: nobody@example.org" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What ``show`` prints: the story of each mail, with where it can be seen and what can be done."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ingest import result_states
+from ingest.commands.report import Printer, coloured, print_json, trouble, when
+from ingest.sink_states import Delivery
+from ingest.story import Asked, Step, Story
+from ingest.words import asked_for
+
+# Steps that may be repeated together, such as a question, its answer and the wait for the next.
+_LONGEST_BLOCK = 12
+# So often a block stands in a story before it is folded.
+_OFTEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Steps that a story has ``times`` times, one time after the other; ``last`` ends them."""
+
+    steps: tuple[Step, ...]
+    times: int
+    last: Step
+
+
+def folded(steps: Sequence[Step]) -> Iterator[Fold]:
+    """The steps, those that come again and again only once. Every step is in one fold."""
+    said = [(each.what, each.text) for each in steps]
+    at = 0
+    while at < len(steps):
+        length, times = 1, 1
+        for size in range(1, _LONGEST_BLOCK + 1):
+            again = _repeats(said, at, size)
+            if again >= _OFTEN and again * size > length * times:
+                length, times = size, again
+        yield Fold(tuple(steps[at : at + length]), times, steps[at + length * times - 1])
+        at += length * times
+
+
+def _repeats(said: Sequence[object], at: int, size: int) -> int:
+    """How often the next so many stand there, one time after the other."""
+    block, times = said[at : at + size], 1
+    while len(block) == size and said[at + times * size : at + (times + 1) * size] == block:
+        times += 1
+    return times
+
+
+def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
+    """The whole story of each mail."""
+    if in_json:
+        print_json(list(stories))
+        return
+    out = Printer()
+    for each in stories:
+        _mail(out, each)
+        for fold in folded(each.story):
+            _fold(out, fold)
+        if each.due:
+            out.line(f"  {when(each.due)}  next attempt")
+        for request in each.requests:
+            _request(out, request)
+
+
+def _fold(out: Printer, fold: Fold) -> None:
+    for step in fold.steps:
+        _step(out, step)
+    if fold.times > 1:
+        attempts = sum(each.what == "waits" for each in fold.steps) * fold.times
+        often = f"{attempts} attempts" if attempts else f"{fold.times} times"
+        out.line(f"  {when(fold.last.at)}  … {often} until here: the same answer")
+
+
+def _mail(out: Printer, story: Story) -> None:
+    reason = f": {story.reason}" if story.reason else ""
+    number = f" (mail-{story.id})" if story.others else ""
+    out.line((story.name, "bold"), f"{number} ", coloured(story.outcome), reason)
+    if story.subject or story.author:
+        out.line(f"  {story.subject or 'no subject'}, from {story.author or 'unknown'}")
+    out.line(f"  list {story.list_id or 'unknown'}, by {story.source}, {story.size} bytes")
+    if story.envelope:
+        recipients = ", ".join(story.envelope.recipients) or "unknown"
+        peer = f", from {story.envelope.peer}" if story.envelope.peer else ""
+        out.line(f"  envelope from <{story.envelope.sender}> to {recipients}{peer}")
+    if story.filing:
+        out.line(f"  filed by Patchwork as {story.filing}")
+    if story.archive:
+        out.line(f"  archive {story.archive}")
+    for other in story.others:
+        out.line(f"  another mail of this Message-ID: {other}")
+
+
+def _step(out: Printer, step: Step) -> None:
+    text = f" {step.text}" if step.text else ""
+    out.line(f"  {when(step.at)}  ", coloured(step.what), text)
+
+
+def _request(out: Printer, request: Asked) -> None:
+    project = f" in {request.project}" if request.project else ""
+    out.line(
+        f"  request {request.number} for series {request.series} ({request.submission}{project})"
+        f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
+    )
+    if request.leftovers:
+        out.line(f"    not read: {', '.join(request.leftovers)}")
+    links = request.links
+    for name, url in (("patch", links.patch), ("series", links.series), ("mbox", links.mbox)):
+        if url:
+            out.line(f"    {name:6} {url}")
+    out.line(f"    apply  git-pw series apply {request.series}")
+    if "@" in request.message_id:
+        out.line(f"    or     b4 am {shlex.quote(request.message_id)}")
+    for became in request.results:
+        label = result_states.name(became.label)
+        state = coloured(became.state)
+        out.line(f"    {label}: ", state, result_states.line(became))
+    for delivery in request.deliveries:
+        _delivery(out, delivery)
+
+
+def _delivery(out: Printer, delivery: Delivery) -> None:
+    out.line(f"    {delivery.text}", *trouble(delivery.trouble))
