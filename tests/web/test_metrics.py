@@ -183,6 +183,12 @@ def test_serve_tells_that_patchwork_is_down_and_that_a_sink_does_not_take(
     eventually(lambda: wanted.items() <= samples(service.read(address, "/metrics")).items())
 
 
+def test_each_alert_has_a_case_in_which_it_fires() -> None:
+    cases = (ROOT / "tests/data/prometheus/rules.test.yml").read_text()
+    alerts = re.findall(r"alert: (\w+)", ASKING[0].read_text())
+    assert set(alerts) == set(re.findall(r'alertname="(\w+)"}', cases))
+
+
 def test_the_dashboard_names_its_lines_by_labels_that_the_metrics_have() -> None:
     labels = {metrics.PREFIX + each.name: set(each.labels) for each in metrics.FAMILIES}
     for title, expr, legend in queries():
