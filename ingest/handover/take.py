@@ -163,7 +163,7 @@ class _Handing:
         if requests:
             self.output(self._text(requests, self._promised(fresh)))
         with _undisturbed():
-            self._confirm(fresh.last, due)
+            self._confirm(fresh.last, due, requests)
         if requests or fresh.last == self.ledger.last_request():
             return None if requests else self._text([], 0.0)
         return self._from_log()
@@ -268,14 +268,22 @@ class _Handing:
                 self.ledger.set_consumer(begun)
         return second
 
-    def _confirm(self, last: int, due: Sequence[Batch] = ()) -> None:
-        """Move the consumer on, and forget the batches that it was given with the rest."""
+    def _confirm(
+        self, last: int, due: Sequence[Batch] = (), requests: Sequence[Request] = ()
+    ) -> None:
+        """Move the consumer on, forget the batches that it was given with the rest, and note that
+        these requests were handed over."""
         if last <= self._consumer().position and not due:
             return
         with self.ledger.batch():
             self._move(last)
             for batch in due:
                 self.ledger.drop_batch(batch)
+            self._note(requests)
+
+    def _note(self, requests: Sequence[Request]) -> None:
+        to = f"consumer {self.order.consumer}"
+        self.ledger.results.handed_over(requests, to, self.clock())
 
     def _move(self, last: int) -> None:
         consumer = self._consumer()
@@ -299,6 +307,7 @@ class _Handing:
         try:
             self.output(self._text(requests, second, given))
             handed_over = True
+            self._note(requests)
         finally:
             if not handed_over:  # no need to wait for the end of its time
                 self.ledger.set_batch(replace(given, given=batch.given, due=now))

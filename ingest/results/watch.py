@@ -15,11 +15,14 @@ from ingest.ledger import Feed, Ledger, Request
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
 from ingest.patchwork.feed import Walk
 from ingest.result_states import FEED
-from ingest.results import counting
+from ingest.results import beginning, counting
+from ingest.results.beginning import Beginning
 from ingest.results.counting import Watched
 
 # Pages of events that are walked at most; beyond, the patches themselves are asked for.
 _MOST_PAGES = 50
+# Seconds after which it is too late to begin with the newest check: the answer may have come.
+_LATE = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +54,34 @@ class Watch:
         return not 0 < left <= self._settings.interval
 
     def begin(self) -> int:
-        """Note the newest check for the requests that are new, and for how many that was. Asks
+        """Note where the checks of requests that are new begin, and of how many that was. Asks
         nothing if none is. Raises as ``Dialect`` does."""
         known = self._ledger.results.baselines()
         requests = self.open()
         new = [each for each in requests if each.number not in known]
         if not new:
             return 0
-        page = self._dialect.check_events()
-        if page.events:
-            self._begin(new, max(each.check for each in page.events))
-        else:
-            for request in new:
-                checks = [check.id for _, check in self._checks(self._patches(request))]
-                self._begin([request], max(checks, default=0))
-        if len(new) == len(requests):  # nobody waits for what came before
-            position = max((each.id for each in page.events), default=0)
-            self._keep(position)
+        first = self._dialect.check_events()
+        begins = self._begins(new, first)
+        is_first = len(new) == len(requests)  # nobody waits for what came before
+        last = begins.position if is_first else min(self._position(), begins.position)
+        with self._ledger.batch():
+            for number, newest in begins.newest.items():
+                self._ledger.results.set_baselines([number], newest)
+            if is_first or last < self._position():
+                self._keep(last)
         return len(new)
+
+    def _begins(self, new: list[Request], first: CheckPage) -> Beginning:
+        if not first.events:
+            newest = {
+                each.number: max((c.id for _, c in self._checks(self._patches(each))), default=0)
+                for each in new
+            }
+            return Beginning(newest, 0)
+        late = [each for each in new if self._clock() - each.recorded > _LATE]
+        filed = beginning.filed(self._dialect, late)
+        return beginning.of(self._dialect, new, filed, first)
 
     def poll(self) -> int:
         """Take in the checks that are new, if a result is to come; how many results that
@@ -81,7 +94,7 @@ class Watch:
         ]
         if not watched:
             return 0
-        last = int(self._feed().position or 0)
+        last = self._position()
         first = self._dialect.check_events()
         newest = max((each.id for each in first.events), default=0)
         if first.events and newest < last:
@@ -90,9 +103,8 @@ class Watch:
                 "one seen; results are looked for among what comes from now on",
                 self._dialect.base,
             )
-            self._begin(
-                [each.request for each in watched],
-                max((each.check for each in first.events), default=0),
+            self._ledger.results.set_baselines(
+                [each.request.number for each in watched], max(e.check for e in first.events)
             )
             self._keep(newest)
             return 0
@@ -163,8 +175,8 @@ class Watch:
             self._ledger.remember(key, json.dumps(patches), self._clock() + DAY)
         return tuple(patches)
 
-    def _begin(self, requests: list[Request], newest: int) -> None:
-        self._ledger.results.set_baselines([each.number for each in requests], newest)
+    def _position(self) -> int:
+        return int(self._feed().position or 0)
 
     def _feed(self) -> Feed:
         mine = (each for each in self._ledger.feeds() if each.name == FEED)

@@ -33,6 +33,21 @@ def refuses(text: str) -> None:
     raise SinkUnavailable("closed")
 
 
+@pytest.mark.parametrize("hold", [False, True], ids=["", "held"])
+def test_what_was_given_to_a_consumer_is_handed_over(desk: Desk, hold: bool) -> None:
+    desk.asks("a", "b")
+    with pytest.raises(SinkUnavailable):
+        desk.takes("lab", "a", hold=hold, output=refuses)
+    with desk.opened() as ledger:
+        assert {each.state for each in ledger.results.of([1])} == {"asked"}
+    desk.takes("lab", "a", hold=hold)
+    with desk.opened() as ledger:
+        assert [(each.label, each.state, each.author) for each in ledger.results.of([1])] == [
+            ("a", "handed over", "consumer lab"),
+            ("b", "asked", ""),
+        ]
+
+
 # Once
 
 

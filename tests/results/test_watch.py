@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.ledger import State
+from ingest.ledger import Request, State
 from ingest.results import word
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import description
 from tests.results.conftest import MakeWatching
 from tests.support.clock import DAY, Clock
+from tests.support.mails import letter
 from tests.support.watching import COVER, FIRST, INTERVAL, PATCH, SECOND, Watching
 
 ON_COVER = f"cover {COVER}"
@@ -206,6 +207,61 @@ def test_a_server_that_was_reset_is_told_and_begun_anew(
     watching.looks()
     assert "was reset" in caplog.text
     assert watching.states(request) == {"iol-a": "asked"}
+
+
+# A request that is seen late: serve was down, and mail came by the alias all the same.
+
+
+def comes_while_serve_is_down(watching: Watching, *, is_filed: bool = True) -> Request:
+    request = watching.asks("iol-a", noted=False)
+    if is_filed:
+        parent = watching.box.store.patches[PATCH].letter.message_id.strip("<>")
+        text, list_id = "Recheck-request: iol-a\n", "ci.dpdk.org"
+        mail = letter(request.message_id, "Re: x", text, in_reply_to=parent, list_id=list_id)
+        watching.box.file(mail)
+        assert watching.box.store.patch_comments
+    return request
+
+
+def test_what_came_behind_its_comment_is_the_answer_to_a_request_seen_late(
+    watching: Watching,
+) -> None:
+    watching.posts("warning")
+    request = comes_while_serve_is_down(watching)
+    for number in range(150):
+        watching.posts("fail", f"iol-{number}")
+    watching.posts("success")
+    watching.looks()
+    watching.looks()
+    assert watching.states(request) == {"iol-a": "success"}
+
+
+def test_what_came_before_its_comment_is_not(watching: Watching) -> None:
+    watching.posts("fail")
+    request = comes_while_serve_is_down(watching)
+    watching.looks()
+    assert watching.looks() == 0
+    assert watching.states(request) == {"iol-a": "asked"}
+
+
+def test_if_its_comment_is_not_found_it_begins_when_it_is_seen(watching: Watching) -> None:
+    request = comes_while_serve_is_down(watching, is_filed=False)
+    watching.posts("fail")
+    watching.looks()
+    watching.posts("success")
+    watching.looks()
+    assert watching.states(request) == {"iol-a": "success"}
+
+
+def test_a_request_seen_late_takes_nothing_from_one_that_is_followed(watching: Watching) -> None:
+    early = watching.asks("iol-b")
+    late = comes_while_serve_is_down(watching)
+    watching.posts("success", "iol-b")
+    watching.posts("fail")
+    watching.looks()
+    watching.looks()
+    assert watching.states(early) == {"iol-b": "success"}
+    assert watching.states(late) == {"iol-a": "fail"}
 
 
 # What it costs.
