@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ingest.commands import alias, as_user, exposure, pipe_trial
+from ingest import signs
+from ingest.commands import alias, as_user, exposure, pipe_trial, send_test
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import (
@@ -50,9 +51,12 @@ class Finding:
     text: str
 
 
-def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
+def check(
+    settings: Settings, users: list[str], test_address: str | None = None
+) -> Iterator[Finding]:
     """Everything, one finding after the other. ``users``: who else must be able to write the
-    state, such as the user that the mail server runs an alias pipe as."""
+    state, such as the user that the mail server runs an alias pipe as; ``test_address``: whom to
+    send a test mail, see ``send_test.findings``, None for nobody."""
     origin = settings.origin or "no file; the defaults, the environment and the flags"
     yield Finding("ok", "configuration", origin)
     for variable in config.unknown():
@@ -66,6 +70,9 @@ def check(settings: Settings, users: list[str]) -> Iterator[Finding]:
         yield from _paths(settings, user)
     for told in pipe_trial.runs(settings, pipes, others):
         yield Finding(*told)
+    if test_address is not None:
+        for told in send_test.findings(settings, pipes, test_address):
+            yield Finding(*told)
     for danger in exposure.found(settings):
         yield Finding("warning", "exposure", danger)
     if settings.http.listen or settings.hook or settings.token:
@@ -87,7 +94,8 @@ def _paths(settings: Settings, user: str) -> Iterator[Finding]:
     what = f"paths as {user}"
     _, _, ledger = settings.state.ledger.partition(":")
     written = [settings.retests.file, *(each.file for each in settings.json_file.values())]
-    files = [Path(each) for each in (ledger, f"{ledger}-wal", *written)]
+    seen = Path(settings.state.dir, f"pipe{signs.SUFFIX}")
+    files = [seen, *(Path(each) for each in (ledger, f"{ledger}-wal", *written))]
     folders = {Path(settings.state.dir), *(each.parent for each in files)}
     try:
         problems = as_user.look(user, lambda: _unwritable(folders, files))

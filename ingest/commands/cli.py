@@ -178,7 +178,8 @@ def _check(arguments: argparse.Namespace) -> int:
     from ingest.commands import check, report
 
     findings = report.checked(
-        check.check(settings_of(arguments), arguments.users), in_json=arguments.json
+        check.check(settings_of(arguments), arguments.users, arguments.test_address),
+        in_json=arguments.json,
     )
     problems = {each.what for each in findings if each.level == "problem"}
     if problems == {check.PATCHWORK}:

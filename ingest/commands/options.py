@@ -15,6 +15,8 @@ from ingest.errors import UsageError
 from ingest.ledger.values import Outcome
 
 PROGRAM = "recheck-ingest"
+_AS_USER = "try the paths as this user; default: the user that Postfix runs a pipe as"
+_SEND_TEST = "send a mail through the local mail server and wait for it; default: to our alias"
 
 # What ``result`` takes: see ``results.word``, which is too heavy for the pipe.
 RESULTS = ("pending", "success", "warning", "fail", "cancelled")
@@ -149,12 +151,10 @@ def parser() -> argparse.ArgumentParser:
         "check", "see whether everything is as it must be, and say what to do", common, as_json
     )
     check.add_argument(
-        "--as",
-        dest="users",
-        metavar="USER",
-        action="append",
-        default=[],
-        help="try the paths as this user; default: the user that Postfix runs a pipe as",
+        "--as", dest="users", metavar="USER", action="append", default=[], help=_AS_USER
+    )
+    check.add_argument(
+        "--send-test", dest="test_address", metavar="ADDRESS", nargs="?", const="", help=_SEND_TEST
     )
     catch_up = command(
         "catch-up", "fetch from Patchwork's events what the mail feed missed", common, as_json

@@ -199,7 +199,8 @@ def text(steps: list[Step], found: Machine, address: str) -> str:
 def after(found: Machine, address: str) -> str:
     """What only a person can do."""
     mail = f"#   subscribe {address} at this host to the lists\n" if found.mail_server else ""
-    return f"{mail}{shlex.quote(found.program)} check\n"
+    test = f" --send-test {address}" if found.mail_server == "postfix" else ""
+    return f"{mail}{shlex.quote(found.program)} check{test}\n"
 
 
 def as_commands(step: Step, found: Machine) -> str:

@@ -244,6 +244,9 @@ class SignsSettings(Value):
         "seconds without mail of a list that are never warned of; a longer silence is, if it is "
         "the longest ever",
     )
+    test_timeout: float = setting(
+        values.positive, MINUTE, "seconds that check --send-test waits for its mail"
+    )
 
 
 class CatchUpSettings(Value):

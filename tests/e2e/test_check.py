@@ -6,17 +6,20 @@ import os
 import shutil
 import subprocess
 
+from ingest import signs
 from tests.e2e.conftest import NOBODY, Paths
-from tests.support.postfix import Postfix
+from tests.support.postfix import DOMAIN, Postfix
 
 
-def checked(postfix: Postfix, paths: Paths) -> dict[str, tuple[str, str]]:
+def checked(
+    postfix: Postfix, paths: Paths, *flags: str, **environment: str
+) -> dict[str, tuple[str, str]]:
     """What ``check`` finds, by what each finding is about."""
     done = subprocess.run(
-        [paths.installed, "check", "--json", "--state", paths.state],
+        [paths.installed, "check", "--json", "--state", paths.state, *flags],
         capture_output=True,
         check=False,
-        env={**os.environ, "MAIL_CONFIG": str(postfix.config)},
+        env={**os.environ, "MAIL_CONFIG": str(postfix.config), **environment},
     )
     return {each["what"]: (each["level"], each["text"]) for each in json.loads(done.stdout)}
 
@@ -41,3 +44,35 @@ def test_check_tells_of_a_program_that_the_alias_names_and_that_does_not_run(
     paths.program.chmod(0o755)
     level, text = checked(postfix, paths)["program as nobody"]
     assert (level, "does not run" in text) == ("problem", True)
+
+
+def test_a_test_mail_comes_through_the_mail_server_and_is_no_sign_of_a_list(
+    postfix: Postfix, paths: Paths
+) -> None:
+    shutil.copy(paths.installed, paths.program)
+    paths.state.mkdir(exist_ok=True)
+    shutil.chown(paths.state, NOBODY)
+    before = counts(paths)
+    address = f"recheck@{DOMAIN}"
+    found = checked(postfix, paths, "--send-test", address)
+    level, text = found["test mail"]
+    assert (level, text.partition(" within")[0]) == (
+        "ok",
+        f"sent to {address}, it came by pipe",
+    )
+    assert counts(paths) == before
+    assert postfix.bounces() == []
+
+
+def test_a_test_mail_that_does_not_come_is_a_problem(postfix: Postfix, paths: Paths) -> None:
+    paths.state.mkdir(exist_ok=True)
+    found = checked(
+        postfix, paths, "--send-test", f"careless@{DOMAIN}", RECHECK_INGEST_SIGNS_TEST_TIMEOUT="1"
+    )
+    level, text = found["test mail"]
+    assert (level, "has not come within 1 s" in text) == ("problem", True)
+
+
+def counts(paths: Paths) -> list[tuple[str, str | None, int]]:
+    """What the lists are known by."""
+    return [(each.source, each.name, each.count) for each in signs.read(str(paths.state))]
