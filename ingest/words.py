@@ -51,6 +51,14 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def meant(word: str, known: Iterable[str]) -> str:
+    """A question to add to a message about an unknown word, "" if no known one is near."""
+    from difflib import get_close_matches  # nobody else pays for it
+
+    near = get_close_matches(word, [*known], n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def times(number: int) -> str:
     """How often: "once", "twice", "3 times"."""
     return {1: "once", 2: "twice"}.get(number, f"{number} times")

@@ -34,6 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack characters that we print
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if not arguments:
+            parser().print_help()
+            return EX_OK
         parsed = parser().parse_args(arguments)
         _log(getattr(parsed, "verbose", 0))
         code = _COMMANDS[parsed.command](parsed)

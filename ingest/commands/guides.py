@@ -44,7 +44,7 @@ def _files(place: Path) -> str:
     """Each folder of ready files, with what is in it."""
     lines = [f"{place / 'aliases.example'}"]
     for each in sorted((place / "contrib").iterdir()):
-        if each.is_dir() and each.name not in ("doc", "bench", "build", "fuzz"):
+        if each.is_dir() and each.name not in ("doc", "bench", "build", "fuzz", "__pycache__"):
             held = sorted(file.name for file in each.iterdir() if file.is_file())
             lines.append(f"{each}: {', '.join(held)}")
     return "\n".join(lines) + "\n"

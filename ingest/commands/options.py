@@ -13,6 +13,7 @@ from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
 from ingest.ledger.values import Outcome
+from ingest.words import meant
 
 PROGRAM = "recheck-ingest"
 _AS_USER = "try the paths as this user; default: the user that Postfix runs a pipe as"
@@ -28,11 +29,31 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
 _FIRST_MOMENT, _LAST_MOMENT = 86400.0, 1e11
 
 
+_EPILOG = """\
+examples:
+  recheck-ingest demo                        the whole program at work, without a network
+  recheck-ingest quickstart                  the commands that set up this machine
+  recheck-ingest replay --dry-run list.mbox  what an archive asks for; nothing is written
+  recheck-ingest show MESSAGE-ID             why a request did or did not run
+  recheck-ingest take -o batch.json          what a lab has not had yet
+
+exit codes: 0; 1 nothing found; 64 usage; 65 bad data in a file that you named;
+69 Patchwork unavailable; 75 try again (always, for pipe); 78 configuration.
+reruns ends as get_reruns.py does.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Usage errors as sysexits.h has them, and as errors of ours."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.dest == "command" and value not in (action.choices or ()):
+            near = meant(value, action.choices or ())
+            self.error(f"there is no command {value!r}{near}")
+        super()._check_value(action, value)
 
 
 def _base(*, has_state: bool = True) -> _Parser:
@@ -74,6 +95,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog=PROGRAM,
         description="List mail in, the retest JSON out: Recheck-request lines for CI labs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = top.add_subparsers(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ingest.config import values
 from ingest.config.layout import Layout, Path, layout, settings_of, subtable
 from ingest.errors import ConfigError
+from ingest.words import meant
 
 ENVIRONMENT = "RECHECK_INGEST_"
 
@@ -41,7 +42,8 @@ def read(
     for name, content in document.items():
         if (name,) not in places.plain and (name,) not in places.named:
             known = ", ".join(f"[{each}]" for each in places.tables())
-            raise ConfigError(f"{origin}: there is no table [{name}]; the tables are {known}")
+            near = meant(name, [path[0] for path in (*places.plain, *places.named)])
+            raise ConfigError(f"{origin}: there is no table [{name}]{near}; the tables are {known}")
         _read_content(places, (name,), content, origin, given)
     for variable, path, key in variables(places, environment):
         setting = settings_of(_table(places, path))[key]
@@ -143,7 +145,8 @@ def _needs_name(origin: str, written: str) -> ConfigError:
 
 
 def _no_setting(origin: str, written: str, key: str, known: Mapping[str, object]) -> ConfigError:
-    return ConfigError(f"{origin}: [{written}] has no setting {key!r}; it has {', '.join(known)}")
+    has = f"{meant(key, known)}; it has {', '.join(known)}"
+    return ConfigError(f"{origin}: [{written}] has no setting {key!r}{has}")
 
 
 def _value(setting: Field[Any], value: Any, where: str) -> Any:

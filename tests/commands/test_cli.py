@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.commands import cli
 from ingest.sandbox import Sandbox
 from tests.support.command_line import Command, imports, reply
 from tests.support.sqlite_files import opened
@@ -97,3 +98,30 @@ def test_what_asks_patchwork_nothing_does_not_import_what_that_needs(
     imported = imports(sys.executable, "-m", "ingest", command, "--state", tmp_path)
     assert imported & {b"requests", b"mailparser"} == set()
     assert b"ingest.ledger.sqlite" in imported
+
+
+def test_the_bare_command_prints_help_with_examples_and_exit_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert "  recheck-ingest show MESSAGE-ID " in out
+    assert "69 Patchwork unavailable" in out
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("statsu", "did you mean status?"),
+        ("catchup", "did you mean catch-up?"),
+        ("xyzzy", "xyzzy'"),
+    ],
+)
+def test_a_misspelt_command_is_told_with_the_nearest(
+    word: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([word]) == 64
+    err = capsys.readouterr().err
+    assert err.startswith(f"recheck-ingest: there is no command {word!r}")
+    assert said in err
+    assert err.count("\n") == 1

@@ -245,19 +245,21 @@ BROKEN: dict[str, tuple[str, str]] = {
     "nested for ever": (f"a = {'[' * 10_000}", "is not valid TOML: "),
     "an unknown table": (
         "[patchworks]\n",
-        "there is no table [patchworks]; the tables are [patchwork], [requests], [policy], ",
+        "there is no table [patchworks] (did you mean patchwork?); the tables are [patchwork], ",
     ),
     "a setting without a table": ("url = 'http://x'\n", "there is no table [url]; the tables are "),
     "a table that is a number": ("patchwork = 1\n", "patchwork is 1, but must be a table"),
     "a table that is a list": ("[[state]]\n", "state is [{}], but must be a table, [state]"),
     "an unknown setting": (
         "[state]\nfolder = 'a'\n",
-        "[state] has no setting 'folder'; it has dir, ledger, keep_days, keep_raw",
+        "[state] has no setting 'folder' (did you mean ledger?); it has dir, ledger, keep_days, ",
     ),
     "a setting of another table": (
         "[retests]\nurl = 'a'\n", "[retests] has no setting 'url'; it has file, mode",
     ),
-    "a setting in capitals": ("[state]\nDir = 'a'\n", "[state] has no setting 'Dir'; it has dir, "),
+    "a setting in capitals": (
+        "[state]\nDir = 'a'\n", "[state] has no setting 'Dir' (did you mean dir?); it has dir, ",
+    ),
 }  # fmt: skip
 
 
