@@ -12,8 +12,7 @@ from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotFound
 from ingest.ledger import Filing
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import Dialect, Found, Project, Standing, Target
-from ingest.patchwork.search import Clue
+from ingest.patchwork.dialect import Clue, Dialect, Found, Project, Standing, Target
 
 # Of a series, those whose checks are asked for.
 _MOST_PATCHES = 100

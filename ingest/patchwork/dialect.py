@@ -3,13 +3,13 @@
 its answers are made of. Each kind of server is one module that implements it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from ingest.ledger import Filing
-from ingest.patchwork.search import Clue
 from ingest.value import Value
 
 
@@ -23,6 +23,31 @@ class Standing(Value):
     state: str = ""
     archived: bool = False
     as_of: float = 0.0
+
+
+# A tag before a title, as lists and people write them; Patchwork keeps no such prefix in a name.
+_PREFIX = re.compile(r"\s*(?:(?:re|aw|sv|antw|fwd?)\s*:|\[[^\]]*\])", re.IGNORECASE)
+# Words of a title that are asked for: a long address would be refused.
+_MOST_WORDS = 30
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """What a reply says of the mail that it replies to. ``subject``: its own; ``sent``: when, at
+    the latest, the other was sent; ``walks``: whether a long search is worth its price now."""
+
+    subject: str = ""
+    sent: datetime = NEVER
+    walks: bool = False
+
+    @property
+    def title(self) -> str:
+        """The subject without what stands before a title."""
+        rest = self.subject
+        while prefix := _PREFIX.match(rest):
+            rest = rest[prefix.end() :]
+        return " ".join(rest.replace(",", " ").split()[:_MOST_WORDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +204,7 @@ class Dialect(Protocol):
         kind: str,
         message_id: str,
         projects: Sequence[str],
-        clue: Clue = Clue(),  # noqa: B008
+        clue: Clue = Clue(),
     ) -> Found:
         """The patch or cover letter of a Message-ID, in one of these projects if any are named.
         ``clue``: what helps a server that cannot find a Message-ID."""

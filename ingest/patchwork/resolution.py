@@ -14,9 +14,8 @@ from ingest.mail.message import Mail, cover_number
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import MOST_PAGES
 from ingest.patchwork.attempt import Attempt
-from ingest.patchwork.dialect import CommentEvent, EventPage, Lookup, Target, described
+from ingest.patchwork.dialect import Clue, CommentEvent, EventPage, Lookup, Target, described
 from ingest.patchwork.feed import KINDS, ZONES, Walk
-from ingest.patchwork.search import Clue
 
 # A mail that was sent so long before it came was held up, and Patchwork filed it when it came,
 # too; or it comes out of an archive, and Patchwork filed it when it was sent.

@@ -17,6 +17,7 @@ from ingest.patchwork.dialect import (
     BadEvent,
     Check,
     CheckPage,
+    Clue,
     Comment,
     CommentEvent,
     EventPage,
@@ -26,7 +27,6 @@ from ingest.patchwork.dialect import (
     Target,
     described,
 )
-from ingest.patchwork.search import Clue
 from ingest.words import printable
 
 PATHS = {"patch": "patches", "cover": "covers"}

@@ -6,41 +6,18 @@ very Message-ID counts, so that no answer is a wrong series (PATCHWORK-FACTS.md)
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from ingest.patchwork.api import Api, stamp
+from ingest.patchwork.dialect import NEVER, Clue
 
-# A tag before a title, as lists and people write them; Patchwork keeps no such prefix in a name.
-_PREFIX = re.compile(r"\s*(?:(?:re|aw|sv|antw|fwd?)\s*:|\[[^\]]*\])", re.IGNORECASE)
 # The time in ids of git send-email, 20260302090000.1-1-…, and of git, cover.1772442000.git.…
 _DATE_IN_ID = re.compile(r"^(\d{14})\.")
 _EPOCH_IN_ID = re.compile(r"\.(\d{9,10})\.git\.")
 _BEFORE, _AFTER = timedelta(minutes=10), timedelta(minutes=30)
 _BY_TITLE, _BY_PAGE, _PAGES = 100, 250, 4
-# Words of a title that are asked for: a long address would be refused.
-_MOST_WORDS = 30
-_NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Clue:
-    """What a reply says of the mail that it replies to. ``subject``: its own; ``sent``: when, at
-    the latest, the other was sent; ``walks``: whether a long search is worth its price now."""
-
-    subject: str = ""
-    sent: datetime = _NEVER
-    walks: bool = False
-
-    @property
-    def title(self) -> str:
-        """The subject without what stands before a title."""
-        rest = self.subject
-        while prefix := _PREFIX.match(rest):
-            rest = rest[prefix.end() :]
-        return " ".join(rest.replace(",", " ").split()[:_MOST_WORDS])
 
 
 def rows(
@@ -56,7 +33,7 @@ def rows(
         yield from api.rows(f"{path}/?order=-date&per_page={_BY_PAGE}{window}{scope}")
     if clue.walks:
         page = f"{path}/?order=-date&per_page={_BY_PAGE}{scope}"
-        page += f"&before={stamp(clue.sent)}" if clue.sent < _NEVER else ""
+        page += f"&before={stamp(clue.sent)}" if clue.sent < NEVER else ""
         for _ in range(_PAGES):
             found, page = api.page(page)
             yield from found

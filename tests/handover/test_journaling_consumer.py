@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ingest import files
-from ingest.commands import options
+from ingest.commands import flag_values
 from ingest.handover import reruns
 from ingest.retests import document as retests
 from tests.support.clock import HOUR
@@ -71,7 +71,7 @@ class Consumer:
     def since(self) -> float:
         """From when on it asks."""
         earliest = self.desk.clock() - 12 * HOUR
-        return max(options.moment(self._kept), earliest) if self._kept else earliest
+        return max(flag_values.moment(self._kept), earliest) if self._kept else earliest
 
     def _reads(self) -> None:
         if not self.batch.exists():

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.errors import NotFound, NotYet
-from ingest.patchwork.dialect import Lookup
-from ingest.patchwork.search import Clue, sent_at
+from ingest.patchwork.dialect import Clue, Lookup
+from ingest.patchwork.search import sent_at
 from ingest.sandbox import Sandbox
 from tests.support.clock import HOUR, Clock
 from tests.support.mails import cover, patch, reply
