@@ -2,13 +2,11 @@
 """The command line: subcommands, their flags, and the settings that flags stand for."""
 
 import argparse
-import math
 import os
-import re
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from ingest import __version__
+from ingest.commands import flag_values
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
@@ -21,12 +19,6 @@ _SEND_TEST = "send a mail through the local mail server and wait for it; default
 
 # What ``result`` takes: see ``results.word``, which is too heavy for the pipe.
 RESULTS = ("pending", "success", "warning", "fail", "cancelled")
-
-# Of the many forms of ISO 8601 those that Patchwork takes.
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.ASCII)
-
-# The second day of Unix time and a day in a far year: both can be shown in every time zone.
-_FIRST_MOMENT, _LAST_MOMENT = 86400.0, 1e11
 
 
 _EPILOG = """\
@@ -184,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     )
     catch_up.add_argument(
         "--since",
-        type=_showable_moment,
+        type=flag_values.showable_moment,
         metavar="TIME",
         help="fetch what was filed at this time or later (UTC, unless it names an offset); "
         "default: since the last run, or the last mail, less [catch_up] overlap",
@@ -193,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
     reruns.add_argument(
         "-ts",
         "--time-since",
-        type=_kept_moment,
+        type=flag_values.kept_moment,
         metavar="TIME",
         required=True,
         help="print what was recorded at this time or later (UTC, unless it names an offset); if "
@@ -233,7 +225,7 @@ def parser() -> argparse.ArgumentParser:
     take.add_argument(
         "--wait",
         metavar="SECONDS",
-        type=_seconds,
+        type=flag_values.seconds,
         default=0.0,
         help="if there is nothing yet, wait for so long",
     )
@@ -337,14 +329,14 @@ def _filters(command: argparse.ArgumentParser) -> None:
             metavar=metavar,
             action="append",
             default=[],
-            type=_whole if flag == "series" else str,
+            type=flag_values.whole if flag == "series" else str,
             help=help,
         )
     for flag, help in (("since", "at this time or later"), ("before", "before this time")):
         command.add_argument(
             f"--{flag}",
             metavar="TIME",
-            type=_showable_moment,
+            type=flag_values.showable_moment,
             help=f"recorded, or with --mail received, {help} (UTC, unless it names an offset)",
         )
     command.add_argument("--mail", action="store_true", help="mails instead of requests")
@@ -355,52 +347,14 @@ def _filters(command: argparse.ArgumentParser) -> None:
         "sink has set aside, skipped or fails to take",
     )
     command.add_argument(
-        "--limit", metavar="N", type=_whole, default=50, help="how many at most; default: 50"
+        "--limit",
+        metavar="N",
+        type=flag_values.whole,
+        default=50,
+        help="how many at most; default: 50",
     )
     command.add_argument("--json", action="store_true", help="print one JSON array for programs")
     command.add_argument("--json-lines", action="store_true", help="print one JSON object a line")
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return number
-
-
-def moment(text: str) -> float:
-    """A date, or a date and a time with a T or a blank between, as a Unix time. It is in UTC unless
-    it names an offset. These are the forms that Patchwork's ``since`` takes; raises
-    ``ArgumentTypeError`` for any other."""
-    text = text.strip()
-    try:
-        if not _DATE.fullmatch(text):
-            raise ValueError
-        named = datetime.fromisoformat(text)
-        return (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
-        ) from error
-
-
-def _kept_moment(text: str) -> float | None:
-    """See ``moment``; None for an empty text, which a job has that keeps its time in a file, and
-    which Patchwork takes for no time at all."""
-    return moment(text) if text.strip() else None
-
-
-def _showable_moment(text: str) -> float:
-    return min(max(moment(text), _FIRST_MOMENT), _LAST_MOMENT)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.commands import options
+from ingest.commands import flag_values, options
 from ingest.errors import ConfigError, UsageError
 
 FLAGS = {
@@ -78,10 +78,10 @@ def test_a_flag_with_a_wrong_value_is_named() -> None:
     ],
 )
 def test_a_moment_is_in_utc_unless_it_names_an_offset(text: str, hour: int) -> None:
-    assert options.moment(text) == datetime(2023, 9, 6, hour, tzinfo=UTC).timestamp()
+    assert flag_values.moment(text) == datetime(2023, 9, 6, hour, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize("text", ["", "today", "20230906", "2023-W36", "2023-13-01", "1693990800"])
 def test_what_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="neither a date nor"):
-        options.moment(text)
+        flag_values.moment(text)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ingest import files
-from ingest.commands import options
+from ingest.commands import flag_values
 from ingest.config.tables import RequestsSettings, Settings
 from ingest.handover import reruns
 from ingest.ledger import Ledger, open_ledger
@@ -54,7 +54,7 @@ STAND_IN = ROOT / "contrib" / "get_reruns.py"
     ],
 )
 def test_a_time_is_understood_as_patchwork_does(text: str, at: float) -> None:
-    assert options.moment(text) == at
+    assert flag_values.moment(text) == at
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
@@ -64,7 +64,7 @@ def test_a_time_without_an_offset_is_utc_wherever_that_is(
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        assert options.moment("2023-09-06T09:01:00") == MOMENT
+        assert flag_values.moment("2023-09-06T09:01:00") == MOMENT
         assert retests.stamp(MOMENT) == "2023-09-06T09:01:00.000000"
     finally:
         monkeypatch.undo()
@@ -81,7 +81,7 @@ NO_TIMES = [
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_time_is_told_with_an_example(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="2023-09-06T09:01:00"):
-        options.moment(text)
+        flag_values.moment(text)
 
 
 # The document

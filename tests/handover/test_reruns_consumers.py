@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from ingest import files
-from ingest.commands import options
+from ingest.commands import flag_values
 from ingest.config.tables import Settings
 from ingest.handover import reruns
 from ingest.ledger import Ledger, Outcome, Queued, open_ledger
@@ -147,7 +147,7 @@ class Consumer:
     def _steps(self) -> Iterator[Step]:
         yield Step.BEFORE
         world = self._world
-        since = options.moment(self._kept)
+        since = flag_values.moment(self._kept)
         document = reruns.document(world.ledger, since, [CONTEXT], Settings(), now=world.clock())
         yield Step.PROMISED
         files.write_out(str(self._output), retests.dump(document))
