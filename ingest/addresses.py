@@ -50,6 +50,11 @@ def within(host: str, among: Iterable[Network]) -> bool:
     return address is not None and any(address in network for network in among)
 
 
+def is_host(text: str) -> bool:
+    """Whether this is the address of a host."""
+    return _ip(text) is not None
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can come from, or reach, this host."""
     address = _ip(host)

@@ -22,10 +22,12 @@ from ingest.ledger import Filing, Outcome, Waiting
 from ingest.mail import message, recheck
 from ingest.mail.message import Mail
 from ingest.mail.recheck import Recheck
+from ingest.mail.trust import Trust
 from ingest.patchwork import labels
 from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules, selection
+from ingest.trust import passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Decision:
     waiting: Waiting = Waiting.NOTHING
     retry_after: float | None = None
     pause: float | None = None
+    trust: Trust = Trust()  # noqa: RUF009  frozen
 
     @property
     def is_open(self) -> bool:
@@ -80,6 +83,17 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
     if wanted is None:
         return Decision(Outcome.IGNORED, reason, mail)
     return Decision(Outcome.QUEUED, "", mail, wanted)
+
+
+def believe(decision: Decision, trust: Trust, settings: Settings) -> Decision:
+    """An open decision about a mail whose sender is believed so far: rejected, waiting until
+    Patchwork has it, if that is all that it lacks, or as it was."""
+    trusted = replace(decision, trust=trust)
+    reason = rules.by_trust(settings.policy, trust)
+    if reason and trust.lacks(settings.policy.require) == [passage.PATCHWORK]:
+        told = "policy require: Patchwork is not known to have it as a comment yet"
+        return replace(trusted, reason=told, waiting=Waiting.MISSING)
+    return replace(trusted, outcome=Outcome.REJECTED, reason=reason) if reason else trusted
 
 
 def resolve(
@@ -146,7 +160,9 @@ def _allowed(
         standing = _standing(target, patchwork, trail)
     if reason := rules.by_state(policy, standing):
         return None, reason
-    return rules.by_sender(policy, decision.mail.requester, standing, decision.wanted)
+    return rules.by_sender(
+        policy, decision.mail.requester, standing, decision.wanted, decision.trust
+    )
 
 
 def _standing(target: Target, patchwork: Patchwork, trail: list[Lookup]) -> rules.Standing:

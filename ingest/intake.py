@@ -47,7 +47,8 @@ class Delivered:
     """A mail as its source has it. ``raw``: its bytes, with or without an mbox ``From `` line, one
     more than the limit if it is longer; ``source``: where it came from, for the operator; ``now``:
     the Unix time of reception; ``in_order``: it is worked on in the order in which it came, as
-    those of an archive are, and not when it is its sender's turn."""
+    those of an archive are, and not when it is its sender's turn; ``passage``: which way the mail
+    is known to have come, see ``Trust``."""
 
     raw: bytes
     source: str
@@ -55,6 +56,7 @@ class Delivered:
     envelope: Envelope = Envelope()  # noqa: RUF009  frozen
     filing: Filing = Filing()  # noqa: RUF009  frozen
     in_order: bool = False
+    passage: str = ""
 
 
 def accept(
@@ -67,11 +69,12 @@ def accept(
     envelope: Envelope = Envelope(),  # noqa: B008  frozen
     filing: Filing = Filing(),  # noqa: B008  frozen
     counted_in: str = "",
+    passage: str = "",
 ) -> Receipt:
     """Take in one mail, see ``Delivered``. ``max_size``: bytes; ``counted_in``: the folder of the
     state, for the signs of life of a live source. Raises ``StateUnavailable`` if the mail could not
     be made durable."""
-    mail = Delivered(raw, source, now, envelope, filing)
+    mail = Delivered(raw, source, now, envelope, filing, passage=passage)
     return accept_all([mail], ledger=ledger, max_size=max_size, counted_in=counted_in)[0]
 
 
@@ -115,7 +118,7 @@ def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
     null_sender = mail.envelope.sender == ""
     return Arrival(
         raw=mail.raw[head.start : min(max_size, head.start + BEGINNING) if is_cut else None],
-        identity=headers.identity(mail.raw, head, null_sender=null_sender),
+        identity=headers.identity(mail.raw, head, null_sender=null_sender, passage=mail.passage),
         message_id=clipped(headers.message_id(head), _LONGEST_ID),
         list_id=clipped(headers.list_id(head), _LONGEST_NAME),
         source=clipped(mail.source, _LONGEST_NAME),
@@ -127,6 +130,7 @@ def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
         filing=mail.filing,
         author=clipped(headers.author(head), _LONGEST_NAME),
         subject=clipped(headers.subject(head), _LONGEST_ID),
+        passage=mail.passage,
     )
 
 

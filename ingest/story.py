@@ -57,6 +57,8 @@ class Asked:
     leftovers: tuple[str, ...]
     message_id: str
     requester: str
+    passage: str | None
+    proof: str | None
     subject: str
     date: datetime
     recorded: datetime
@@ -324,6 +326,8 @@ def _asked(
         leftovers=request.leftovers,
         message_id=request.message_id,
         requester=str(request.requester),
+        passage=request.trust.passage or None,
+        proof=request.trust.author or None,
         subject=request.subject,
         date=utc(request.date),
         recorded=utc(request.recorded),

@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from ingest import decision, schedule
 from ingest.config.tables import Settings, StateSettings
@@ -28,13 +28,17 @@ from ingest.ledger import (
     Wait,
     Waiting,
 )
+from ingest.mail.message import Mail
 from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules
 from ingest.results import overdue
 from ingest.sinks import delivery
+from ingest.trust import passage, verify
+from ingest.trust.signature import CannotVerify
 from ingest.words import clipped, counted, named
 
 log = logging.getLogger(__name__)
@@ -151,6 +155,15 @@ class Worker:
 
     def _attempt(self, queued: Queued) -> tuple[Outcome, str]:
         made = decision.judge(queued.raw, queued.envelope.sender == "", self._settings)
+        if made.is_open and made.mail:
+            try:
+                made = decision.believe(made, self._trust(queued, made.mail), self._settings)
+            except CannotVerify as error:
+                return self._later(
+                    queued, replace(made, reason=str(error), waiting=Waiting.FAILING)
+                )
+            if made.waiting:
+                return self._later(queued, made)
         if made.is_open:
             down = outage.broken(self._ledger, self._clock())
             if down is not None:
@@ -175,6 +188,23 @@ class Worker:
             return self._record(queued, made)
         return self._end(queued, made.outcome, made.reason, made)
 
+    def _trust(self, queued: Queued, mail: Mail) -> Trust:
+        """How far the sender of a mail is believed, verified once: signatures expire, and keys
+        change. Raises ``CannotVerify`` if that matters."""
+        policy, proof = self._settings.policy, queued.proof
+        # Patchwork may have come to know the mail since.
+        came = queued.passage or (passage.PATCHWORK if queued.filing else "")
+        if proof is None and verify.is_wanted(policy):
+            try:
+                proof = verify.author(queued.raw, mail, queued.source, queued.envelope, policy)
+            except CannotVerify:
+                if verify.DKIM in policy.required():
+                    raise
+                proof = ""
+            told = {"reason": str(Trust(came, proof))}
+            self._ledger.prove(queued, proof, Event(self._clock(), "verified", told))
+        return Trust(came, proof or "")
+
     def _over_rate(self, made: Decision) -> str:
         """Why a request is one too many, "" if it is not."""
         assert made.mail and made.target
@@ -183,7 +213,11 @@ class Worker:
         def history(seconds: float, most: int, who: str, series: int) -> list[float]:
             # Later than now by more than that was recorded before the clock was set back.
             until = now + seconds
-            return self._ledger.recorded(now - seconds, until, most, who=who, series=series)
+            # What anybody may send uses up nothing of somebody who proves who he is.
+            proved = bool(made.trust.author)
+            return self._ledger.recorded(
+                now - seconds, until, most, who=who, series=series, proved=proved
+            )
 
         policy, asks = self._settings.policy, _bounded(made.mail.requester)
         return rules.by_rate(policy, asks, made.target.series, now, history)
@@ -215,6 +249,7 @@ class Worker:
             date=mail.date.timestamp() if mail.date else queued.received,
             recorded=now,
             received=queued.received,
+            trust=made.trust,
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])

@@ -115,6 +115,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                 "leftovers": [".11"],
                 "message_id": "a@example.org",
                 "requester": "Robin Reviewer <robin@example.org>",
+                "passage": None,
+                "proof": None,
                 "subject": "Re: [PATCH] a: fix it",
                 "date": "2023-11-14T22:12:20Z",
                 "recorded": "2023-11-14T22:13:20Z",

@@ -33,7 +33,7 @@ FLOORS = (
         "result_states",
         "background",
     ),
-    ("policy", "schedule", "links"),
+    ("policy", "schedule", "links", "trust"),
     ("ledger",),
     ("config",),
     ("signs",),

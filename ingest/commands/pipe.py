@@ -102,13 +102,20 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         pass
     ledger = open_configured(settings.state, Opening.PIPE)
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
+    envelope = Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ())
+    came = ""
+    if settings.list:
+        from ingest.trust import passage
+
+        came = passage.of(raw, "pipe", envelope, settings)
     intake.accept(
         raw,
         "pipe",
         ledger=ledger,
         now=time.time(),
         max_size=size,
-        envelope=Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ()),
+        envelope=envelope,
+        passage=came,
         counted_in=settings.state.dir,
     )
     try:

@@ -32,6 +32,7 @@ from ingest.sources.inboxes import Inboxes
 from ingest.sources.listeners import Listeners
 from ingest.sources.sockets import Bound
 from ingest.sources.writer import Writer
+from ingest.trust import passage
 from ingest.words import harmless
 from ingest.worker import POLL, Worker, connect
 
@@ -62,7 +63,8 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
 
     async def accept(raw: bytes, source: str, envelope: Envelope) -> Receipt:
-        receipt = await writer.accept(raw, source, envelope)
+        came = passage.of(raw, source, envelope, settings)
+        receipt = await writer.accept(raw, source, envelope, came)
         if receipt is not Receipt.DROPPED:
             working.wake()
         return receipt

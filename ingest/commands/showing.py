@@ -103,6 +103,8 @@ def _request(out: Printer, request: Asked) -> None:
         f"  request {request.number} for series {request.series} ({request.submission}{project})"
         f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
     )
+    if request.passage or request.proof:
+        out.line(f"    passage {request.passage or 'none'}, author {request.proof or 'none'}")
     if request.leftovers:
         out.line(f"    not read: {', '.join(request.leftovers)}")
     links = request.links

@@ -8,6 +8,8 @@ from ingest.config.layout import named, setting
 from ingest.config.values import DAY
 from ingest.value import Value
 
+# What may be required of a mail before its sender is believed.
+_require = values.some_of("list", "patchwork", "authserv", "dkim")
 _WHO = 'addresses, "@domain", "submitter", "maintainer" or "anyone"'
 
 
@@ -17,6 +19,18 @@ class GroupSettings(Value):
     senders: tuple[str, ...] = setting(values.senders, (), _WHO, needed=True)
     labels: tuple[str, ...] = setting(
         values.texts, (), "fnmatch patterns of the labels that they may ask for; empty: all"
+    )
+    require: tuple[str, ...] = setting(
+        _require, (), "what must be proved of a mail before its sender counts as one of them"
+    )
+
+
+class ListSettings(Value):
+    """A mailing list, and where its mail comes from."""
+
+    list_id: str = setting(values.text, "", "its List-Id, like dev.dpdk.org", needed=True)
+    hosts: tuple[str, ...] = setting(
+        values.networks, (), "networks that its mail comes from", needed=True
     )
 
 
@@ -58,4 +72,37 @@ class PolicySettings(Value):
     no_answer: tuple[str, ...] = setting(
         values.texts, (), "addresses that are sent no answer: people who asked for that"
     )
+    require: tuple[str, ...] = setting(
+        _require,
+        (),
+        'what must be proved of every mail that asks: its passage ("list", "patchwork"), its '
+        'author ("authserv", "dkim")',
+    )
+    received_by: tuple[str, ...] = setting(
+        values.texts,
+        (),
+        "names of our own mail server as its Received fields have them; the topmost one then tells "
+        "which host a mail came from",
+    )
+    authserv: tuple[str, ...] = setting(
+        values.texts,
+        (),
+        "authserv-ids of our own mail server, whose Authentication-Results are believed",
+    )
+    dkim: bool = setting(
+        values.truth, False, "whether DKIM signatures are verified also if nothing requires them"
+    )
+    dns: tuple[str, ...] = setting(
+        values.texts,
+        (),
+        "name servers, host or host:port, asked for DKIM keys; empty: the system's",
+    )
+    dns_timeout: float = setting(
+        values.positive, 3.0, "seconds that the keys of one mail may take to look up"
+    )
     group: Mapping[str, GroupSettings] = named(GroupSettings)
+
+    def required(self) -> frozenset[str]:
+        """All that may have to be proved of a mail."""
+        groups = (each for group in self.group.values() for each in group.require)
+        return frozenset((*self.require, *groups))

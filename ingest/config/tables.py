@@ -9,7 +9,7 @@ from dataclasses import field, fields
 
 from ingest.config import values
 from ingest.config.layout import named, setting
-from ingest.config.policy_tables import PolicySettings
+from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.config.sink_tables import (
     CheckSettings,
     CommandSettings,
@@ -293,6 +293,7 @@ class Settings(Value):
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)
     requests: RequestsSettings = field(default_factory=RequestsSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    list: Mapping[str, ListSettings] = named(ListSettings)
     state: StateSettings = field(default_factory=StateSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     pipe: PipeSettings = field(default_factory=PipeSettings)

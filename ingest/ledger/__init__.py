@@ -192,6 +192,10 @@ class Ledger(Protocol):
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
         """Put a mail back until ``wait.due``. Raises ``LostClaim`` as ``finish``."""
 
+    def prove(self, mail: Queued, proof: str, event: Event) -> None:
+        """Keep how a mail's author was proved, "" if it was not, and tell of it. Raises
+        ``LostClaim`` as ``finish``."""
+
     def hasten(self, now: float) -> int:
         """Make due each queued mail whose wait begins later than ``now``: the clock was set back
         since, and nobody knows by how much. How many mails that were."""
@@ -206,11 +210,18 @@ class Ledger(Protocol):
         """The requests for one series up to and including a number."""
 
     def recorded(
-        self, since: float, until: float, most: int, *, who: str = "", series: int = 0
+        self,
+        since: float,
+        until: float,
+        most: int,
+        *,
+        who: str = "",
+        series: int = 0,
+        proved: bool = False,
     ) -> list[float]:
         """When the last requests were recorded, after ``since`` and not after ``until``, newest
         first and ``most`` at most; ``who``: only those of the requester with this key, ``series``:
-        only those for this series."""
+        only those for this series, ``proved``: only those whose author was proved."""
 
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         """The requests recorded at or after ``since``, in order, and the second promised with

@@ -25,6 +25,7 @@ from ingest.ledger.values import (
     Waiting,
 )
 from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
 
 # Where a filing is kept.
 _FILED = {each.name: f"filed_{each.name}" for each in fields(Filing)}
@@ -78,6 +79,8 @@ def request_columns(request: Request) -> dict[str, object]:
         "mailbox": request.requester.mailbox,
         "of_list": request.requester.of_list,
         "who": request.requester.key,
+        "passage": request.trust.passage,
+        "proof": request.trust.author,
         "subject": request.subject,
         "date": request.date,
         "received": request.received,
@@ -129,6 +132,8 @@ def queued(row: sqlite3.Row) -> Queued:
         holder=row["holder"],
         sender=row["sender"],
         filing=_filing(row),
+        passage=row["passage"],
+        proof=row["proof"],
     )
 
 
@@ -185,6 +190,7 @@ def request(row: sqlite3.Row) -> Request:
         received=row["received"],
         recorded=row["recorded"],
         id=row["id"],
+        trust=Trust(row["passage"], row["proof"]),
     )
 
 

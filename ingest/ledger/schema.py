@@ -125,6 +125,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE mail ADD COLUMN filed_submission INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE mail ADD COLUMN filed_comment INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE mail ADD COLUMN filed_parent TEXT NOT NULL DEFAULT ''",
+        # How far its sender is believed; proof is NULL before its author was verified.
+        "ALTER TABLE mail ADD COLUMN passage TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mail ADD COLUMN proof TEXT",
         # Bytes that a mail's raw bytes take here.
         "ALTER TABLE mail ADD COLUMN stored INTEGER NOT NULL DEFAULT 0",
         "UPDATE mail SET stored = length(raw) WHERE raw IS NOT NULL",
@@ -153,6 +156,8 @@ MIGRATIONS: tuple[Migration, ...] = (
             mailbox TEXT NOT NULL,
             of_list TEXT NOT NULL,
             who TEXT NOT NULL,
+            passage TEXT NOT NULL DEFAULT '',
+            proof TEXT NOT NULL DEFAULT '',
             subject TEXT NOT NULL,
             date REAL NOT NULL,
             received REAL NOT NULL,

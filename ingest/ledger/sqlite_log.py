@@ -78,7 +78,14 @@ class Log(Mails):
         return [made.request(row) for row in self._db.rows(found, series, up_to)]
 
     def recorded(
-        self, since: float, until: float, most: int, *, who: str = "", series: int = 0
+        self,
+        since: float,
+        until: float,
+        most: int,
+        *,
+        who: str = "",
+        series: int = 0,
+        proved: bool = False,
     ) -> list[float]:
         found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ?"
         values: list[object] = [since, until]
@@ -86,6 +93,8 @@ class Log(Mails):
             if value:
                 found += f" AND {column} = ?"
                 values.append(value)
+        if proved:
+            found += " AND proof <> ''"
         rows = self._db.rows(f"{found} ORDER BY recorded DESC LIMIT ?", *values, most)
         return [row["recorded"] for row in rows]
 

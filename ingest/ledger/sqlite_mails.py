@@ -96,6 +96,7 @@ class Mails(Retention):
                 "begun": arrival.received,
                 "ended": ended,
                 "sender": arrival.sender,
+                "passage": arrival.passage,
                 "turn": order.next(arrival.sender),
                 **made.filing_columns(arrival.filing),
                 "author": arrival.author,
@@ -213,6 +214,19 @@ class Mails(Retention):
                 mail.id,
             )
             self._find_by(mail.id, reason)
+
+    def prove(self, mail: Queued, proof: str, event: Event) -> None:
+        text = made.story_text([event])
+        with self._db.writing(durable=False):
+            self._check_claim(mail)
+            self._db.run(
+                f"UPDATE mail SET proof = ?, story = {_LONGER} WHERE id = ?",
+                proof,
+                text,
+                _LONGEST_STORY,
+                text,
+                mail.id,
+            )
 
     def hasten(self, now: float) -> int:
         later = "outcome = 'queued' AND begun > ?"

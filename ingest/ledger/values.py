@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
 from ingest.value import Value
 
 # Notices that are kept: anybody can send them.
@@ -92,6 +93,7 @@ class Arrival(Value):
     filing: Filing = Filing()
     author: str = ""
     subject: str = ""
+    passage: str = ""  # see ``Trust``
 
 
 class Original(Value):
@@ -125,6 +127,8 @@ class Queued(Value):
     holder: str = ""
     sender: str = ""
     filing: Filing = Filing()
+    passage: str = ""  # see ``Trust``
+    proof: str | None = None  # how its author was proved, None before that was tried
 
 
 class Submission(Value):
@@ -157,6 +161,7 @@ class Request(Value):
     recorded: float
     received: float = 0.0
     id: str = ""
+    trust: Trust = Trust()
 
     @property
     def age(self) -> float:

@@ -144,10 +144,12 @@ _DECIDING = frozenset(
 )
 
 
-def identity(raw: bytes, head: Head, *, null_sender: bool) -> str:
+def identity(raw: bytes, head: Head, *, null_sender: bool, passage: str = "") -> str:
     """What makes two copies the same mail: a digest of the body as it came, and of every field
     that decides anything (DESIGN.md, One mail, one request). So nobody can keep a mail out by
-    sending another one of its Message-ID first. ``null_sender``: the envelope said so."""
+    sending another one of its Message-ID first. ``null_sender``: the envelope said so;
+    ``passage``: which way it is known to have come, for a copy that came any other way must not
+    keep out one that came so."""
     digest = sha256()
     # Alike however it was handed over: SMTP's line ends or a pipe's, with or without the last one.
     body = raw[head.end :].replace(b"\r\n", b"\n").strip(b"\n")
@@ -155,6 +157,8 @@ def identity(raw: bytes, head: Head, *, null_sender: bool) -> str:
     for name, value in head.fields:
         if name in _DECIDING:
             parts += [name.encode(), value.encode()]
+    if passage:
+        parts.append(passage.encode())
     for part in parts:  # with its length, so that no part can imitate two
         digest.update(b"%d:" % len(part))
         digest.update(part)

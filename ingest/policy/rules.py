@@ -13,6 +13,7 @@ from ingest.config.values import DAY
 from ingest.ledger import Request
 from ingest.mail.recheck import Recheck, capped
 from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
 from ingest.value import Value
 from ingest.words import instant, listed, utc
 
@@ -52,6 +53,12 @@ def need_standing(policy: PolicySettings) -> bool:
     return bool(policy.states or policy.submitter_labels or by_role)
 
 
+def by_trust(policy: PolicySettings, trust: Trust) -> str:
+    """Why a mail is not believed enough, "" if it is."""
+    lacking = trust.lacks(policy.require)
+    return f"policy require: not proved of it: {listed(lacking)}" if lacking else ""
+
+
 def by_project(policy: PolicySettings, project: str) -> str:
     """Why a project rules a request out, "" if it does not."""
     if policy.projects and project not in policy.projects:
@@ -71,11 +78,15 @@ def by_state(policy: PolicySettings, standing: Standing) -> str:
 
 
 def by_sender(
-    policy: PolicySettings, asks: Requester, standing: Standing, wanted: Recheck
+    policy: PolicySettings,
+    asks: Requester,
+    standing: Standing,
+    wanted: Recheck,
+    trust: Trust = Trust(),  # noqa: B008  frozen
 ) -> tuple[Recheck | None, str]:
     """The part of a request that its sender may ask for, or None and the reason. A request that
     names no label is for all of them."""
-    allowed = list(_allowed(policy, asks.mailbox.lower(), standing))
+    allowed = list(_allowed(policy, asks.mailbox.lower(), standing, trust))
     if None in allowed:
         return wanted, ""
     patterns = [pattern for each in allowed if each for pattern in each]
@@ -94,7 +105,7 @@ def by_sender(
 
 
 def _allowed(
-    policy: PolicySettings, sender: str, standing: Standing
+    policy: PolicySettings, sender: str, standing: Standing, trust: Trust
 ) -> Iterator[Sequence[str] | None]:
     """The patterns of labels that a sender may ask for, None for every label."""
     if not (policy.senders or policy.group or policy.submitter_labels):
@@ -102,7 +113,7 @@ def _allowed(
     if _is_one_of(policy.senders, sender, standing):
         yield None
     for group in policy.group.values():
-        if _is_one_of(group.senders, sender, standing):
+        if _is_one_of(group.senders, sender, standing) and not trust.lacks(group.require):
             yield group.labels or None
     if policy.submitter_labels and sender and sender == standing.submitter:
         yield policy.submitter_labels

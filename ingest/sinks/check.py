@@ -146,7 +146,9 @@ class Check:
 
 def description(request: Request) -> str:
     """What the check says. The request's number in the log tells it from any other of ours."""
-    return f"retest requested by {_name(request.requester)} (request {request.number})"
+    name = _name(request.requester)
+    by = name if request.trust.author else f"a sender claimed to be {name}"
+    return f"retest requested by {by} (request {request.number})"
 
 
 def _name(asks: Requester) -> str:

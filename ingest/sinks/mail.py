@@ -102,7 +102,8 @@ class Answer:
             raise SinkUnavailable(f"sender {self._table.sender!r} is no address")
         server = self._server(us.address)
         recipients = self._recipients(request, us.address)
-        shown = request if self._table.verified_senders else unquoted(request, self._requests)
+        is_verified = self._table.verified_senders or bool(request.trust.author)
+        shown = request if is_verified else unquoted(request, self._requests)
         mail = compose(shown, self._table, self._requests, self._name, recipients)
         said = smtp.send(server, us.address, recipients, mail, stop)
         return f"sent to {', '.join(recipients)}: {said}"

@@ -26,6 +26,8 @@ def shape(request: Request) -> dict[str, Any]:
         "arguments": {_unicode(k): _unicode(v) for k, v in request.arguments.items()},
         "leftovers": [_unicode(each) for each in request.leftovers],
         "requester": _unicode(str(request.requester)),
+        "passage": request.trust.passage,
+        "proof": request.trust.author,
         "subject": _unicode(request.subject),
         "date": moment(request.date),
         "recorded": moment(request.recorded),

@@ -167,6 +167,7 @@ def _accepted(
         max_size=max_size,
         filing=filing,
         counted_in=counted_in,
+        passage="patchwork",
     )
     haul.known += receipt is intake.Receipt.DUPLICATE
     haul.dropped += receipt is intake.Receipt.DROPPED

@@ -32,6 +32,7 @@ class _Mail:
     raw: bytes
     source: str
     envelope: Envelope
+    passage: str
     answer: "asyncio.Future[intake.Receipt]"
 
 
@@ -57,6 +58,7 @@ class Writer:
         raw: bytes,
         source: str,
         envelope: Envelope = Envelope(),  # noqa: B008  frozen
+        passage: str = "",
     ) -> intake.Receipt:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
         be made so, or what a bug of ours raises; then nothing of it is kept."""
@@ -69,7 +71,7 @@ class Writer:
                 signs.note(self._counted_in, [(raw, source)], time.time())
             return intake.Receipt.DROPPED
         answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
-        self._mails.put(_Mail(raw, source, envelope, answer))
+        self._mails.put(_Mail(raw, source, envelope, passage, answer))
         return await answer
 
     def is_well(self) -> bool:
@@ -124,7 +126,9 @@ class Writer:
 
     def _write(self, ledger: Ledger, batch: list[_Mail]) -> list[intake.Receipt]:
         now = time.time()
-        delivered = [intake.Delivered(m.raw, m.source, now, m.envelope) for m in batch]
+        delivered = [
+            intake.Delivered(m.raw, m.source, now, m.envelope, passage=m.passage) for m in batch
+        ]
         return intake.accept_all(
             delivered, ledger=ledger, max_size=self._max_size, counted_in=self._counted_in
         )

@@ -102,6 +102,15 @@ KINDS = {
         ("", "REQUIRED", "no"),
         '"offered" or "required"',
     ),
+    values.truth: Kind(
+        (True, False, True), (1, "yes", ["true"], {}), ("yes", "1"), "true or false"
+    ),
+    values.some_of("list", "patchwork", "authserv", "dkim"): Kind(
+        (("list",), ("list", "dkim"), ("patchwork", "authserv")),
+        (1, ["List"], ["spf"], [1], True, {}),
+        ("spf", "list spf"),
+        'a list of "list", "patchwork", "authserv", "dkim"',
+    ),
 }
 # Settings of which some values need another setting.
 NARROW = {("smtp", "starttls"), ("lmtp", "starttls")}

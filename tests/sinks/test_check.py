@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ingest.config import sink_tables, tables
 from ingest.errors import SinkUnavailable, TurnedAway
 from ingest.ledger import Ledger
+from ingest.mail.trust import Trust
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import Check, description
 from tests.support.bad_server import (
@@ -100,7 +101,9 @@ def test_a_pending_check_with_the_requester_is_on_the_patch(
     giving.works()
     assert posted(patchwork) == [(PATCH, "iol-a", "pending"), (PATCH, "iol-b", "pending")]
     (check, _) = patchwork.store.checks.values()
-    assert check.description == "retest requested by Robin Reviewer (request 1)"
+    assert (
+        check.description == "retest requested by a sender claimed to be Robin Reviewer (request 1)"
+    )
     assert check.user.username == "lab"
     assert not check.target_url
     assert giving.answer() == f"2 pending checks posted on patch {PATCH}"
@@ -176,15 +179,22 @@ def test_each_patch_has_no_more_checks_than_all_may_have_together(
 )
 def test_the_requesters_name_is_shown_without_what_is_no_name(requester: str, name: str) -> None:
     told = description(asked(7, requester=requester))
-    assert told == f"retest requested by {name} (request 7)"
+    assert told == f"retest requested by a sender claimed to be {name} (request 7)"
 
 
 @given(st.text())
 def test_whatever_the_name_is_the_description_is_one_short_harmless_line(requester: str) -> None:
     told = description(asked(7, requester=requester))
-    assert len(told) <= 110
+    assert len(told) <= 132
     assert not set(told) & set("<>\"'`$&;|\\@\r\n\0\u202e")
     assert told == " ".join(told.split())
+
+
+def test_a_requester_who_was_proved_is_named_without_reserve() -> None:
+    proved = asked(7, requester=ROBIN, trust=Trust("list", "dkim"))
+    assert description(proved) == "retest requested by Robin Reviewer (request 7)"
+    passed = asked(7, requester=ROBIN, trust=Trust("list"))
+    assert "claimed to be Robin Reviewer" in description(passed)
 
 
 # What may pass.

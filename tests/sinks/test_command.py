@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from ingest.config import sink_tables
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Ledger, Request
+from ingest.mail.trust import Trust
 from ingest.sinks import Given
 from ingest.sinks.command import Command, inherited, variables
 from ingest.sinks.request_json import shape
@@ -108,6 +109,7 @@ ALL = asked(
     leftovers=(".11", "x y"),
     requester="Robin Reviewer <robin@example.org>",
     subject="Re: [PATCH] a: fix it",
+    trust=Trust("list", ""),
 )
 VARIABLES = {
     "RECHECK_NUMBER": "7",
@@ -122,6 +124,8 @@ VARIABLES = {
     "RECHECK_ARGUMENT_WITH_DPDK": "v24",
     "RECHECK_LEFTOVERS": ".11,x y",
     "RECHECK_REQUESTER": "Robin Reviewer <robin@example.org>",
+    "RECHECK_PASSAGE": "list",
+    "RECHECK_PROOF": "",
     "RECHECK_SUBJECT": "Re: [PATCH] a: fix it",
     "RECHECK_DATE": "2023-09-06T11:33:27Z",
     "RECHECK_RECORDED": "2023-09-06T14:20:00Z",

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.ledger import Request
+from ingest.mail.trust import Trust
 from ingest.sinks.request_json import moment, shape
 from tests.support.retest_files import asked
 
@@ -42,6 +43,7 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
         subject="Re: [PATCH] a: fix “it”",
         date=1_694_000_000.75,
         recorded=1_694_000_060.0,
+        trust=Trust("list", "dkim"),
     )
     assert shape(request) == {
         "number": 7,
@@ -54,6 +56,8 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
         "arguments": {"rebase": "main"},
         "leftovers": ["x y"],
         "requester": "Robin Reviewer <robin@example.org>",
+        "passage": "list",
+        "proof": "dkim",
         "subject": "Re: [PATCH] a: fix “it”",
         "date": "2023-09-06T11:33:20Z",
         "recorded": "2023-09-06T11:34:20Z",
