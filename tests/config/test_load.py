@@ -102,6 +102,12 @@ KINDS = {
         ("", "REQUIRED", "no"),
         '"offered" or "required"',
     ),
+    values.choice("local", "open", "token"): Kind(
+        ("open", "open", "open"),
+        ("", "Open", 1, True, ["open"], {}),
+        ("", "OPEN", "no"),
+        '"local" or "open" or "token"',
+    ),
     values.truth: Kind(
         (True, False, True), (1, "yes", ["true"], {}), ("yes", "1"), "true or false"
     ),

@@ -122,8 +122,8 @@ rejected@example.org','it is rejected');
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2426697');
-INSERT INTO "meta" VALUES('generation','4d3685');
+INSERT INTO "meta" VALUES('file','65024:2146463');
+INSERT INTO "meta" VALUES('generation','5d46c9');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
