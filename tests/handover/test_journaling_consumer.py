@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -52,10 +53,10 @@ class Consumer:
         have left, and then on what there is since."""
         try:
             for asks in (False, True):
-                self._may_die()
+                self.may_die()
                 if asks:
                     hand_over(self)
-                    self._may_die()
+                    self.may_die()
                 self._reads()
                 if hand_over is held:
                     self._confirms()
@@ -64,9 +65,14 @@ class Consumer:
 
     def writes(self, text: str) -> None:
         """What hands over writes the file, and may be killed before and behind that."""
-        self._may_die()
+        self.may_die()
         files.write_out(str(self.batch), text)
-        self._may_die()
+        self.may_die()
+
+    def may_die(self) -> None:
+        """A place where it is killed at times."""
+        if self._mortal and self._chance.random() < 0.1:
+            raise Killed
 
     def since(self) -> float:
         """From when on it asks."""
@@ -85,17 +91,13 @@ class Consumer:
                 continue
             self._journal.add((series, second))
             self.acted.update(entry["contexts"])
-            self._may_die()
+            self.may_die()
         self._kept = second
 
     def _confirms(self) -> None:
-        self._may_die()
+        self.may_die()
         if self.batch.exists() and (id := json.loads(self.batch.read_text())["batch"]):
             self.desk.acknowledges(id)
-
-    def _may_die(self) -> None:
-        if self._mortal and self._chance.random() < 0.1:
-            raise Killed
 
 
 Way = Callable[[Consumer], None]
@@ -103,8 +105,16 @@ Way = Callable[[Consumer], None]
 
 def moved(consumer: Consumer) -> None:
     """The file that a service fills, moved away as the guide has it, though the old one stays."""
-    desk = consumer.desk
-    desk.publishes()
+    desk, rename = consumer.desk, os.replace
+
+    def replace(new: Path, file: Path) -> None:
+        """The service, too, is killed: before, or behind, the moment at which its file is there."""
+        consumer.may_die()
+        rename(new, file)
+        consumer.may_die()
+
+    with patch.object(os, "replace", replace):
+        desk.publishes()
     subprocess.run(
         ["flock", f"{desk.retests}.lock", "mv", str(desk.retests), str(consumer.batch)],
         check=False,
