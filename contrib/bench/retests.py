@@ -25,7 +25,14 @@ def measure(plan: Plan) -> Iterator[Row]:
         file, plain = folder / "retests.json", folder / "plain.json"
 
         def append() -> None:
-            retest_file.append(str(file), [another], mode=0o644, now=time.time(), patience=5.0)
+            retest_file.append(
+                str(file),
+                [another],
+                mode=0o644,
+                now=time.time(),
+                patience=5.0,
+                promise=lambda beyond: beyond + 1,
+            )
 
         def write() -> None:
             with plain.open("w") as stream:
@@ -58,5 +65,5 @@ def measure(plan: Plan) -> Iterator[Row]:
         "s",
         published,
         Target(1.5),
-        note="with two commits of the cursor",
+        note="with three commits: of the promised second, and twice of the cursor",
     )
