@@ -96,6 +96,16 @@ KINDS = {
         ("", "PW-CI"),
         '"get_reruns" or "pw-ci"',
     ),
+    values.archive: Kind(
+        (
+            "https://a.example.org/{list}/{message_id}/",
+            "http://b.example.org/{message_id}",
+            "https://c.example.org/{list_id}/?id={message_id}",
+        ),
+        (1, True, [], "https://a.example.org", "{message_id}", "a.example.org/{message_id}"),
+        ("https://a.example.org", "{list}"),
+        "a URL with {message_id} in it, such as https://inbox.dpdk.org/{list}/{message_id}/",
+    ),
     values.choice("offered", "required"): Kind(
         ("offered", "offered", "offered"),
         ("", "Offered", 1, True, ["offered"], {}),
