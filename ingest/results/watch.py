@@ -7,7 +7,7 @@ after a restart. Only ids are compared: dates of checks are in the server's loca
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
@@ -125,19 +125,32 @@ class Watch:
         events = list(Walk(last).events(read, _MOST_PAGES))
         if pages == _MOST_PAGES:
             return self._ask_patches(watched)
-        return sum(self._take(watched, each) for each in sorted(events, key=_age))
+        return self._take(watched, events)
 
-    def _take(self, watched: list[Watched], event: CheckEvent) -> int:
-        """An event; how many results that changed."""
+    def _take(self, watched: list[Watched], events: Iterable[CheckEvent]) -> int:
+        """Events; how many results they changed. A check is asked for by itself, several of one
+        patch together: a request for a cover letter has many checks put on it at once."""
         wanted = [
-            (each.request, label)
+            (event, each.request, label)
+            for event in sorted(events, key=lambda event: event.check)
             for each in watched
             for label in each.labels(event.patch, event.check, event.context)
         ]
-        check = self._dialect.check(event.patch, event.check) if wanted else None
-        if check is None:
-            return 0
-        return sum(self._apply(*each, event.patch, check) for each in wanted)
+        of_patch: dict[int, set[int]] = {}
+        for event, _, _ in wanted:
+            of_patch.setdefault(event.patch, set()).add(event.check)
+        found: dict[tuple[int, int], Check | None] = {}
+        for patch, ids in of_patch.items():
+            if len(ids) == 1:
+                [id] = ids
+                found[patch, id] = self._dialect.check(patch, id)
+            else:
+                found |= {(patch, each.id): each for each in self._dialect.checks_of(patch)}
+        return sum(
+            self._apply(request, label, event.patch, check)
+            for event, request, label in wanted
+            if (check := found.get((event.patch, event.check)))
+        )
 
     def _ask_patches(self, watched: list[Watched]) -> int:
         patches = sorted({patch for each in watched for patch in each.patches})
@@ -186,7 +199,3 @@ class Watch:
     def _keep(self, position: int) -> None:
         now = self._clock()
         self._ledger.set_feed(Feed(FEED, self._dialect.base, str(position), moved=now))
-
-
-def _age(event: CheckEvent) -> int:
-    return event.check

@@ -290,6 +290,19 @@ def test_for_five_requests_there_are_two_questions_a_poll_at_most(watching: Watc
     assert a_day(watching) == 96 + 1  # the patches of the cover letter, once a day
 
 
+def test_many_checks_put_on_a_series_at_once_cost_a_question_a_patch(watching: Watching) -> None:
+    labels = [f"iol-{number}" for number in range(20)]
+    request = watching.asks(*labels, on=ON_COVER)
+    for patch in (FIRST, SECOND):
+        for label in labels:
+            watching.posts("pending", label, patch, summary=description(request))
+    watching.posts("success", "iol-7", SECOND)
+    watching.questions()
+    assert watching.looks() == 1
+    assert watching.questions() <= 1 + 1 + 2  # the events, the series, its patches
+    assert watching.states(request) == {**dict.fromkeys(labels, "asked"), "iol-7": "success"}
+
+
 def test_a_request_of_arguments_alone_costs_nothing(watching: Watching) -> None:
     watching.asks()
     assert a_day(watching) == 0
