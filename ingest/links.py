@@ -23,16 +23,16 @@ class Links:
     archive: str | None
 
 
-def of_request(request: Request, list_id: str, settings: Settings) -> Links:
-    """The links of a request whose mail came by a list, "" if that is not known."""
+def of_request(request: Request, settings: Settings) -> Links:
+    """The links of a request."""
     base = _API.sub("", settings.patchwork.url.rstrip("/"))
     kind, number = request.submission.kind, request.submission.id
-    project, series = quote(request.project, safe=""), request.series
+    project, series = _quoted(request.project), request.series
     return Links(
         patch=f"{base}/{kind}/{number}/" if kind and number else None,
         series=f"{base}/project/{project}/list/?series={series}&state=*" if project else None,
         mbox=f"{base}/series/{series}/mbox/",
-        archive=in_archive(request.message_id, list_id, settings),
+        archive=in_archive(request.message_id, request.list_id, settings),
     )
 
 
@@ -41,9 +41,9 @@ def in_archive(message_id: str, list_id: str, settings: Settings) -> str | None:
     one, or if the template needs more than is known."""
     template = settings.requests.archive
     known = {
-        "{message_id}": quote(message_id, safe="@") if "@" in message_id else "",
-        "{list}": quote(list_id.partition(".")[0], safe=""),
-        "{list_id}": quote(list_id, safe=""),
+        "{message_id}": _quoted(message_id) if "@" in message_id else "",
+        "{list}": _quoted(list_id.partition(".")[0]),
+        "{list_id}": _quoted(list_id),
     }
     used = {name: value for name, value in known.items() if name in template}
     if not template or not all(used.values()):
@@ -51,3 +51,8 @@ def in_archive(message_id: str, list_id: str, settings: Settings) -> str | None:
     for name, value in used.items():
         template = template.replace(name, value)
     return template
+
+
+def _quoted(text: str) -> str:
+    """A text as one segment of a path; what is not Unicode in it is written out."""
+    return quote(text, safe="@", errors="backslashreplace")

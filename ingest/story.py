@@ -201,7 +201,7 @@ def story_of(
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
         taken = (_taken(each, request.number) for each in consumers)
         became = result_states.of_request(request.number, results)
-        there = links.of_request(request, record.list_id, settings)
+        there = links.of_request(request, settings)
         return _asked(request, there, (*pushed, *taken), became)
 
     return Story(

@@ -250,6 +250,7 @@ class Worker:
             recorded=now,
             received=queued.received,
             trust=made.trust,
+            list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])

@@ -13,6 +13,7 @@ import yaml
 
 from ingest.config import load as config
 from ingest.config import sink_tables
+from ingest.config.tables import Settings
 from ingest.sinks.webhook import Webhook
 from tests.support.bad_server import Hell, http, says
 from tests.support.places import ROOT
@@ -55,7 +56,7 @@ def tried(file: Path) -> dict[str, Any]:
 def sent(hell: Hell, **settings: Any) -> dict[str, Any]:
     """What our webhook sends with these settings."""
     hell.will(says(http(204)))
-    webhook = Webhook("x", sink_tables.WebhookSettings(url=hell.url, **settings))
+    webhook = Webhook("x", sink_tables.WebhookSettings(url=hell.url, **settings), Settings())
     webhook.give(REQUEST, again=False, stop=lambda: False)
     body: dict[str, Any] = json.loads(hell.seen[-1].body)
     return body

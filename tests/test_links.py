@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where a request can be seen on the web."""
 
-from dataclasses import replace
-
 import pytest
 
 from ingest import links
@@ -21,7 +19,7 @@ def settings(url: str = "https://pw.example.org", archive: str = ARCHIVE) -> Set
 
 @pytest.mark.parametrize("url", ["https://pw.example.org", "https://pw.example.org/api/1.2"])
 def test_a_request_is_seen_in_patchwork_and_in_the_archive(url: str) -> None:
-    found = links.of_request(asked(7), "dev.example.org", settings(url))
+    found = links.of_request(asked(7, list_id="dev.example.org"), settings(url))
     assert found == links.Links(
         patch="https://pw.example.org/patch/131182/",
         series="https://pw.example.org/project/ci/list/?series=29430&state=*",
@@ -32,7 +30,7 @@ def test_a_request_is_seen_in_patchwork_and_in_the_archive(url: str) -> None:
 
 def test_what_is_not_known_has_no_link() -> None:
     request = asked(7, project="", submission=Submission("", 0), message_id="mail-7")
-    found = links.of_request(request, "", settings())
+    found = links.of_request(request, settings())
     assert (found.patch, found.series, found.archive) == (None, None, None)
 
 
@@ -66,7 +64,7 @@ def test_a_template_that_cannot_be_one_is_told(template: str) -> None:
 
 
 def test_every_template_that_is_taken_leaves_no_name_in_a_link() -> None:
-    whole = replace(asked(7), message_id="7@example.org")
+    whole = asked(7, list_id="dev.example.org")
     archive = "https://a/{list}/{list_id}/{message_id}"
-    found = links.of_request(whole, "dev.example.org", settings(archive=archive))
+    found = links.of_request(whole, settings(archive=archive))
     assert found.archive == "https://a/dev/dev.example.org/7@example.org"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.config import sink_tables
+from ingest.config.tables import Settings
 from ingest.ledger import Cursor, Event, Ledger
 from ingest.sink_states import Delivery, deliveries, state_of
 from ingest.sinks.command import Command
@@ -173,7 +174,7 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
     url = f"{hell.url}/?token=hidden"
     monkeypatch.setenv("RECHECK_INGEST_WEBHOOK_LAB_URL", url)
     webhook = sink_tables.WebhookSettings(url=url)
-    giving = Giving(ledger, clock, Webhook("lab", webhook, clock), webhook)
+    giving = Giving(ledger, clock, Webhook("lab", webhook, Settings(), clock), webhook)
     giving.records(asked(1), asked(2))
     giving.works()
     why = f"the webhook at {hell.url} answers 503 Service Unavailable"
@@ -219,7 +220,7 @@ def test_status_and_show_of_a_command_that_refuses(
 ) -> None:
     monkeypatch.setenv("RECHECK_INGEST_COMMAND_LAB_PROGRAM", "false")
     command = sink_tables.CommandSettings(program=("sh", "-c", "echo 'no such job' >&2; exit 1"))
-    giving = Giving(ledger, clock, Command("lab", command), command)
+    giving = Giving(ledger, clock, Command("lab", command, Settings()), command)
     giving.records(asked(1))
     giving.works()
     why = "sh failed, exit code 1: no such job"

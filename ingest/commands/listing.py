@@ -12,6 +12,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from ingest.commands.report import Part, Printer, coloured, print_json
+from ingest.config.tables import Settings
 from ingest.ledger import Request, Result
 from ingest.result_states import Became, of_request
 from ingest.sinks.request_json import shape
@@ -34,10 +35,12 @@ class Form(IntEnum):
     LINES = 2
 
 
-def requests(requests: Sequence[Request], results: Sequence[Result], form: Form) -> None:
+def requests(
+    requests: Sequence[Request], results: Sequence[Result], settings: Settings, form: Form
+) -> None:
     """Requests, with what became of their labels."""
     if form is not Form.TEXT:
-        _json([shape(each) for each in requests], form)
+        _json([shape(each, settings) for each in requests], form)
         return
     out = Printer()
     digits = len(str(max((each.number for each in requests), default=0)))

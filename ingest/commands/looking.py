@@ -49,7 +49,7 @@ def _list(arguments: argparse.Namespace) -> int:
             requests = ledger.search_requests(wanted)
             found = len(requests)
             results = ledger.results.of(each.number for each in requests)
-            listing.requests(requests, results, form)
+            listing.requests(requests, results, settings, form)
     if not found:
         raise NothingFound("nothing fits; list --mail also has the mails that asked for nothing")
     return EX_OK

@@ -318,7 +318,7 @@ class _Handing:
         if not self.order.single:
             document = retests.merge(retests.empty(), requests, second)
             return retests.dump({**held, **document})
-        shapes = [shape(request) for request in requests]
+        shapes = [shape(request, self.settings) for request in requests]
         return json.dumps({**held, "requests": shapes} if held else shapes, indent=4)
 
 

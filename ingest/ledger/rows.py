@@ -85,6 +85,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "date": request.date,
         "received": request.received,
         "recorded": request.recorded,
+        "list_id": request.list_id,
     }
 
 
@@ -191,6 +192,7 @@ def request(row: sqlite3.Row) -> Request:
         recorded=row["recorded"],
         id=row["id"],
         trust=Trust(row["passage"], row["proof"]),
+        list_id=row["list_id"],
     )
 
 

@@ -161,7 +161,8 @@ MIGRATIONS: tuple[Migration, ...] = (
             subject TEXT NOT NULL,
             date REAL NOT NULL,
             received REAL NOT NULL,
-            recorded REAL NOT NULL
+            recorded REAL NOT NULL,
+            list_id TEXT NOT NULL
         ) STRICT""",
         upgrade.requests,
         "DROP TABLE request",

@@ -33,7 +33,8 @@ def requests(database: sqlite3.Connection) -> None:
     """To schema 3: a request has an id of its own, the one that it was handed over with, and what
     it replies to and who asks for it in parts."""
     rows = database.execute(
-        "SELECT request.*, coalesce(mail.received, request.recorded) AS received FROM request"
+        "SELECT request.*, coalesce(mail.received, request.recorded) AS received,"
+        " coalesce(mail.list_id, '') AS list_id FROM request"
         " LEFT JOIN mail ON mail.id = request.mail ORDER BY number"
     )
     for row in rows:

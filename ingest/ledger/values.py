@@ -162,6 +162,7 @@ class Request(Value):
     received: float = 0.0
     id: str = ""
     trust: Trust = Trust()
+    list_id: str = ""
 
     @property
     def age(self) -> float:

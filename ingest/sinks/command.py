@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from ingest.config.sink_tables import CommandSettings
 from ingest.config.tables import Settings
@@ -29,7 +30,7 @@ _OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
 
 def receiver(name: str, settings: Settings) -> "Command":
     """The configured sink of this name."""
-    return Command(name, settings.command[name])
+    return Command(name, settings.command[name], settings)
 
 
 class Command:
@@ -38,9 +39,10 @@ class Command:
     once_per_mail = False
     per_day = 0
 
-    def __init__(self, name: str, table: CommandSettings) -> None:
+    def __init__(self, name: str, table: CommandSettings, settings: Settings) -> None:
         self.name = f"command:{name}"
         self._table = table
+        self._settings = settings
 
     @property
     def purpose(self) -> str:
@@ -65,11 +67,12 @@ class Command:
         """See ``Receiver``. Exit code 0 confirms, 75 is tried again, any other is not taken, nor
         is what ends by a signal that is not ours."""
         first = self._table.program[0]
+        asked = shape(request, self._settings)
         try:
             ended = program.run(
                 self._table.program,
-                json.dumps(shape(request)).encode() + b"\n",
-                {**inherited(os.environb), **variables(request, again=again)},
+                json.dumps(asked).encode() + b"\n",
+                {**inherited(os.environb), **variables(asked, again=again)},
                 seconds=self._table.timeout,
                 stop=stop,
                 begin=word.LONGEST_OUTPUT + 1 if self._table.results else 0,
@@ -97,10 +100,10 @@ class Command:
         raise NotTaken(f"{first} failed, exit code {ended.code}{said}")
 
 
-def variables(request: Request, *, again: bool) -> dict[bytes, bytes]:
-    """A request as environment variables: lists with commas, each text one line of printable
-    characters. One that is too long is left out; the JSON has it."""
-    told = shape(request)
+def variables(asked: Mapping[str, Any], *, again: bool) -> dict[bytes, bytes]:
+    """A request's JSON as environment variables, all but its links: lists with commas, each text
+    one line of printable characters. One that is too long is left out; the JSON has it."""
+    told = {name: value for name, value in asked.items() if name != "links"}
     arguments = told.pop("arguments")
     lists = {"contexts", "leftovers"}
     texts = {

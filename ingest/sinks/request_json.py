@@ -4,17 +4,21 @@
 Pure: a value in, a dict out. Names and forms are a contract with other people's programs.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ingest import links
+from ingest.config.tables import Settings
 from ingest.ledger import Request
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 
 
-def shape(request: Request) -> dict[str, Any]:
-    """A request for JSON: texts are Unicode throughout, times as ``moment`` writes them."""
+def shape(request: Request, settings: Settings) -> dict[str, Any]:
+    """A request for JSON: texts are Unicode throughout, times as ``moment`` writes them, links
+    null where they are not known."""
     return {
         "number": request.number,
         "id": request.id,
@@ -31,6 +35,10 @@ def shape(request: Request) -> dict[str, Any]:
         "subject": _unicode(request.subject),
         "date": moment(request.date),
         "recorded": moment(request.recorded),
+        "links": {
+            name: url and _unicode(url)
+            for name, url in asdict(links.of_request(request, settings)).items()
+        },
     }
 
 

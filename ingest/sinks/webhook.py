@@ -36,7 +36,7 @@ _ALWAYS = {"User-Agent": f"recheck-ingest/{__version__}", "Accept-Encoding": "id
 
 def receiver(name: str, settings: Settings) -> "Webhook":
     """The configured sink of this name."""
-    return Webhook(name, settings.webhook[name])
+    return Webhook(name, settings.webhook[name], settings)
 
 
 class Webhook:
@@ -45,9 +45,12 @@ class Webhook:
     once_per_mail = False
     per_day = 0
 
-    def __init__(self, name: str, table: WebhookSettings, clock: Clock = time.time) -> None:
+    def __init__(
+        self, name: str, table: WebhookSettings, settings: Settings, clock: Clock = time.time
+    ) -> None:
         self.name = f"webhook:{name}"
         self._table = table
+        self._settings = settings
         self._clock = clock
 
     @property
@@ -84,11 +87,11 @@ class Webhook:
 
     def _form(self, request: Request) -> dict[str, Any]:
         if not self._table.event_type:
-            return shape(request)
+            return shape(request, self._settings)
         # GitHub takes ten keys at most; below one, there are as many as we like.
         return {
             "event_type": self._table.event_type,
-            "client_payload": {"request": shape(request)},
+            "client_payload": {"request": shape(request, self._settings)},
         }
 
     def _headers(self, id: str, body: bytes) -> dict[str, str]:

@@ -15,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 
 from ingest.commands import cli
+from ingest.config.tables import Settings
 from ingest.ledger import Aside, Cursor, Event, Ledger, Outcome, Result, State
 from ingest.mail.requester import Requester
 from ingest.sinks.request_json import shape
@@ -159,7 +160,7 @@ def test_json_is_what_take_and_show_print(
     folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, out = listed(folder, capsys, "--json")
-    assert json.loads(out) == [shape(each) for each in reversed(ledger.requests())]
+    assert json.loads(out) == [shape(each, Settings()) for each in reversed(ledger.requests())]
     _, out = listed(folder, capsys, "--json", "--state", "failed")
     assert cli.main(["show", "--json", "broken", "--state", str(folder)]) == 0
     assert json.loads(out) == json.loads(capsys.readouterr().out)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 from ingest.config import sink_tables
+from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Ledger, Request
 from ingest.mail.trust import Trust
@@ -48,7 +49,9 @@ def give(
     again: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
-    command = Command("lab", sink_tables.CommandSettings(program=program, timeout=timeout))
+    command = Command(
+        "lab", sink_tables.CommandSettings(program=program, timeout=timeout), Settings()
+    )
     answer = command.give(request or asked(), again=again, stop=stop)
     assert isinstance(answer, str)
     return answer
@@ -142,7 +145,7 @@ def test_a_program_gets_the_request_as_json_and_in_variables(tmp_path: Path) -> 
     assert give(py(script), ALL) == "exit code 0"
     content, environment = json.loads(out.read_text())
     assert content.endswith("\n")
-    assert json.loads(content) == shape(ALL)
+    assert json.loads(content) == shape(ALL, Settings())
     assert {k: v for k, v in environment.items() if k.startswith("RECHECK_")} == VARIABLES
     assert environment["PATH"] == os.environ["PATH"]
 
@@ -213,7 +216,7 @@ def test_a_hostile_subject_is_one_printable_line(subject: str, told: str) -> Non
 @given(REQUESTS)
 @pytest.mark.slow
 def test_any_request_fits_into_an_environment(request: Request) -> None:
-    told = variables(request, again=False)
+    told = variables(shape(request, Settings()), again=False)
     assert all(b"\0" not in each and b"=" not in each for each in told)
     assert all(value.decode().isprintable() for value in told.values())
     assert sum(map(len, [*told, *told.values()])) < 600_000
@@ -239,7 +242,9 @@ def test_what_is_too_long_for_a_variable_is_in_the_json_alone() -> None:
 
 
 def test_of_arguments_that_are_one_variable_the_first_counts() -> None:
-    told = variables(asked(arguments={"a-b": "1", "A_B": "2", "grün": "3"}), again=False)
+    told = variables(
+        shape(asked(arguments={"a-b": "1", "A_B": "2", "grün": "3"}), Settings()), again=False
+    )
     single = {name: value for name, value in told.items() if name.startswith(b"RECHECK_ARGUMENT_")}
     assert single == {b"RECHECK_ARGUMENT_A_B": b"1"}
     assert told[b"RECHECK_ARGUMENTS"].decode() == "a-b=1,A_B=2,grün=3"
@@ -325,7 +330,7 @@ def test_a_program_that_reads_nothing_is_not_waited_for() -> None:
 def test_a_program_that_first_writes_and_then_reads_does_not_stop_us() -> None:
     request = asked(leftovers=("x" * MEGABYTE,))
     script = f"import sys; print('y' * {MEGABYTE}, flush=True); print(len(sys.stdin.read()))"
-    length = len(json.dumps(shape(request))) + 1
+    length = len(json.dumps(shape(request, Settings()))) + 1
     assert give(py(script), request) == f"exit code 0: {length}"
 
 
@@ -450,7 +455,7 @@ TWO = asked(contexts=("iol-a", "iol-b"))
 
 def gives(script: str, request: Request = TWO) -> Given:
     table = sink_tables.CommandSettings(program=sh(script), timeout=LONG, results=True)
-    answer = Command("lab", table).give(request, again=False, stop=lambda: False)
+    answer = Command("lab", table, Settings()).give(request, again=False, stop=lambda: False)
     assert isinstance(answer, Given)
     return answer
 
@@ -491,7 +496,7 @@ def test_only_what_ends_well_is_believed() -> None:
 def test_the_results_of_a_program_are_in_the_ledger_at_once(ledger: Ledger, clock: Clock) -> None:
     line = '{"label": "iol-a", "state": "fail", "summary": "3 of 12 failed"}'
     table = sink_tables.CommandSettings(program=sh(f"echo '{line}'"), results=True)
-    giving = Giving(ledger, clock, Command("lab", table), table)
+    giving = Giving(ledger, clock, Command("lab", table, Settings()), table)
     giving.records(asked(1, contexts=("iol-a", "iol-b")))
     giving.works()
     assert [(each.label, each.state, each.summary) for each in ledger.results.of([1])] == [

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.ledger import Request
+from ingest.config.tables import PatchworkSettings, RequestsSettings, Settings
+from ingest.ledger import Request, Submission
 from ingest.mail.trust import Trust
 from ingest.sinks.request_json import moment, shape
 from tests.support.retest_files import asked
@@ -21,7 +22,7 @@ REQUESTS = st.builds(
     mail_id=st.integers(1, 2**62),
     message_id=TEXT,
     series=st.integers(1, 2**62),
-    submission=TEXT,
+    submission=st.builds(Submission, st.sampled_from(["patch", "cover"]), st.integers(0, 2**62)),
     project=TEXT,
     contexts=st.lists(NAMES).map(tuple),
     arguments=st.dictionaries(NAMES, NAMES),
@@ -45,7 +46,7 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
         recorded=1_694_000_060.0,
         trust=Trust("list", "dkim"),
     )
-    assert shape(request) == {
+    assert shape(request, Settings()) == {
         "number": 7,
         "id": "recheck-00000000000000000000000000000007",
         "message_id": "7@example.org",
@@ -61,13 +62,19 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
         "subject": "Re: [PATCH] a: fix “it”",
         "date": "2023-09-06T11:33:20Z",
         "recorded": "2023-09-06T11:34:20Z",
+        "links": {
+            "patch": "https://patches.dpdk.org/patch/131182/",
+            "series": "https://patches.dpdk.org/project/ci/list/?series=29430&state=*",
+            "mbox": "https://patches.dpdk.org/series/29430/mbox/",
+            "archive": None,
+        },
     }
 
 
 @given(REQUESTS)
 @pytest.mark.slow
 def test_any_request_becomes_json_that_is_unicode(request: Request) -> None:
-    told = shape(request)
+    told = shape(request, Settings())
     assert json.loads(json.dumps(told, ensure_ascii=False).encode()) == told
 
 
@@ -82,3 +89,13 @@ def test_any_request_becomes_json_that_is_unicode(request: Request) -> None:
 )
 def test_a_moment_is_in_utc_and_in_whole_seconds(at: float, told: str) -> None:
     assert moment(at) == told
+
+
+def test_the_links_are_those_of_the_configured_server_and_archive() -> None:
+    settings = Settings(
+        patchwork=PatchworkSettings("https://pw.example.org/api"),
+        requests=RequestsSettings(archive="https://inbox.example.org/{list}/{message_id}/"),
+    )
+    links = shape(asked(7, list_id="dev.example.org"), settings)["links"]
+    assert links["mbox"] == "https://pw.example.org/series/29430/mbox/"
+    assert links["archive"] == "https://inbox.example.org/dev/7@example.org/"

@@ -17,6 +17,7 @@ import pytest
 import standardwebhooks
 
 from ingest.config import sink_tables
+from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Request
 from ingest.sinks.request_json import shape
@@ -63,7 +64,7 @@ class Lab:
         table = sink_tables.WebhookSettings(
             url=url or f"{self.hell.url}/hook?token=hidden", **other
         )
-        webhook = Webhook("lab", table, self.clock)
+        webhook = Webhook("lab", table, Settings(), self.clock)
         return webhook.give(request or asked(), again=again, stop=lambda: False)
 
     def signed(self, secret: str) -> Seen:
@@ -93,7 +94,7 @@ def test_the_request_is_posted_as_json(lab: Lab) -> None:
     assert lab.give(asked(7, subject="“Überprüfung”")) == "204 No Content"
     [seen] = lab.hell.seen
     assert (seen.method, seen.target) == ("POST", "/hook?token=hidden")
-    assert json.loads(seen.body) == shape(asked(7, subject="“Überprüfung”"))
+    assert json.loads(seen.body) == shape(asked(7, subject="“Überprüfung”"), Settings())
     assert seen.body.isascii(), "whatever a receiver takes for the charset"
     assert seen.headers["content-type"] == "application/json"
     assert seen.headers["user-agent"].startswith("recheck-ingest/")
@@ -122,7 +123,7 @@ def test_form_of_githubs_repository_dispatch(lab: Lab) -> None:
     [seen] = lab.hell.seen
     assert json.loads(seen.body) == {
         "event_type": "recheck",
-        "client_payload": {"request": shape(asked(7))},
+        "client_payload": {"request": shape(asked(7), Settings())},
     }
     assert seen.headers["accept"] == "application/vnd.github+json"
 
@@ -185,7 +186,7 @@ def test_the_specification_s_own_library_verifies_it(lab: Lab) -> None:
     lab.clock.now = time.time()  # it refuses what is older than five minutes
     seen = lab.signed(SECRET)
     told = standardwebhooks.Webhook(SECRET).verify(seen.body, seen.headers)
-    assert told == shape(asked())
+    assert told == shape(asked(), Settings())
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         standardwebhooks.Webhook(SECRET).verify(seen.body + b" ", seen.headers)
 
@@ -368,7 +369,7 @@ def test_a_lab_s_own_authority_is_named_as_requests_has_it(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
     assert lab.give(url=secure.url) == "204 No Content"
     [seen] = secure.seen
-    assert json.loads(seen.body) == shape(asked())
+    assert json.loads(seen.body) == shape(asked(), Settings())
 
 
 def test_nothing_is_left_open(lab: Lab) -> None:

@@ -122,8 +122,8 @@ rejected@example.org','it is rejected');
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2146463');
-INSERT INTO "meta" VALUES('generation','5d46c9');
+INSERT INTO "meta" VALUES('file','65024:2302739');
+INSERT INTO "meta" VALUES('generation','1b8ab7');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
@@ -147,9 +147,10 @@ CREATE TABLE "request" (
             subject TEXT NOT NULL,
             date REAL NOT NULL,
             received REAL NOT NULL,
-            recorded REAL NOT NULL
+            recorded REAL NOT NULL,
+            list_id TEXT NOT NULL
         ) STRICT;
-INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0);
+INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org');
 CREATE TABLE request_search (
             request INTEGER PRIMARY KEY,
             requester TEXT NOT NULL,
