@@ -26,16 +26,17 @@ def parse(text: str) -> Address:
     kind, _, path = text.partition(":")
     if kind == "unix":
         if not path.startswith("/"):
-            raise ConfigError(f"{text!r} is no address: unix: is followed by an absolute path")
+            raise ConfigError(f"{text!r} is not an address: unix: is followed by an absolute path")
         return Address(path=path)
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(
-            f"{text!r} is no address to listen on: host:port, [host]:port, *:port or unix:PATH"
+            f"{text!r} is not an address to listen on: write host:port, [host]:port, *:port or "
+            "unix:PATH"
         )
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in bare and bare is host:
-        raise ConfigError(f"{text!r} is no address: write an IPv6 host as [{host}]:{port}")
+        raise ConfigError(f"{text!r} is not an address: write an IPv6 host as [{host}]:{port}")
     return Address(host="" if bare == "*" else bare, port=int(port))
 
 
@@ -62,7 +63,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it can be told, without asking for its name, that others can reach an address."""
+    """Whether others can reach an address, as far as the address itself says."""
     return (
         not address.path
         and (address.host == "" or _ip(address.host) is not None)
@@ -88,5 +89,5 @@ def server(text: str, default_port: int) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not host or port == 0 or parts.netloc != text or "@" in text:
-        raise ConfigError(f"{text!r} is no mail server: write host:port")
+        raise ConfigError(f"{text!r} is not a mail server: write host:port")
     return host, default_port if port is None else port

@@ -201,7 +201,7 @@ def _decoded(body: bytes, coding: str, question: _Question) -> bytes:
     try:
         text = unpacker.decompress(body, question.most + 1)
     except zlib.error as error:
-        raise Unavailable(f"{answer} is no {printable(coding)}") from error
+        raise Unavailable(f"{answer} is not valid {printable(coding)}") from error
     if len(text) > question.most:
         raise _too_large(question)
     if not unpacker.eof:

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(plan: Plan, names: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    """The rows of these names, told of as they come, and why others could not be measured."""
+    """The rows of these names, as they come, and why others could not be measured."""
     rows: list[Row] = []
     skipped: dict[str, str] = {}
     for name in names:

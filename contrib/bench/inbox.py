@@ -69,15 +69,15 @@ def measure(plan: Plan) -> Iterator[Row]:
             seconds = []
             for commit, number in ((first, mails), (last, new)):
                 repository.git("update-ref", "HEAD", commit)
-                told = starter.run(sys.executable, "-c", _LOOK, inbox.folder, state).output.split()
-                assert int(told[1]) == number, told
-                seconds.append(float(told[0]))
+                said = starter.run(sys.executable, "-c", _LOOK, inbox.folder, state).output.split()
+                assert int(said[1]) == number, said
+                seconds.append(float(said[0]))
             return seconds[0], seconds[1]
 
         def replayed() -> float:
-            told = starter.run(sys.executable, "-c", _REPLAY, inbox.folder).output.split()
-            assert int(told[1]) == mails + new, told
-            return float(told[0])
+            said = starter.run(sys.executable, "-c", _REPLAY, inbox.folder).output.split()
+            assert int(said[1]) == mails + new, said
+            return float(said[0])
 
         def git(commits: str) -> float:
             script = _GIT.format(folder=shlex.quote(str(repository.folder)), commits=commits)

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ledgers with much in them, filled without the sources and Patchwork. Used by ``retests`` and
-``growth``.
-"""
+"""Ledgers with much in them, filled without the sources and Patchwork."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The patches that the sandbox is given, and plain replies to them. Used by every row that needs
-Patchwork; the mails of an archive are ``archive``'s.
-"""
+"""The patches that the sandbox is given, and plain replies to them."""
 
 
 def patch(number: int) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a measurement was made on. Used by the command line of the benchmarks."""
+"""What a measurement was made on."""
 
 import os
 import platform
@@ -55,10 +55,10 @@ def _file_system(path: Path) -> str:
 
 
 def _commit() -> str:
-    told = subprocess.run(
+    ran = subprocess.run(
         ["git", "-C", ROOT, "describe", "--always", "--dirty"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "unknown"
+    return ran.stdout.strip() or "unknown"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Running commands with their wall time and peak memory, and comparing them: what a row of the
-table is made of. Used by every module that measures a row.
+table is made of.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# The peak memory that wait4(2) tells of a child is at least what was counted for it between fork
+# The peak memory that wait4(2) reports of a child is at least what was counted for it between fork
 # and exec. So children are started by a process of its own that is as small as an interpreter can
 # be, and by fork, which leaves out what is backed by files; posix_spawn would count all of it.
 _STARTER = """
@@ -110,8 +110,8 @@ class Starter:
         self._process.stdin.flush()
         code, wall, cpu, peak = self._process.stdout.readline().split()
         if code != "0":
-            told = err.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{shlex.join(argv)[:200]} ended with {code}: {told}")
+            said = err.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{shlex.join(argv)[:200]} ended with {code}: {said}")
         return Ran(float(wall), float(cpu), int(peak) * 1024, out.read_text(errors="replace"))
 
 

@@ -15,7 +15,7 @@ from measure import Plan, Ran, Row, Skipped, Starter, Target, alternate, compare
 from servers import patchwork
 
 _SERIES = 200
-# Both are what a mail server may be told to run.
+# Both are what a mail server may be set up to run.
 _MODULE = (sys.executable, "-m", "ingest")
 _SCRIPT = (str(Path(sys.executable).with_name("recheck-ingest")),)
 

@@ -45,7 +45,7 @@ print(json.dumps([wall, waited, time.process_time(), ledger.last_request()]))
 def measure(plan: Plan) -> Iterator[Row]:
     """Every round is a new ledger with the whole queue."""
     requests, series = plan.size(10_000, 50), plan.size(2000, 10)
-    asked, shares, told = [], [], []
+    asked, shares, notes = [], [], []
     with plan.folder() as folder, patchwork(folder, series) as server, Starter(plan) as starter:
         for number in range(plan.several(3)):
             state = folder / str(number)
@@ -57,7 +57,7 @@ def measure(plan: Plan) -> Iterator[Row]:
                 raise RuntimeError(f"{recorded} of {requests} requests were recorded")
             asked.append(((server.asked() - before) / series, 1.0))
             shares.append((waited, wall))
-            told.append(
+            notes.append(
                 f"{requests / wall:.0f} requests/s, {waited / (series or 1) * 1000:.2f} ms per "
                 f"question, {cpu:.1f} s of CPU"
             )
@@ -72,7 +72,7 @@ def measure(plan: Plan) -> Iterator[Row]:
         "s",
         shares,
         Target(0.7, least=True),
-        note=told[len(told) // 2],
+        note=notes[len(notes) // 2],
     )
 
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Servers in processes of their own, so that what they use is not counted as ours. Used by every
-row that needs Patchwork, and by ``smtp``.
-"""
+"""Servers in processes of their own, so that what they use is not counted as ours."""
 
 import contextlib
 import signal

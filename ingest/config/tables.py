@@ -87,7 +87,7 @@ class RequestsSettings(Value):
 class StateSettings(Value):
     """Where mails, outcomes and requests are kept."""
 
-    dir: str = setting(values.text, "", "the folder; its default is told above")
+    dir: str = setting(values.text, "", "the folder; its default stands above")
     ledger: str = setting(values.text, "", "URL of the ledger; default ledger.sqlite in the folder")
     keep_days: float = setting(values.number, 30.0, "days that raw mail is kept after its outcome")
     keep_raw: int = setting(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One connection to the SQLite file: how it is made, opened, written and read safely by several
-processes, and what its errors mean. Called by ``sqlite``, which knows what is in it.
+processes, and what its errors mean.
 
 WAL and synchronous=FULL: a commit is on the disk when it returns, and readers never wait.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The SQLite ledger's rows as values, and values as what is kept in a row. Called by ``sqlite``."""
+"""The SQLite ledger's rows as values, and values as what is kept in a row."""
 
 import json
 import sqlite3

@@ -214,8 +214,8 @@ class Hint:
 
     @property
     def is_meant(self) -> bool:
-        """Whether the line is told beside a request that was read. Lines that are quoted stand
-        in every answer; what follows the keyword itself is told already."""
+        """Whether to mention the line beside a request that was read. Quoted lines stand in every
+        answer, and what follows the keyword itself is a leftover already."""
         return self.kind not in (Near.QUOTED, Near.UNUSABLE, Near.EMPTY)
 
     def __str__(self) -> str:

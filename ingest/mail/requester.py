@@ -47,7 +47,7 @@ class Requester:
 
 def of(sender: str, mailbox: str, list_id: str) -> Requester:
     """Who asks by a mail that came by a list: its From, as text and as an address. A list that
-    writes its own address there for DMARC's sake (RFC 7960) is told apart."""
+    writes its own address there for DMARC's sake (RFC 7960) is kept apart."""
     name = sender.removesuffix(f"<{mailbox}>").strip()
     name = "" if name == mailbox else name
     if is_list(mailbox, list_id):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Labels that Patchwork decides on: ``contexts = "patchwork"`` wants those of which the patch has
-a check. Called by the worker and by ``replay --dry-run`` once a mail is resolved.
+a check.
 """
 
 import re

@@ -136,7 +136,7 @@ def _finite(text: str) -> float:
     """A number that JSON has."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON's")
+        raise ValueError(f"{text} is not a number in JSON")
     return number
 
 

@@ -52,7 +52,7 @@ def append(
     """Merge requests into the file under its lock; whether that changed the file.
 
     ``mode``: permissions of a new file; an existing file keeps its own, and its owner. A file
-    that is no retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the
+    that is not a retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the
     second that the new content carries, later than that of the present content. ``ready`` is
     called with this second when the new content is on the disk and about to take its place, see
     ``left``. Raises ``SinkUnavailable`` if the file cannot be read or written.
@@ -144,7 +144,7 @@ def _read(path: str, now: float) -> Document | None:
         return load(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         aside = _set_aside(files.target(path), now)
-        log.warning("set aside %s as %s, it is no retest JSON: %s", path, aside, error)
+        log.warning("set aside %s as %s, because it is not a retest JSON: %s", path, aside, error)
         return None
 
 

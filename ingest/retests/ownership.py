@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whose share of the retest JSON is what: the file merges requests, and holds what is of others.
 
-Pure. Called by ``stock``.
+Pure.
 """
 
 from collections import defaultdict

@@ -101,13 +101,13 @@ def _parser() -> argparse.ArgumentParser:
 def _port(value: str) -> int:
     if value.isdecimal() and int(value) <= 65535:
         return int(value)
-    raise argparse.ArgumentTypeError(f"{value} is no port")
+    raise argparse.ArgumentTypeError(f"{value} is not a port")
 
 
 def _identifier(value: str) -> int:
     if value.isdecimal() and int(value) > 0:
         return int(value)
-    raise argparse.ArgumentTypeError(f"{value} is no id")
+    raise argparse.ArgumentTypeError(f"{value} is not an id")
 
 
 def _account(value: str) -> tuple[str, Account]:

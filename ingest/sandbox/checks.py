@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writing a check: who may, and what makes one invalid.
 
-Facts of Patchwork's ``api/check.py`` and of its ``Check`` model. Called by ``api``.
+Facts of Patchwork's ``api/check.py`` and of its ``Check`` model.
 """
 
 import json

@@ -2,7 +2,7 @@
 """One request to the sandbox's API while it is answered: its filters, its page, its refusals.
 
 Facts of Patchwork's ``api/filters.py`` and ``api/base.py`` and of the Django libraries under
-them. Called by the views in ``api``.
+them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

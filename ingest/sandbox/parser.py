@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Raw bytes to a ``Letter``: what Patchwork reads out of a mail before it files it.
 
-Pure. The rules are facts of Patchwork's ``parser.py`` and ``hasher.py``. Called by ``store``.
+Pure. The rules are facts of Patchwork's ``parser.py`` and ``hasher.py``.
 """
 
 import hashlib

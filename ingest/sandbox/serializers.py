@@ -2,7 +2,7 @@
 """The JSON objects of Patchwork's REST API, made from what the store holds.
 
 Which fields an object has, and since which API version, are facts of Patchwork's OpenAPI
-description and ``patchwork/api/*.py``. Called by ``api``.
+description and ``patchwork/api/*.py``.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HTTP on loopback for the sandbox: bytes of a connection to ``api.answer`` and back.
+"""HTTP on loopback for the sandbox: bytes of a connection to ``views.answer`` and back.
 
-Owns the sockets and the record of requests. Used by ``Sandbox``.
+Owns the sockets and the record of requests.
 """
 
 import socket
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except ConnectionError:
-            self.close_connection = True  # the client left; nobody is there to be told
+            self.close_connection = True  # the client left
 
     def version_string(self) -> str:
         return "sandbox-patchwork"

@@ -2,7 +2,7 @@
 """What the sandbox Patchwork knows: mails filed as projects, series, patches, covers, comments.
 
 The rules by which a mail is filed are facts of Patchwork's ``parser.py``, ``models.py`` and
-``signals.py``. Called by ``Sandbox``, read by ``shapes`` and ``api``.
+``signals.py``.
 """
 
 import threading

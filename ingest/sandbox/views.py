@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sandbox Patchwork's REST API: one request in, one answer out, no sockets.
 
-Routes and views as Patchwork's ``urls.py`` and ``api/*.py`` have them. Called by ``Sandbox`` for
-each request.
+Routes and views as Patchwork's ``urls.py`` and ``api/*.py`` have them.
 """
 
 import html

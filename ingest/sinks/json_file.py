@@ -3,7 +3,7 @@
 
 The cursor moves after the file is written: a crash between the two merges the same requests
 again, which changes nothing, unless a consumer has taken the file away meanwhile, which is found
-out first. Called by ``delivery`` and by ``take``.
+out first.
 """
 
 import logging

@@ -80,10 +80,10 @@ class Answer:
         if bool(table.user) != bool(table.password_file):
             found.append("user and password_file go together")
         if not requester.read(table.sender).address:
-            found.append(f"sender {table.sender!r} is no address")
+            found.append(f"sender {table.sender!r} is not an address")
         for each in table.lists:
             if not requester.address(each):
-                found.append(f"{each!r} in lists is no address")
+                found.append(f"{each!r} in lists is not an address")
         try:
             addresses.server(table.server, smtp.PORT)
         except ConfigError as error:
@@ -99,7 +99,7 @@ class Answer:
         the byte, its Message-ID too, by which mail servers and readers know a copy."""
         us = requester.read(self._table.sender)
         if not us.address:
-            raise SinkUnavailable(f"sender {self._table.sender!r} is no address")
+            raise SinkUnavailable(f"sender {self._table.sender!r} is not an address")
         server = self._server(us.address)
         recipients = self._recipients(request, us.address)
         is_verified = self._table.verified_senders or bool(request.trust.author)
@@ -131,16 +131,16 @@ class Answer:
         lists = {each.lower(): each for each in self._table.lists}
         for each in lists.values():
             if not requester.address(each):
-                raise SinkUnavailable(f"{each!r} in lists is no address")
+                raise SinkUnavailable(f"{each!r} in lists is not an address")
         asks = request.requester
         to = asks.address
         if asks.of_list:
-            # Of the sender there is no address, but the list may be one that is to have it.
+            # Of the sender there is not an address, but the list may be one that is to have it.
             if asks.of_list.lower() not in lists:
                 raise NotTaken(f"no answer: the sender's address is the list's, {asks.of_list}")
             to = asks.of_list
         if not to:
-            raise NotTaken(f"no answer: there is no address in {str(asks)[:200]!r}")
+            raise NotTaken(f"no answer: there is not an address in {str(asks)[:200]!r}")
         if to.lower() == us.lower():
             raise NotTaken(f"no answer: {to} is our own address")
         if to.lower() in self._no_answer:

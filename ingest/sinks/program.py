@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run of another program, ended by us at the latest, whatever it does with its input, its
-output, its signals and its children. Used by ``command``.
+output, its signals and its children.
 """
 
 import os

@@ -17,7 +17,7 @@ def read(path: str, setting: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SinkUnavailable(f"{setting} {path} cannot be read: {why}") from error
     if not text:
         raise SinkUnavailable(f"{setting} {path} is empty")

@@ -115,7 +115,7 @@ class Webhook:
     def _key(self, text: str) -> bytes:
         if not text.startswith(_PREFIX):
             return text.encode()
-        told = f"secret_file {self._table.secret_file}: what follows {_PREFIX} is no base64"
+        told = f"secret_file {self._table.secret_file}: what follows {_PREFIX} is not base64"
         try:
             key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
         except binascii.Error as error:

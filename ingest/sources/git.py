@@ -211,7 +211,7 @@ def _lines(ids: Sequence[str]) -> bytes:
 
 
 def _files(out: bytes) -> Iterator[Added]:
-    """What ``diff-tree --stdin --raw -z`` tells of regular files that are there afterwards."""
+    """What ``diff-tree --stdin --raw -z`` says about regular files that are there afterwards."""
     commit = ""
     parts = iter(out.split(b"\0"))
     for part in parts:

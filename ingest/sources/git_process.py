@@ -21,7 +21,7 @@ from typing import IO
 
 from ingest.errors import FeedUnavailable
 
-# Seconds between two looks at a running git: was it told to stop, has its copy grown too large?
+# Seconds between two looks at a running git: must it stop, has its copy grown too large?
 _LOOK = 0.5
 # Bytes of standard error that are kept, the last ones: a server may say what it likes there.
 _MOST_SAID = 4000

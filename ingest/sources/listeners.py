@@ -25,7 +25,7 @@ _NAMES = ("smtp", "lmtp")
 
 # Descriptors left to the ledger, to the sinks and to questions to Patchwork.
 _RESERVE = 64
-# Seconds until it is told again that no connection can be accepted.
+# Seconds until the log says again that no connection can be accepted.
 _TOLD_AGAIN = 60.0
 # What asyncio tells when it could not accept a connection; it tries again by itself.
 _EXHAUSTED = "socket.accept() out of system resource"
@@ -112,7 +112,7 @@ class Listeners:
         self._live = {name: admission.Live() for name in _NAMES}
         self._inherited = [(_protocol(name), bound) for name, bound in inherited]
         self._open: dict[tuple[str, str], list[_Listener]] = {}
-        # It tells of each refusal with a warning; what matters is told here.
+        # aiosmtpd warns of each refusal; what matters is logged here.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         logging.getLogger("mail.debug").setLevel(logging.CRITICAL)
         self._is_exhausted = False

@@ -149,7 +149,7 @@ class _Maildir:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(self.new / name, flags), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
+                raise OSError(errno.EINVAL, "it is not a regular file")
             pieces = []
             left = self._max_size + 1
             while left and (piece := file.read(min(left, 1 << 20))):
@@ -204,7 +204,7 @@ class _Arrivals:
         self._come = asyncio.Event()
 
     def expect(self) -> None:
-        """What comes from now on is to be told of; call it before looking into the folder."""
+        """Watch for what comes from now on; call it before looking into the folder."""
         self._come.clear()
         if not self._inotify:
             return

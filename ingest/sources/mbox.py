@@ -68,8 +68,8 @@ class Reader:
     standard input.
 
     Raises ``errors.BadInput`` here if a path cannot be read, and while iterating if a file that
-    was named is no mail. What was found in a folder and is no mail, and what was cut short, is
-    a sentence in ``warnings``.
+    was named is not a mail. What was found in a folder and is not a mail, and what was cut
+    short, is a sentence in ``warnings``.
     """
 
     def __init__(self, *paths: str, longest: int = _LONGEST, processes: int = 1) -> None:

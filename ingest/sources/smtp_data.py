@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The mail itself, as DATA carries it: where it ends, how much of it there may be, its bytes.
-
-Called by the sessions of ``sources.smtp``.
-"""
+"""The mail itself, as DATA carries it: where it ends, how much of it there may be, its bytes."""
 
 import asyncio
 import re

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One thread that makes mails durable for many: what waits together is committed together.
 
-For sources that serve several senders at once. Called by ``serve``; gives each mail to
-``intake.accept``.
+For sources that serve several senders at once.
 """
 
 import asyncio

@@ -81,8 +81,8 @@ def test_verbose_logs_each_request() -> None:
 
 MISTAKES: list[tuple[tuple[str, ...], int, str]] = [
     ((), 64, "the following arguments are required: MBOX; see --help"),
-    (("x.mbox", "--port", "65536"), 64, "argument --port: 65536 is no port; see --help"),
-    (("x.mbox", "--first-patch", "0"), 64, "argument --first-patch: 0 is no id; see --help"),
+    (("x.mbox", "--port", "65536"), 64, "argument --port: 65536 is not a port; see --help"),
+    (("x.mbox", "--first-patch", "0"), 64, "argument --first-patch: 0 is not an id; see --help"),
     (
         ("x.mbox", "--token", "secret"),
         64,

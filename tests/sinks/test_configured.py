@@ -90,13 +90,17 @@ def test_a_sound_sink_says_what_it_is_for(secret: str, script: str) -> None:
             "password_file /nowhere/x cannot be read",
         ),
         ("mail", {"sender": US, "user": "lab"}, "user and password_file go together"),
-        ("mail", {"sender": "lab"}, "sender 'lab' is no address"),
-        ("mail", {"sender": US, "lists": "dev@dpdk.org dev"}, "'dev' in lists is no address"),
-        ("mail", {"sender": US, "server": "mail:x"}, "'mail:x' is no mail server: write host:port"),
+        ("mail", {"sender": "lab"}, "sender 'lab' is not an address"),
+        ("mail", {"sender": US, "lists": "dev@dpdk.org dev"}, "'dev' in lists is not an address"),
+        (
+            "mail",
+            {"sender": US, "server": "mail:x"},
+            "'mail:x' is not a mail server: write host:port",
+        ),
         (
             "mail",
             {"sender": US, "server": "unix:/run/x"},
-            "'unix:/run/x' is no mail server: write host:port",
+            "'unix:/run/x' is not a mail server: write host:port",
         ),
     ],
 )

@@ -864,9 +864,9 @@ def test_a_server_that_knows_no_login_gets_nothing(giving_to: MakeGiving, passwo
     [
         ({"user": "lab", "password_file": "/nowhere/file"}, "password_file /nowhere/file cannot"),
         ({"user": "lab"}, "password_file  cannot be read"),
-        ({"sender": "nobody"}, "sender 'nobody' is no address"),
-        ({"server": "mail.example.org:smtp"}, "'mail.example.org:smtp' is no mail server"),
-        ({"lists": ("dev",)}, "'dev' in lists is no address"),
+        ({"sender": "nobody"}, "sender 'nobody' is not an address"),
+        ({"server": "mail.example.org:smtp"}, "'mail.example.org:smtp' is not a mail server"),
+        ({"lists": ("dev",)}, "'dev' in lists is not an address"),
     ],
 )
 def test_settings_that_cannot_be_worked_with_are_told_and_lose_nothing(

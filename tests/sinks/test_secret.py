@@ -31,7 +31,7 @@ def test_a_mended_file_counts_at_once(file: Path) -> None:
 BROKEN = {
     "empty": (b"", "is empty"),
     "blanks alone": (b" \n\t", "is empty"),
-    "not text": (b"\xff\xfe", "cannot be read: it is no text"),
+    "not text": (b"\xff\xfe", "cannot be read: it is not text"),
 }
 
 

@@ -195,7 +195,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "none": (lambda path: None, "cannot be read: No such file or directory"),
     "a folder": (lambda path: path.mkdir(), "cannot be read: Is a directory"),
     "nothing": (lambda path: path.write_text(" \n"), "is empty"),
-    "no text": (lambda path: path.write_bytes(b"\xff\xfe\0"), "cannot be read: it is no text"),
+    "no text": (lambda path: path.write_bytes(b"\xff\xfe\0"), "cannot be read: it is not text"),
 }
 
 
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_used_is_told_and_nothing_is_sent(
 def test_a_secret_that_is_none_signs_nothing(lab: Lab, secret: str) -> None:
     lab.secret.write_text(secret)
     said = lab.refused(SinkUnavailable, secret_file=str(lab.secret))
-    assert said == f"secret_file {lab.secret}: what follows whsec_ is no base64"
+    assert said == f"secret_file {lab.secret}: what follows whsec_ is not base64"
     assert lab.hell.seen == []
 
 

@@ -86,7 +86,7 @@ def test_a_service_that_is_not_ready_is_told(quick_path: Path) -> None:
 BROKEN = [
     ("mailgun", "secret", None, "cannot be read"),
     ("mailgun", "secret", b"", "is empty"),
-    ("mailgun", "secret", b"\xff", "it is no text"),
+    ("mailgun", "secret", b"\xff", "it is not text"),
     ("postmark", "basic", b"password alone", "must hold user:password"),
     ("sendgrid", "sendgrid", b"a secret", "it holds no public key"),
     ("postal", "postal", b"-----BEGIN PUBLIC KEY-----\nAAAA\n", "it holds no public key"),
