@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command ``recheck-ingest`` and ``python -m ingest``.
 
-``pipe`` is told apart before anything else is imported: it must be cheap, and whatever goes
+``pipe`` is recognised before anything else is imported: it must be cheap, and whatever goes
 wrong with it, an import of ours included, must end in an exit code that makes the mail server
 keep the mail.
 """

@@ -64,7 +64,7 @@ class HttpSettings(Value):
 
 
 class TokenSettings(Value):
-    """A token for HTTP, under a name that is told with what it did."""
+    """A token for HTTP, under a name that stands with what was done with it."""
 
     file: str = setting(
         values.text, "", "file of the token; several, one a line, all count", needed=True

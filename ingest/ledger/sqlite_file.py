@@ -171,7 +171,7 @@ def copy(database: sqlite3.Connection, path: Path, target: Path) -> None:
 
 
 def connect(path: Path, busy_timeout: float, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection that begins transactions only when told to. One that is ``read_only`` leaves
+    """A connection that begins no transaction by itself. One that is ``read_only`` leaves
     nothing behind: SQLite makes a log even to read, and leaves one that is not the owner's, if
     nobody has the file open. Then all is in the file itself."""
     mode = "rw"

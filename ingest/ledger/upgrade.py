@@ -23,7 +23,7 @@ def identities(database: sqlite3.Connection) -> None:
     for mail, packed, sender in rows:
         try:
             raw = zlib.decompress(packed)
-        except zlib.error:  # what is damaged is told when the mail is worked on
+        except zlib.error:  # the worker reports what is damaged
             continue
         new.append((headers.identity(raw, headers.read(raw), null_sender=sender == ""), mail))
     database.executemany("UPDATE OR IGNORE mail SET identity = ? WHERE id = ?", new)
@@ -80,7 +80,7 @@ def searched(database: sqlite3.Connection) -> None:
 def _author_and_subject(packed: bytes | None) -> tuple[str, str]:
     try:
         head = headers.read(zlib.decompress(packed) if packed else b"")
-    except zlib.error:  # what is damaged is told when the mail is worked on
+    except zlib.error:  # the worker reports what is damaged
         return "", ""
     return headers.author(head), headers.subject(head)
 

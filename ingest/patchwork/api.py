@@ -229,13 +229,13 @@ class Api:
             target = reply.headers.get("Location")
             if reply.status not in way.redirects or not target:
                 return reply
-            told = f"Patchwork redirects {url} to another server: {printable(target)}"
+            elsewhere = f"Patchwork redirects {url} to another server: {printable(target)}"
             try:
                 following = urljoin(url, target)
                 if not _is_same_server(url, following):
-                    raise Unavailable(told)
+                    raise Unavailable(elsewhere)
             except ValueError as error:  # no URL at all
-                raise Unavailable(told) from error
+                raise Unavailable(elsewhere) from error
             url = following
         raise Unavailable(f"Patchwork redirects {url} again and again")
 

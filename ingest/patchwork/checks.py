@@ -123,8 +123,8 @@ def _detail(answer: Any) -> str:
     """What a refusal says: ``{"detail": …}``, or a list of complaints for each field."""
     if not isinstance(answer, dict):
         return ""
-    told = []
+    said = []
     for field, value in answer.items():
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-        told.append(text if field == "detail" else f"{field}: {text}")
-    return printable("; ".join(told))
+        said.append(text if field == "detail" else f"{field}: {text}")
+    return printable("; ".join(said))

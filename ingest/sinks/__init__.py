@@ -82,7 +82,7 @@ class Configured(Receiver, Protocol):
         """What it does, in a few words for ``check``: "posts to https://ci.example.org"."""
 
     def problems(self) -> list[str]:
-        """What keeps it from its work, as far as that can be told without sending anything. The
+        """What keeps it from its work, as far as it shows without sending anything. The
         answer may depend on who asks: another user may not read the same files."""
 
     def dangers(self) -> list[str]:

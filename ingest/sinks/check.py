@@ -64,8 +64,8 @@ class Check:
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. What Patchwork refuses for one patch or context keeps it from no
-        other; all refusals are told together. If one of them says something of us, or of where we
-        asked, the request is turned away, else it is not taken."""
+        other; all refusals are reported together. If one of them says something about us, or
+        about the server, the request is turned away, else it is not taken."""
         if not request.contexts:
             return "no context was named, so no check was posted"
         token = secret.token(self._table.token_file)
@@ -103,12 +103,12 @@ class Check:
                     break
             if any(refusal.status in (401, 403) for refusal in refused):
                 break  # it is the token's fault, and the same for every patch of a project
-        told = [self._told(each, what, request) for each, what in refused.items()]
+        parts = [self._refused(each, what, request) for each, what in refused.items()]
         if posted or not refused:
-            told.append(_told(posted, there))
+            parts.append(_posted(posted, there))
         if left_out := len(request.contexts) - len(contexts):
-            told.append(f"{left_out} contexts left out: they are too many")
-        text = "; ".join(told)[:_LONGEST_TOLD]
+            parts.append(f"{left_out} contexts left out: they are too many")
+        text = "; ".join(parts)[:_LONGEST_TOLD]
         if any(each.status in _OF_THE_PATCH for each in refused):
             raise TurnedAway(text)
         if refused:
@@ -135,7 +135,7 @@ class Check:
             if (check.state, check.description) == ours
         )
 
-    def _told(self, refusal: Refusal, what: list[str], request: Request) -> str:
+    def _refused(self, refusal: Refusal, what: list[str], request: Request) -> str:
         said = f" ({refusal.detail})" if refusal.detail else ""
         if refusal.status in (401, 403):  # the same for every patch of a project
             project = f"project {request.project}" if request.project else "its project"
@@ -168,7 +168,7 @@ def _is_namely(letter: str) -> bool:
     )
 
 
-def _told(posted: list[int], there: int) -> str:
+def _posted(posted: list[int], there: int) -> str:
     checks = counted(len(posted), "pending check")
     patches = list(dict.fromkeys(map(str, posted)))
     to = f" on patch{'' if len(patches) == 1 else 'es'} {listed(patches)}" if patches else ""

@@ -99,7 +99,7 @@ def begin(ledger: Ledger, settings: Settings) -> None:
 def deliver(
     sink: Sink, ledger: Ledger, *, clock: Clock = time.time, until: float | None, stop: Stop
 ) -> None:
-    """Have one sink hand over what is due. What hinders it is told of, is kept in its cursor, and
+    """Have one sink hand over what is due. What hinders it is logged, is kept in its cursor, and
     is tried again later."""
     try:
         sink.deliver(ledger, clock=clock, until=until, stop=stop)

@@ -130,7 +130,7 @@ class JsonFile:
             return cursor.second if is_known else ledger.promise(beyond)
 
         def begin(second: float) -> None:
-            # Of a link that a consumer moves away it cannot be told where the proof is.
+            # Where a consumer moves a link away, nobody knows where the proof is.
             if not os.path.islink(self._path):
                 ledger.set_cursor(replace(cursor, begun=last, second=second))
 

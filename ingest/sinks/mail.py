@@ -135,12 +135,12 @@ class Answer:
         asks = request.requester
         to = asks.address
         if asks.of_list:
-            # Of the sender there is not an address, but the list may be one that is to have it.
+            # Of the sender there is no address, but the list may be one that is to have it.
             if asks.of_list.lower() not in lists:
                 raise NotTaken(f"no answer: the sender's address is the list's, {asks.of_list}")
             to = asks.of_list
         if not to:
-            raise NotTaken(f"no answer: there is not an address in {str(asks)[:200]!r}")
+            raise NotTaken(f"no answer: there is no address in {str(asks)[:200]!r}")
         if to.lower() == us.lower():
             raise NotTaken(f"no answer: {to} is our own address")
         if to.lower() in self._no_answer:
@@ -158,7 +158,7 @@ def is_nobody(address: str) -> bool:
 def unquoted(request: Request, requests: RequestsSettings) -> Request:
     """A request without what its sender made up, so that nobody can send a text of his own to a
     stranger through us: labels that Patchwork or the configuration knows stay, of arguments the
-    names; of the rest it is told how much there was."""
+    names; of the rest the mail says how much there was."""
     known = request.contexts
     if not labels.are_asked_for(requests):
         known = tuple(each for each in known if each in requests.contexts)

@@ -2,7 +2,7 @@
 """A sink that hands requests to a receiver one at a time, in the order of the log.
 
 What is begun is noted before, and what came of it in the mail's story and in the cursor at once:
-a crash between makes the same request come again, and the receiver is told so. A request that the
+a crash between makes the same request come again, and the request says so. A request that the
 receiver turns away is set aside, so that later ones pass, and is tried again.
 """
 
@@ -293,7 +293,7 @@ class OneByOne:
     def _complain(
         self, what: str, request: Request, reason: str, before: str, level: int = logging.ERROR
     ) -> None:
-        """The same trouble for one request after the other is told once."""
+        """The same trouble for one request after the other is logged once."""
         level = logging.INFO if reason == before else level
         log.log(level, "%s <%s> by %s: %s", what, request.message_id, self.name, reason)
 

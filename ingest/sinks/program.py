@@ -151,7 +151,7 @@ class _Running:
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
             return os.waitid(os.P_PID, self._process.pid, flags) is not None
-        except ChildProcessError:  # whoever ignores SIGCHLD is not told how it ended
+        except ChildProcessError:  # whoever ignores SIGCHLD cannot know how it ended
             self._is_told = False
             return True
 

@@ -49,21 +49,21 @@ def send(server: Server, sender: str, recipients: Sequence[str], mail: bytes, st
     asking = (session, sender, recipients, mail, answer)
     threading.Thread(target=_send, args=asking, name="submission", daemon=True).start()
     end = time.monotonic() + server.timeout
-    told = f"the mail server {server.host}:{server.port}"
+    name = f"the mail server {server.host}:{server.port}"
     while not wait([answer], min(_LOOK, max(0.0, end - time.monotonic()))).done:
         is_late = time.monotonic() >= end
         if is_late or stop():
             session.cut()
             why = "did not answer in time" if is_late else "was not waited for"
-            raise SinkUnavailable(f"{told} {why}")
+            raise SinkUnavailable(f"{name} {why}")
     try:
         return answer.result()
     except smtplib.SMTPResponseException as error:
         said = _said(error.smtp_code, error.smtp_error)
-        raise SinkUnavailable(f"{told} answers {said}") from error
+        raise SinkUnavailable(f"{name} answers {said}") from error
     except (OSError, ValueError) as error:  # smtplib's are OSErrors; an odd password's is not
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise SinkUnavailable(f"{told} cannot be used: {printable(why)}") from error
+        raise SinkUnavailable(f"{name} cannot be used: {printable(why)}") from error
 
 
 class _Session(smtplib.SMTP):

@@ -115,13 +115,13 @@ class Webhook:
     def _key(self, text: str) -> bytes:
         if not text.startswith(_PREFIX):
             return text.encode()
-        told = f"secret_file {self._table.secret_file}: what follows {_PREFIX} is not base64"
+        reason = f"secret_file {self._table.secret_file}: what follows {_PREFIX} is not base64"
         try:
             key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
         except binascii.Error as error:
-            raise SinkUnavailable(told) from error
+            raise SinkUnavailable(reason) from error
         if not key:
-            raise SinkUnavailable(told)
+            raise SinkUnavailable(reason)
         return key
 
     def _token(self) -> dict[str, str]:
@@ -133,15 +133,15 @@ class Webhook:
         answer = f"{reply.status} {responses.get(reply.status, '')}".rstrip()
         if 200 <= reply.status < 300:
             return answer
-        told = f"the webhook at {origin(self._table.url)} answers {answer}{_message(reply)}"
+        reason = f"the webhook at {origin(self._table.url)} answers {answer}{_message(reply)}"
         location = reply.headers.get("Location")
         if 300 <= reply.status < 400 and location:
             target = origin(location, self._table.url)
-            told += f", to {target}; that is not followed: set url to where it leads"
+            reason += f", to {target}; that is not followed: set url to where it leads"
         pause = retry_after(reply, self._clock())
         if reply.status >= 500 or reply.status in (408, 429) or (reply.status == 403 and pause):
-            raise SinkUnavailable(told, pause)
-        raise NotTaken(told) if reply.status in _OF_THE_REQUEST else TurnedAway(told)
+            raise SinkUnavailable(reason, pause)
+        raise NotTaken(reason) if reply.status in _OF_THE_REQUEST else TurnedAway(reason)
 
 
 def sign(key: bytes, id: str, at: int, body: bytes) -> str:
