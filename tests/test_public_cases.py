@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from ingest.commands.replay import Summary, replay
-from ingest.config.tables import PatchworkSettings, RetestsSettings, Settings
+from ingest.config.tables import PatchworkSettings, RequestsSettings, RetestsSettings, Settings
 from ingest.ledger import Request, open_ledger
 from ingest.sandbox import Sandbox
+from ingest.sandbox.models import User
 from tests.support.mails import reply
 from tests.support.places import DATA
 
@@ -69,10 +70,11 @@ def patchwork() -> Iterator[Sandbox]:
         yield box
 
 
-def came_to(name: str, box: Sandbox, folder: Path) -> tuple[Summary, list[Request]]:
-    """What a replay of a case counts and records."""
+def came_to(name: str, box: Sandbox, folder: Path, *contexts: str) -> tuple[Summary, list[Request]]:
+    """What a replay of a case counts and records where these labels are wanted."""
     settings = Settings(
         patchwork=PatchworkSettings(box.url),
+        requests=RequestsSettings(contexts=contexts),
         retests=RetestsSettings(file=str(folder / "retests.json")),
     )
     ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
@@ -96,6 +98,18 @@ def test_a_case_is_recorded_at_the_first_attempt(
     assert asked(requests) == expected
     assert {str(each.requester) for each in requests} == {"Robin Reviewer <robin@example.org>"}
     assert (set(summary.reasons), summary.warnings) == ({"done"}, [])
+
+
+def test_a_documented_label_means_the_check_that_is_called_by_it_and_more(
+    patchwork: Sandbox, tmp_path: Path
+) -> None:
+    """DPDK's documents name ``github-robot``; its script posts ``github-robot: build``."""
+    (about,) = [each for each in patchwork.store.patches.values() if "net/foo: one" in each.name]
+    lab = User(1, "lab", "lab@example.org", frozenset())
+    for context in (UNIT, "github-robot: build"):
+        patchwork.store.add_check(about, lab, "success", "", context, None)
+    _, requests = came_to("11-documented-github-robot.eml", patchwork, tmp_path, "patchwork")
+    assert asked(requests) == [Asked(FOO_SERIES, (UNIT, "github-robot"))]
 
 
 @pytest.mark.parametrize(("name", "comment"), TO_COMMENTS.items(), ids=TO_COMMENTS)
