@@ -4,8 +4,10 @@
 Each time: the pipe defers what it cannot store, nothing is lost, and all is made good later.
 """
 
+import base64
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -37,7 +39,10 @@ class Lab:
         self.retests.parent.mkdir()
         self._url = url
 
-    def __call__(self, *arguments: str, mail: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def __call__(
+        self, *arguments: str, mail: bytes = b"", largest: int = resource.RLIM_INFINITY
+    ) -> subprocess.CompletedProcess[bytes]:
+        """``largest``: bytes past which this process may write no file."""
         quick = {
             "RECHECK_INGEST_STATE_BUSY_TIMEOUT": "0.2",
             "RECHECK_INGEST_WORKER_RETRY": "0.01",
@@ -50,6 +55,7 @@ class Lab:
             check=False,
             timeout=100,
             env={**os.environ, **quick},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)),
         )
 
     def defers(self, raw: bytes) -> None:
@@ -186,3 +192,62 @@ def test_a_damaged_ledger_defers_and_says_what_to_do(lab: Lab) -> None:
     for log in lab.state.glob("ledger.sqlite-*"):
         log.unlink()
     lab.defers(mail("two"))
+
+
+# What Postfix lets an alias pipe write, by default
+
+
+MAILBOX_SIZE_LIMIT = 51_200_000
+
+
+def large(name: str, size: int) -> bytes:
+    """A request with an attachment that cannot be packed."""
+    noise = base64.b64encode(os.urandom(size * 3 // 4))
+    return mail(name) + b"\n".join(noise[at : at + 76] for at in range(0, len(noise), 76))
+
+
+def full_of_labels(name: str, size: int) -> bytes:
+    """A mail of nothing but labels."""
+    line = "".join(f"Recheck-request: {name}-{number}\n" for number in range(2000))
+    return mail(name) + line.encode() * (size // len(line))
+
+
+def piped(lab: Lab, raw: bytes) -> int:
+    return lab("pipe", mail=raw, largest=MAILBOX_SIZE_LIMIT).returncode
+
+
+def published(lab: Lab) -> set[str]:
+    return set(json.loads(lab.retests.read_text())["retests"]["29430"]["contexts"])
+
+
+@pytest.mark.slow
+def test_eight_mails_of_10_mb_by_an_alias_pipe_do_not_stop_it(lab: Lab) -> None:
+    names = [f"n{number}" for number in range(8)]
+    assert [piped(lab, large(name, 10_000_000)) for name in names] == [0] * 8
+    assert piped(lab, mail("after")) == 0
+    assert published(lab) == {f"iol-{name}" for name in [*names, "after"]}
+
+
+@pytest.mark.slow
+def test_nor_while_patchwork_is_down(lab: Lab) -> None:
+    """What has no room is deferred, and room is made by pipes alone."""
+    up, lab._url = lab._url, "http://127.0.0.1:9"
+    mails = {name: large(name, 10_000_000) for name in map(str, range(7))}
+    codes = {name: piped(lab, raw) for name, raw in mails.items()}
+    assert set(codes.values()) == {0, 75}
+    lab._url = up
+    mails["after"], codes["after"] = mail("after"), 75
+    for _ in range(3):  # the mail server tries again what was deferred
+        codes = {name: piped(lab, mails[name]) if code else 0 for name, code in codes.items()}
+    assert set(codes.values()) == {0}
+    assert published(lab) == {f"iol-{name}" for name in mails}
+
+
+@pytest.mark.slow
+def test_three_mails_of_9_mb_full_of_labels_do_not_stop_the_retest_json(lab: Lab) -> None:
+    for name in ("a", "b", "c"):
+        assert piped(lab, full_of_labels(name, 9_000_000)) == 0
+    assert piped(lab, mail("after")) == 0
+    assert "iol-after" in published(lab)
+    assert lab.retests.stat().st_size < 100_000
+    assert (lab.state / "ledger.sqlite").stat().st_size < MAILBOX_SIZE_LIMIT

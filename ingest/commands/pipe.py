@@ -87,9 +87,11 @@ def _state_folder(arguments: list[str]) -> str:
 def _keep(raw: bytes, arguments: list[str]) -> int:
     import logging
     import time
+    from contextlib import suppress
 
     from ingest import intake
     from ingest.commands import options
+    from ingest.errors import StateUnavailable
     from ingest.ledger import Envelope, Opening, open_configured
 
     # The worker's log would go into the mail server's; show has the same.
@@ -108,16 +110,23 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         from ingest.trust import passage
 
         came = passage.of(raw, "pipe", envelope, settings)
-    intake.accept(
-        raw,
-        "pipe",
-        ledger=ledger,
-        now=time.time(),
-        max_size=size,
-        envelope=envelope,
-        passage=came,
-        counted_in=settings.state.dir,
-    )
+    try:
+        intake.accept(
+            raw,
+            "pipe",
+            ledger=ledger,
+            now=time.time(),
+            max_size=size,
+            envelope=envelope,
+            passage=came,
+            counted_in=settings.state.dir,
+        )
+    except StateUnavailable:
+        # What there is no room for may fit when the mails before it have ended: where no other
+        # worker runs, nobody else makes that room.
+        with suppress(Exception):
+            _work_off(ledger, settings)
+        raise
     try:
         _work_off(ledger, settings)
     except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on

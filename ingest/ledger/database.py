@@ -27,6 +27,10 @@ OLDEST_SQLITE = (3, 37, 0)
 _LONGEST_LOG = 4 << 20
 _CHECKPOINT_PATIENCE = 500  # milliseconds
 
+# The part of a file that may not grow beyond a limit that is filled with new mails. While a mail is
+# changed it takes its room twice, and Postfix's largest mail is a fifth of its largest file.
+_FILLED = 4 / 5
+
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
@@ -155,6 +159,7 @@ class Database:
         try:
             with self._told("written"):
                 self._durably(synchronous)
+                self._limit()
                 self._db.execute("BEGIN IMMEDIATE")
             yield
             with self._told("written"):
@@ -194,6 +199,30 @@ class Database:
             f" VALUES ({places}) {then}",
             *columns.values(),
         ).fetchall()
+
+    def make_room(self, size: int) -> None:
+        """Of a transaction that keeps so many bytes more: raise ``StateUnavailable`` if this
+        process may write no file in which they leave room for what ends a mail, for only that
+        makes room again."""
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit < 0:
+            return
+        page, pages, free = (
+            int(self.run(f"PRAGMA {each}").fetchone()[0])
+            for each in ("page_size", "page_count", "freelist_count")
+        )
+        if page * (pages - free) + size > _FILLED * limit:
+            full = sqlite3.OperationalError("there is no room for it")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+
+    def _limit(self) -> None:
+        """Keep the file below what this process may write: what is in the log and does not fit
+        into the file stays there, until the log cannot be written either."""
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit >= 0:
+            page = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+            self._db.execute(f"PRAGMA max_page_count={max(limit // page, 1)}").fetchone()
 
     def _durably(self, synchronous: str) -> None:
         """What the next commits do. At the start of each transaction, because inside of one

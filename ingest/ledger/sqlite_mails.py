@@ -76,6 +76,7 @@ class Mails(Retention):
             return int(known["id"]), False
         ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
         raw = made.packed(arrival.raw)
+        self._db.make_room(len(raw))
         event = Event(arrival.received, "accepted", {"source": arrival.source})
         new = self._db.insert(
             "mail",
