@@ -307,6 +307,12 @@ def _pipe(arguments: argparse.Namespace) -> int:
     return EX_USAGE
 
 
+def _policy(arguments: argparse.Namespace) -> int:
+    from ingest.commands import policy_trial
+
+    return policy_trial.run(arguments)
+
+
 _COMMANDS = {
     "pipe": _pipe,
     "replay": _replay,
@@ -322,6 +328,7 @@ _COMMANDS = {
     "take": _take,
     "ack": _ack,
     "result": _result,
+    "policy": _policy,
     "ledger": _ledger,
     "demo": _demo,
     "help": _help,

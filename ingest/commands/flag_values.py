@@ -29,6 +29,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def period(text: str) -> float:
+    """A length of time such as 30d, 12h or 90m, in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time, such as 30d or 12h")
+    return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
+
+
 def moment(text: str) -> float:
     """A date, or a date and a time with a T or a blank between, as a Unix time. It is in UTC unless
     it names an offset. These are the forms that Patchwork's ``since`` takes; raises

@@ -249,6 +249,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--url", metavar="URL", default="", help="where there is more to read")
     result.add_argument("--summary", metavar="TEXT", default="", help="one line for people")
     result.add_argument("--by", metavar="NAME", default="lab", help="who says so; default: lab")
+    policy = command("policy", "tell what the policy would have done", common, as_json)
+    policy.add_argument(
+        "--replay",
+        metavar="PERIOD",
+        type=flag_values.period,
+        required=True,
+        help="with the requests recorded in so long a time, such as 30d or 12h",
+    )
     ledger = command("ledger", "save the state")
     what = ledger.add_subparsers(dest="what", metavar="WHAT", required=True)
     backup = what.add_parser(

@@ -22,6 +22,7 @@ LOOKERS = {
     "show": ("show", "a@example.org"),
     "list": ("list",),
     "list of mails": ("list", "--mail", "--json"),
+    "policy": ("policy", "--replay", "9999d"),
     "check": ("check",),
 }
 NEEDS_A_LEDGER = {name: each for name, each in LOOKERS.items() if name != "check"}
@@ -32,6 +33,7 @@ SAID = {
     "show": "<a@example.org> done",
     "list": "Robin Reviewer",
     "list of mails": '"b@example.org"',
+    "policy": "1 accepted",
     "check": "2 mails, 1 request",
 }
 NOBODY = 65534
