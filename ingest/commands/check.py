@@ -8,14 +8,14 @@ the sinks, and Patchwork. It leaves nothing changed.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ingest import signs
-from ingest.commands import alias, as_user, exposure, pipe_trial, send_test
+from ingest.commands import alias, as_user, doors, exposure, pipe_trial, send_test
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import (
@@ -26,7 +26,7 @@ from ingest.errors import (
     StateUnavailable,
     Unavailable,
 )
-from ingest.ledger import WORKER_LEASE, Opening, open_ledger
+from ingest.ledger import WORKER_LEASE, Opening, open_configured, open_ledger
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import Configured, delivery, secret
@@ -84,6 +84,12 @@ def check(
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
             yield from _sink(receiver, user, me)
+    for told in doors.mail_servers(settings):
+        yield Finding(*told)
+    for told in doors.listeners(settings, serving=_is_served(settings)):
+        yield Finding(*told)
+    for told in doors.maildir(settings):
+        yield Finding(*told)
     for name in settings.inbox:
         yield _inbox(settings, name)
     yield from _patchwork(settings)
@@ -164,6 +170,18 @@ def _inbox(settings: Settings, name: str) -> Finding:
         return Finding("ok", what, inboxes.inbox(settings, name).probe())
     except FeedUnavailable as error:
         return Finding("problem", what, str(error))
+
+
+def _is_served(settings: Settings) -> bool:
+    """Whether a worker is running on the ledger, such as serve's."""
+    try:
+        with (
+            closing(open_configured(settings.state, Opening.LOOK)) as ledger,
+            ledger.lease(WORKER_LEASE) as free,
+        ):
+            return not free
+    except StateUnavailable:
+        return False
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

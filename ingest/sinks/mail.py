@@ -100,31 +100,13 @@ class Answer:
         us = requester.read(self._table.sender)
         if not us.address:
             raise SinkUnavailable(f"sender {self._table.sender!r} is not an address")
-        server = self._server(us.address)
+        mail_server = server(self._table)
         recipients = self._recipients(request, us.address)
         is_verified = self._table.verified_senders or bool(request.trust.author)
         shown = request if is_verified else unquoted(request, self._requests)
         mail = compose(shown, self._table, self._requests, self._name, recipients)
-        said = smtp.send(server, us.address, recipients, mail, stop)
+        said = smtp.send(mail_server, us.address, recipients, mail, stop)
         return f"sent to {', '.join(recipients)}: {said}"
-
-    def _server(self, us: str) -> smtp.Server:
-        table = self._table
-        try:
-            host, port = addresses.server(table.server, smtp.PORT)
-        except ConfigError as error:
-            raise SinkUnavailable(str(error)) from error
-        password = secret.read(table.password_file, "password_file") if table.user else ""
-        return smtp.Server(
-            host=host,
-            port=port,
-            us=us.partition("@")[2],
-            timeout=table.timeout,
-            # In the clear a password goes to this machine only.
-            starttls=table.starttls or bool(table.user and not addresses.is_loopback(host)),
-            user=table.user,
-            password=password,
-        )
 
     def _recipients(self, request: Request, us: str) -> list[str]:
         """The requester, and the lists that are to have the answer. Raises ``NotTaken``."""
@@ -171,6 +153,25 @@ def unquoted(request: Request, requests: RequestsSettings) -> Request:
         contexts=(*known, others) if unnamed else known,
         arguments=dict.fromkeys(request.arguments, "…"),
         leftovers=(left,) if request.leftovers else (),
+    )
+
+
+def server(table: MailSettings) -> smtp.Server:
+    """The mail server that a table names. Raises ``SinkUnavailable``."""
+    try:
+        host, port = addresses.server(table.server, smtp.PORT)
+    except ConfigError as error:
+        raise SinkUnavailable(str(error)) from error
+    password = secret.read(table.password_file, "password_file") if table.user else ""
+    return smtp.Server(
+        host=host,
+        port=port,
+        us=requester.read(table.sender).address.partition("@")[2],
+        timeout=table.timeout,
+        # In the clear a password goes to this machine only.
+        starttls=table.starttls or bool(table.user and not addresses.is_loopback(host)),
+        user=table.user,
+        password=password,
     )
 
 

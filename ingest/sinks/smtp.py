@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -44,10 +44,21 @@ def send(server: Server, sender: str, recipients: Sequence[str], mail: bytes, st
     do not, is given ``sender``. Raises ``NotTaken`` if the server refuses the mail or all of its
     recipients (5xx), ``SinkUnavailable`` for all else; then it may have been sent.
     """
+    return _asked(server, lambda session: _hand_over(session, sender, recipients, mail), stop)
+
+
+def greet(server: Server) -> str:
+    """Open a session up to where a mail could be sent, and leave it; what the server says then.
+    Raises ``SinkUnavailable``."""
+    return _asked(server, lambda session: _said(*session.noop()), lambda: False)
+
+
+def _asked(server: Server, ask: "Callable[[_Session], str]", stop: Stop) -> str:
+    """What is answered in an open session, within the server's ``timeout``."""
     answer: Future[str] = Future()
     session = _Session(server)
-    asking = (session, sender, recipients, mail, answer)
-    threading.Thread(target=_send, args=asking, name="submission", daemon=True).start()
+    asking = (session, ask, answer)
+    threading.Thread(target=_answer, args=asking, name="submission", daemon=True).start()
     end = time.monotonic() + server.timeout
     name = f"the mail server {server.host}:{server.port}"
     while not wait([answer], min(_LOOK, max(0.0, end - time.monotonic()))).done:
@@ -89,13 +100,11 @@ class _Session(smtplib.SMTP):
         super().putcmd(cmd, args)
 
 
-def _send(
-    session: _Session, sender: str, recipients: Sequence[str], mail: bytes, answer: Future[str]
-) -> None:
+def _answer(session: _Session, ask: Callable[[_Session], str], answer: Future[str]) -> None:
     try:
         with contextlib.closing(session):
             _open(session)
-            answer.set_result(_hand_over(session, sender, recipients, mail))
+            answer.set_result(ask(session))
             with contextlib.suppress(OSError):
                 session.quit()
     except BaseException as error:  # noqa: BLE001  raised again where it is waited for
