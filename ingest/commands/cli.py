@@ -269,6 +269,18 @@ def _result(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _consumers(arguments: argparse.Namespace) -> int:
+    from ingest.handover import take
+
+    if arguments.remove is None:
+        return _look(arguments)
+    with closing(open_configured(settings_of(arguments).state)) as ledger:
+        if not take.remove(ledger, arguments.remove):
+            raise NothingFound(f"there is no consumer {arguments.remove}; see consumers")
+    print(f"{arguments.remove} is forgotten; if it takes again, it begins with the first request")
+    return EX_OK
+
+
 def _ledger(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
@@ -327,6 +339,7 @@ _COMMANDS = {
     "reruns": _reruns,
     "take": _take,
     "ack": _ack,
+    "consumers": _consumers,
     "result": _result,
     "policy": _policy,
     "ledger": _ledger,

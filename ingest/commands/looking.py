@@ -23,6 +23,16 @@ def _status(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _consumers(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
+        status = look.status(ledger, settings, time.time())
+    report.consumers(status, in_json=arguments.json)
+    if not status.consumers:
+        raise NothingFound("nobody has taken anything yet; see take --consumer")
+    return EX_OK
+
+
 def _list(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     form = listing.Form.LINES if arguments.json_lines else listing.Form(arguments.json)
@@ -105,5 +115,6 @@ def _raw(ledger: Ledger, mails: Sequence[Record]) -> None:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "list": _list,
+    "consumers": _consumers,
     "show": _show,
 }

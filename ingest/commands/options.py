@@ -240,6 +240,10 @@ def parser() -> argparse.ArgumentParser:
     )
     ack = command("ack", "confirm a batch that take --hold gave", common)
     ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
+    consumers = command("consumers", "list who takes requests, or forget one", common, as_json)
+    consumers.add_argument(
+        "--remove", metavar="NAME", help="forget this one, so that no request is kept for it"
+    )
     result = command("result", "say what became of one label of a request", common)
     result.add_argument("request", metavar="REQUEST", help="its number or its id")
     result.add_argument(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest import signs
+from ingest.consumer_states import BatchState
 from ingest.feed_states import FeedState, Seen
 from ingest.policy import selection
 from ingest.story import Status, jsonable
@@ -234,9 +235,29 @@ def status(status: Status, *, in_json: bool = False) -> None:
     for consumer in status.consumers:
         out.line(f"consumer   {consumer.name} {consumer.state}")
     for batch in status.held:
-        left = (batch.due - status.now).total_seconds()
-        again = f"due again in {ago(left)}" if left > 0 else "due again now"
-        out.line(f"held       {batch.id} given {times(batch.given)}, {again}")
+        out.line(f"held       {_held(batch, status.now)}")
+
+
+def _held(batch: BatchState, now: datetime) -> str:
+    left = (batch.due - now).total_seconds()
+    again = f"due again in {ago(left)}" if left > 0 else "due again now"
+    return f"{batch.id} given {times(batch.given)}, {again}"
+
+
+def consumers(status: Status, *, in_json: bool = False) -> None:
+    """Who takes requests, how far each has come, and what it has not confirmed."""
+    held = {
+        each.name: [batch for batch in status.held if batch.consumer == each.name]
+        for each in status.consumers
+    }
+    if in_json:
+        print_json([jsonable(each) | {"held": held[each.name]} for each in status.consumers])
+        return
+    out = Printer()
+    for each in status.consumers:
+        out.line((each.name, "bold"), f" {each.state}, took last {when(each.moved)}")
+        for batch in held[each.name]:
+            out.line(f"  held: {_held(batch, status.now)}")
 
 
 def _seen(out: Printer, seen: Seen, now: datetime) -> None:

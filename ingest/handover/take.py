@@ -128,6 +128,17 @@ def acknowledge(
     return True
 
 
+def remove(ledger: Ledger, consumer: str, *, patience: float = PATIENCE) -> bool:
+    """Forget a named consumer, who would begin with the first request again; whether there was
+    one. Raises ``UsageError`` for the default one, ``SinkUnavailable`` if it takes just now."""
+    if consumer == DEFAULT:
+        raise UsageError(
+            f"the consumer {DEFAULT} stands for the retest JSON, which is there without it"
+        )
+    with _lease(ledger, consumer, patience):
+        return ledger.drop_consumer(consumer)
+
+
 def output_to(path: str, settings: Settings) -> Output:
     """An ``Output``, see ``files.write_out``. Raises ``UsageError`` for the file that is taken
     from."""

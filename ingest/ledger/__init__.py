@@ -270,6 +270,10 @@ class Ledger(Protocol):
     def set_batch(self, batch: Batch) -> None:
         """Keep a batch."""
 
+    def drop_consumer(self, name: str) -> bool:
+        """Forget a consumer and its batches: no request waits for it any more. Whether there was
+        one."""
+
     def drop_batch(self, batch: Batch) -> None:
         """Forget a batch, which was confirmed, or is not there any more."""
 

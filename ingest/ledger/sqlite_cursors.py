@@ -50,6 +50,12 @@ class Cursors:
         with self._db.writing():
             self._db.insert("batch", made.batch_columns(batch), or_replace=True)
 
+    def drop_consumer(self, name: str) -> bool:
+        with self._db.writing():
+            batches = self._db.run("DELETE FROM batch WHERE consumer = ?", name).rowcount
+            consumers = self._db.run("DELETE FROM consumer WHERE name = ?", name).rowcount
+        return batches + consumers > 0
+
     def drop_batch(self, batch: Batch) -> None:
         with self._db.writing():
             self._db.run(
