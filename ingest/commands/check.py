@@ -30,6 +30,7 @@ from ingest.ledger import WORKER_LEASE, Opening, open_configured, open_ledger
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import Configured, delivery, secret
+from ingest.trust import verify
 from ingest.worker import connect
 
 # What a finding is about if Patchwork gives no usable answer.
@@ -73,6 +74,8 @@ def check(
     if test_address is not None:
         for told in send_test.findings(settings, pipes, test_address):
             yield Finding(*told)
+    for problem in verify.problems(settings):
+        yield Finding("warning", "policy", problem)
     for danger in exposure.found(settings):
         yield Finding("warning", "exposure", danger)
     if settings.http.listen or settings.hook or settings.token:

@@ -4,6 +4,7 @@
 from importlib.util import find_spec
 
 from ingest.config.policy_tables import PolicySettings
+from ingest.config.tables import Settings
 from ingest.ledger import Envelope
 from ingest.mail import headers
 from ingest.mail.message import Mail
@@ -26,6 +27,22 @@ def wants_dkim(policy: PolicySettings) -> bool:
 def is_installed() -> bool:
     """Whether what verifies signatures is there."""
     return find_spec("dkim") is not None and find_spec("dns") is not None
+
+
+def problems(settings: Settings) -> list[str]:
+    """What is required and can never be proved with these settings, a sentence each."""
+    policy, found = settings.policy, []
+    required = policy.required()
+    if wants_dkim(policy) and not is_installed():
+        found.append("DKIM signatures cannot be verified: install recheck-ingest[dkim]")
+    if passage.LIST in required and not settings.list:
+        found.append('"list" is required, but no [list.NAME] says where a list\'s mail comes from')
+    if AUTHSERV in required and not policy.authserv:
+        found.append('"authserv" is required, but [policy] authserv names no server')
+    if passage.PATCHWORK in required and not settings.catch_up.interval:
+        told = '"patchwork" is required, but [catch_up] interval is 0: run catch-up yourself'
+        found.append(told)
+    return found
 
 
 def author(
