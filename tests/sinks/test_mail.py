@@ -22,6 +22,7 @@ from ingest.errors import ConfigError
 from ingest.ledger import Ledger, Request
 from ingest.mail import message as mails
 from ingest.mail import recheck
+from ingest.mail.trust import Trust
 from ingest.policy import selection
 from ingest.sinks import smtp
 from ingest.sinks.mail import Answer, compose, is_nobody, text, unquoted
@@ -188,6 +189,26 @@ def test_one_address_gets_so_many_answers_a_day(
     giving.works()
     to = [read(each)["In-Reply-To"] for each in server.received]
     assert to == [f"<{number}@example.org>" for number in (1, 2, 4, 5)]
+
+
+def test_who_wants_no_answer_gets_none(ledger: Ledger, clock: Clock, server: MailServer) -> None:
+    table = sink_tables.MailSettings(sender=US, server=server.address)
+    answer = Answer("lab", table, tables.RequestsSettings(), ["Robin@example.org"])
+    giving = Giving(ledger, clock, answer, table, once_per_mail=True, per_day=answer.per_day)
+    giving.records(by(1), by(2, requester="Alex <alex@example.org>"))
+    giving.works()
+    assert giving.skipped("1@example.org") == (
+        "mail:lab: policy no_answer: robin@example.org is not answered"
+    )
+    assert [read(each)["To"] for each in server.received] == ["alex@example.org"]
+
+
+def test_what_a_proved_author_wrote_is_repeated(giving_to: MakeGiving, server: MailServer) -> None:
+    giving = giving_to(server.address, verified_senders=False)
+    giving.records(by(1, subject="Re: mine", trust=Trust("", "dkim")), by(2, subject="Re: mine"))
+    giving.works()
+    subjects = [read(each)["Subject"] for each in server.received]
+    assert subjects == ["Re: mine", "Re: your Recheck-request"]
 
 
 def test_arguments_alone_are_told_as_such() -> None:
