@@ -8,11 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import archive
 from measure import Plan, Skipped, Starter, timed
 from replay import rehearsal
+
+if TYPE_CHECKING:
+    from ingest.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,39 @@ def logs(plan: Plan) -> Curve:
             numbers = max(numbers, length)
             finishing = _median(finish, rounds)
             catch_up()
-            points.append((length, 1000 * finishing, 1000 * _median(publish, rounds)))
+            publishing = _median(publish, rounds)
+            found = [1000 * _median(each, min(rounds, 5)) for each in _searches(ledger).values()]
+            points.append((length, 1000 * finishing, 1000 * publishing, *found))
+        columns = ("claim and finish, ms", "publish, ms", *_searches(ledger))
         ledger.close()
-    columns = ("claim and finish, ms", "publish, ms")
     return Curve("one request against the request log", "requests", columns, tuple(points))
+
+
+def _searches(ledger: "Ledger") -> "dict[str, Callable[[], float]]":
+    """What ``list`` asks for with each of its filters: requests, by state and attention mails.
+    Nobody asks as "nobody" and nothing says "nothing": all must be looked at."""
+    from ingest.ledger import Attention, Filter, Outcome
+
+    filters = {
+        "newest": Filter(),
+        "series": Filter(series=(7,)),
+        "label": Filter(labels=("bench-3",)),
+        "requester": Filter(requesters=("nobody",)),
+        "list id": Filter(lists=("dev.dpdk.org",)),
+        "project": Filter(projects=("dpdk",)),
+        "since": Filter(since=1.0),
+        "search": Filter(texts=("nothing",)),
+        "state": Filter(states=(Outcome.FAILED,)),
+        "attention": Filter(attention=Attention(("webhook:lab",))),
+    }
+    of_mails = ("state", "attention")
+    return {
+        f"list by {name}, ms": partial(
+            timed,
+            partial(ledger.search_mails if name in of_mails else ledger.search_requests, wanted),
+        )
+        for name, wanted in filters.items()
+    }
 
 
 def _powers(last: int) -> Iterator[int]:
