@@ -25,8 +25,11 @@ from ingest.errors import (
     StateUnavailable,
     UsageError,
 )
-from ingest.ledger import WORKER_LEASE, Opening, open_configured
-from ingest.words import counted, harmless
+from ingest.ledger import WORKER_LEASE, Filter, Opening, Outcome, open_configured
+from ingest.words import counted, harmless, named
+
+# Mails that retry --all names.
+_MOST_NAMED = 20
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -149,9 +152,17 @@ def _retry(arguments: argparse.Namespace) -> int:
         outage.close(ledger)
         answers.ask_anew(ledger, time.time())
         count = ledger.retry(None if arguments.all else ids, time.time())
+        wanted = Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED)
+        found = [each for id in dict.fromkeys(ids) for each in ledger.find(id)]
+        mails = ledger.search_mails(wanted) if arguments.all else found
     if not count and not arguments.all:
         raise NothingFound("none of these mails waits, is unresolved or has failed; see show")
     print(f"{count} queued; a running worker takes them up, else run: {PROGRAM} work --once")
+    for mail in mails:
+        left = "" if mail.outcome is Outcome.QUEUED else f" not queued: it is {mail.outcome}"
+        print(harmless(f"  {named(mail.message_id, mail.id)}{left}"))
+    if arguments.all and count > len(mails):
+        print(f"  … and {count - len(mails)} more, see {PROGRAM} list --state queued")
     return EX_OK
 
 
