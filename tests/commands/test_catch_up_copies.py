@@ -237,6 +237,7 @@ def test_a_comment_that_was_changed_on_the_way_runs_nothing_twice(desk: Desk, bo
     assert second.reason == f"mail-{first.id}, of its Message-ID, asked for the same before"
 
 
+@pytest.mark.slow
 def test_many_mails_of_one_message_id_hold_up_no_catching_up(desk: Desk, box: Sandbox) -> None:
     """So many are compared; then a comment is a mail of its own, and asks for nothing twice."""
     for number in range(120):

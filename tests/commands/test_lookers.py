@@ -37,6 +37,8 @@ SAID = {
     "check": "2 mails, 1 request",
 }
 NOBODY = 65534
+
+pytestmark = pytest.mark.slow  # each starts the program
 # One that answers nothing, at once.
 NOWHERE = {"RECHECK_INGEST_PATCHWORK_URL": "http://127.0.0.1:9"}
 
