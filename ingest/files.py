@@ -178,3 +178,34 @@ def _permit(descriptor: int, replaced: Path, mode: int | None) -> None:
             os.fchown(descriptor, owner, before.st_gid)
             break
     os.fchmod(descriptor, before.st_mode & 0o7777)
+
+
+def hindrance(path: Path) -> str:
+    """What keeps this process from reading and writing a file, or from making it: whose that is,
+    its mode, and who we are; "" if no permission does."""
+    for each in (*reversed(path.parents), path):
+        needed = os.X_OK if each.is_dir() else os.R_OK | os.W_OK
+        if each == path.parent:
+            needed |= os.W_OK
+        if not each.exists():  # it is to be made, in a folder that we may enter
+            return "" if os.access(each.parent, os.W_OK) else _denied(each.parent)
+        if not os.access(each, needed):
+            return _denied(each)
+    return ""
+
+
+def _denied(path: Path) -> str:
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    owner, us = _user(found.st_uid), _user(os.geteuid())
+    return f"{path} belongs to {owner} and has mode {mode:04o}, and this process runs as {us}"
+
+
+def _user(number: int) -> str:
+    """A user's name, its number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

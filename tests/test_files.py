@@ -120,3 +120,31 @@ def test_a_path_is_resolved_as_the_kernel_does(
     monkeypatch.chdir(tmp_path)
     assert str(files.target(written)) == os.path.realpath(written)
     assert str(files.target(str(tmp_path / written))) == os.path.realpath(tmp_path / written)
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "file_mode", "told"),
+    [
+        (0o755, 0o666, "{}/s belongs to root and has mode 0755, and this process runs as nobody"),
+        (0o770, 0o666, "{}/s belongs to root and has mode 0770, and this process runs as nobody"),
+        (0o777, 0o640, "{}/s/l belongs to root and has mode 0640, and this process runs as nobody"),
+        (0o777, None, ""),
+        (0o777, 0o666, ""),
+        (0o755, None, "{}/s belongs to root and has mode 0755, and this process runs as nobody"),
+    ],
+)
+def test_what_keeps_a_user_from_a_file_is_told_by_owner_and_mode(
+    folder_mode: int, file_mode: int | None, told: str
+) -> None:
+    with open_folder() as top:
+        folder = top / "s"
+        folder.mkdir()
+        if file_mode is not None:
+            (folder / "l").touch()
+            (folder / "l").chmod(file_mode)
+        folder.chmod(folder_mode)
+
+        def look() -> None:
+            assert files.hindrance(folder / "l") == told.format(top)
+
+        assert as_user(65534, 65534, [], look) == ""

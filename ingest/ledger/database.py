@@ -299,4 +299,4 @@ class Database:
                 f"this process may write no file past {limit} bytes "
                 "(Postfix gives an alias pipe its mailbox_size_limit), or the disk is full"
             )
-        return "check the disk, and the permissions of its folder"
+        return files.hindrance(self.path) or "check the disk, and the permissions of its folder"
