@@ -38,9 +38,9 @@ class Retention:
         dropped = self._drop_raw("ended < ? AND raw IS NOT NULL", keep.raw)
         while self._raw_bytes() > keep.raw_bytes:
             oldest = "ended IS NOT NULL AND raw IS NOT NULL ORDER BY ended LIMIT 20"
-            if not self._drop_raw(oldest, at_once=True):
+            if not (gone := self._drop_raw(oldest, at_once=True)):
                 break
-            dropped += 20
+            dropped += gone
         dropped += self._drop(("ignored", "rejected", "notice"), keep.ignored)
         return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
 

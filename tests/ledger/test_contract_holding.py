@@ -99,13 +99,15 @@ def test_a_mail_that_waits_is_never_dropped(ledger: Ledger) -> None:
 
 
 def test_raw_bytes_are_kept_up_to_a_number_the_oldest_go(ledger: Ledger) -> None:
-    for number in range(60):
+    for number in range(67):
         ledger.accept(arrival(f"{number}", raw=os.urandom(1000)))
         finish(ledger, claimed(ledger), Outcome.IGNORED, at=NOON + number)
-    ledger.prune(Keep(raw=0.0, raw_bytes=30_000), NOON + 60)
-    left = [number for number in range(60) if list(ledger.originals(f"{number}", "dev.dpdk.org"))]
+    dropped = ledger.prune(Keep(raw=0.0, raw_bytes=30_000), NOON + 67)
+    left = [number for number in range(67) if list(ledger.originals(f"{number}", "dev.dpdk.org"))]
     assert 0 < len(left) <= 30
-    assert left == list(range(60 - len(left), 60))
+    assert left == list(range(67 - len(left), 67))
+    assert dropped == 67 - len(left)
+    assert ledger.prune(Keep(raw=0.0, raw_bytes=0), NOON + 67) == len(left)
 
 
 # Where it was filed
