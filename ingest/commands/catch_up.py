@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ingest.background import Background, Trouble
+from ingest.background import Background
 from ingest.commands import replay
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
@@ -22,6 +22,7 @@ from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
 from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.thread import PatchworkThread
 from ingest.sink_states import CATCH_UP
 from ingest.sources import events
 from ingest.words import counted, moment
@@ -203,40 +204,13 @@ def _part(patchwork: Patchwork, kind: str) -> str:
     return f"{patchwork.base} {kind}"
 
 
-class Periodic:
+class Periodic(PatchworkThread):
     """Catching up in a thread of its own, every [catch_up] interval seconds; none if that is 0.
     It works off nothing: a worker sees what it has taken in."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._interval = settings.catch_up.interval
-        self._patchwork: Patchwork | None = None
-        self._told = ""
-        self._thread = Background(CATCH_UP, settings.state, self._work)
-
-    def start(self) -> None:
-        """Begin."""
-        if self._interval:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Have it end, and cut off the question that it waits for; see ``wait``."""
-        self._thread.stop()
-        if self._patchwork:
-            self._patchwork.cut()
-
-    def wait(self, timeout: float) -> None:
-        """Wait until it has ended. What it is at after ``timeout`` seconds is left as after a
-        crash."""
-        self._thread.wait(timeout)
-
-    def is_well(self) -> bool:
-        """Whether it is alive, if it is to be."""
-        return not self._interval or self._thread.is_well()
-
-    def troubles(self) -> list[Trouble]:
-        """What keeps it from its work, other than Patchwork."""
-        return [self._thread.trouble] if self._thread.trouble else []
+        super().__init__(CATCH_UP, settings, settings.catch_up.interval, self._work)
+        self._logged = ""
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         while not thread.is_stopping():
@@ -247,13 +221,12 @@ class Periodic:
                 try:
                     self._catch_up(ledger, thread.is_stopping)
                 except (StateUnavailable, ConfigError) as error:
-                    self._tell(logging.ERROR, str(error))
+                    self._log(logging.ERROR, str(error))
                 left = self._interval
             thread.rest(left)
 
     def _catch_up(self, ledger: Ledger, stop: Callable[[], bool]) -> None:
-        with contextlib.closing(connect(self._settings, ledger)) as patchwork:
-            self._patchwork = patchwork
+        with self._asking(ledger) as patchwork:
             if stop():
                 return
             summary = catch_up(self._settings, ledger, patchwork, stop=stop)
@@ -265,10 +238,10 @@ class Periodic:
                 ", ".join(f"<{each}>" for each in summary.missed),
             )
         if not stop():
-            self._tell(logging.WARNING, summary.problem)
+            self._log(logging.WARNING, summary.problem)
 
-    def _tell(self, level: int, problem: str) -> None:
-        """Tell of a problem when it is new."""
-        if problem and problem != self._told:
+    def _log(self, level: int, problem: str) -> None:
+        """Log a problem when it is new."""
+        if problem and problem != self._logged:
             log.log(level, "catching up is not complete: %s", problem)
-        self._told = problem
+        self._logged = problem

@@ -3,16 +3,15 @@
 asks Patchwork for new checks every [results] interval seconds.
 """
 
-import contextlib
 import logging
 import time
 
-from ingest.background import Background, Trouble
+from ingest.background import Background
 from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable, Temporary, Unavailable
 from ingest.ledger import Ledger
 from ingest.patchwork import outage
-from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.thread import PatchworkThread
 from ingest.result_states import FEED
 from ingest.results.watch import Watch
 from ingest.words import counted
@@ -24,47 +23,15 @@ _POLL, _AFTER_TROUBLE = 5.0, 60.0
 log = logging.getLogger(__name__)
 
 
-class Follower:
+class Follower(PatchworkThread):
     """What became of requests, by Patchwork's checks; nothing if [results] interval is 0."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._interval = settings.results.interval
-        self._patchwork: Patchwork | None = None
-        self._told = ""
-        self._thread = Background(FEED, settings.state, self._work)
-
-    def start(self) -> None:
-        """Begin."""
-        if self._interval:
-            self._thread.start()
-
-    def wake(self) -> None:
-        """There may be a new request."""
-        self._thread.wake()
-
-    def stop(self) -> None:
-        """Have it end, and cut off the question that it waits for; see ``wait``."""
-        self._thread.stop()
-        if self._patchwork:
-            self._patchwork.cut()
-
-    def wait(self, timeout: float) -> None:
-        """Wait until it has ended. What it is at after ``timeout`` seconds is left as after a
-        crash."""
-        self._thread.wait(timeout)
-
-    def is_well(self) -> bool:
-        """Whether it is alive, if it is to be."""
-        return not self._interval or self._thread.is_well()
-
-    def troubles(self) -> list[Trouble]:
-        """What keeps it from its work, other than Patchwork."""
-        return [self._thread.trouble] if self._thread.trouble else []
+        super().__init__(FEED, settings, settings.results.interval, self._work)
+        self._logged = ""
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
-        with contextlib.closing(Patchwork(self._settings.patchwork, ledger)) as patchwork:
-            self._patchwork = patchwork
+        with self._asking(ledger) as patchwork:
             watch = Watch(patchwork.dialect, ledger, self._settings, time.time)
             asks_again = 0.0
             while not thread.is_stopping():
@@ -88,13 +55,13 @@ class Follower:
             if isinstance(error, Unavailable) and error.retry_after is not None:
                 outage.trip(ledger, error, time.time(), _AFTER_TROUBLE)
             if not thread.is_stopping():
-                self._tell(str(error))
+                self._log(str(error))
             return False
-        self._told = ""
+        self._logged = ""
         return True
 
-    def _tell(self, problem: str) -> None:
-        """Tell of a problem when it is new."""
-        if problem != self._told:
+    def _log(self, problem: str) -> None:
+        """Log a problem when it is new."""
+        if problem != self._logged:
             log.warning("results cannot be looked for now: %s; it is tried again", problem)
-        self._told = problem
+        self._logged = problem
