@@ -15,7 +15,7 @@ from ingest.ledger import open_ledger
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import Answer, Hell, Seen, html, patch_row, rows, stalls, text
 from tests.support.places import RECORDED
-from tests.support.questions import paths
+from tests.support.questions import paths, queries
 from tests.support.service import Service, eventually
 
 MBOXES = [str(RECORDED / f"{name}.mbox") for name in ("patch", "series", "replies")]
@@ -52,7 +52,9 @@ def ended(serving: "subprocess.Popen[bytes]") -> list[str]:
 
 
 def asks(patchwork: Sandbox) -> int:
-    return paths(patchwork).count("/api/events/")
+    """How often it was asked for comments."""
+    asked = queries(patchwork, "/api/events/")
+    return sum("comment" in each["category"][0] for each in asked)
 
 
 @pytest.mark.slow
