@@ -14,6 +14,7 @@ import pytest
 
 from ingest.commands import options
 from ingest.config import load as config
+from ingest.ledger import Outcome
 from ingest.retests import document as retests
 from tests.support import settings_table
 from tests.support.places import ROOT
@@ -92,3 +93,8 @@ def test_the_readme_is_short_and_names_every_guide() -> None:
     assert PAGES["README.md"].count("\n") <= 250
     for page in PAGES:
         assert page == "README.md" or f"({page})" in PAGES["README.md"], page
+
+
+def test_every_state_of_a_mail_is_in_the_guide_of_list() -> None:
+    [line] = re.findall(r"\| `--state STATE` \|.*", PAGES["contrib/doc/commands.md"])
+    assert set(re.findall(r"`(\w+)`", line)) == set(Outcome)
