@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from ingest.commands import ledgers
 from ingest.commands.options import PROGRAM, parser, settings_of
 from ingest.config.values import DAY
 from ingest.errors import (
@@ -21,6 +22,7 @@ from ingest.errors import (
     EX_UNAVAILABLE,
     EX_USAGE,
     Error,
+    NoLedger,
     NothingFound,
     StateUnavailable,
     UsageError,
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except Error as error:
-        _complain(str(error))
+        others = ledgers.elsewhere() if isinstance(error, NoLedger) else ""
+        _complain(f"{error}{others}")
         return _exit_code(error, arguments)
     except KeyboardInterrupt:
         return 130
