@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from ingest.errors import LostClaim
 from ingest.ledger import (
     WORKER_LEASE,
     Envelope,
@@ -19,6 +20,7 @@ from ingest.ledger import (
     open_ledger,
 )
 from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
 from tests.support import ledger_processes
 from tests.support.ledger_values import (
     ENDS,
@@ -353,6 +355,30 @@ def test_a_request_that_was_known_leaves_the_numbering_usable(ledger: Ledger) ->
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 2
     assert ledger.last_request() == numbers[-1]
+
+
+def test_how_an_author_was_proved_is_kept_with_the_mail_and_told(ledger: Ledger) -> None:
+    ledger.accept(arrival(passage="list"))
+    mail = claimed(ledger)
+    assert (mail.passage, mail.proof) == ("list", None)
+    ledger.prove(mail, "", Event(NOON, "verified", {"reason": "nothing"}))
+    put_back(ledger, mail, NOON + 60, Waiting.MISSING)
+    assert claimed(ledger, NOON + 9999).proof == ""
+    assert "verified" in [each.what for each in ledger.find("a@example.org")[0].story]
+
+
+def test_nothing_is_proved_of_a_mail_that_another_has_taken_up(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    mail = claimed(ledger)
+    put_back(ledger, mail, NOON + 60, Waiting.MISSING)
+    with pytest.raises(LostClaim):
+        ledger.prove(mail, "dkim", Event(NOON, "verified", {}))
+
+
+def test_only_proved_requests_are_counted_where_that_is_asked_for(ledger: Ledger) -> None:
+    record(ledger, "1@example.org", NOON, trust=Trust("", "dkim"))
+    record(ledger, "2@example.org", NOON + 1, trust=Trust("list", ""))
+    assert ledger.recorded(NOON - 1, NOON + 9, 9, proved=True) == [NOON]
 
 
 def test_when_requests_were_recorded_is_told_newest_first_by_requester_and_series(
