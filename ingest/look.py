@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from ingest import background, consumer_states, signs, story
 from ingest.config.tables import Settings
+from ingest.errors import StateUnavailable
 from ingest.ledger import Attention, Ledger, Record
 from ingest.patchwork import outage
 from ingest.result_states import FEED
@@ -28,7 +29,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         answered=outage.answered(ledger, now),
         asides={name: ledger.asides.of(name) for name in sinks},
         troubles=background.troubles(ledger, threads, now),
-        seen=signs.read(settings.state.dir),
+        seen=_seen(settings.state.dir),
         now=now,
     )
 
@@ -50,3 +51,10 @@ def stories(
     return [
         story.story_of(each, cursors, consumers, sinks, settings, now, results) for each in found
     ]
+
+
+def _seen(folder: str) -> list[signs.Sign]:
+    try:
+        return signs.read(folder)
+    except OSError as error:
+        raise StateUnavailable(f"what sources saw of each list cannot be read: {error}") from error

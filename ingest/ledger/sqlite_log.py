@@ -99,7 +99,8 @@ class Log(Mails):
         return [row["recorded"] for row in rows]
 
     def last_request(self) -> int:
-        return int(self._number("SELECT max(number) FROM request") or 0)
+        # Also when the newest ones were dropped since.
+        return int(self._number("SELECT max(seq) FROM sqlite_sequence WHERE name = 'request'") or 0)
 
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         # Mostly there is nothing: then nothing is written.
