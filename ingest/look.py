@@ -6,15 +6,17 @@ It only reads.
 
 from collections.abc import Iterable
 
-from ingest import background, consumer_states, signs, story
+from ingest import background, signs
 from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable
 from ingest.ledger import Attention, Ledger, Record
 from ingest.patchwork import outage
-from ingest.result_states import FEED
-from ingest.sink_states import CATCH_UP
 from ingest.sinks import delivery
-from ingest.story import Status, Story
+from ingest.story import consumers as consumer_states
+from ingest.story import overview as story
+from ingest.story.overview import Status, Story
+from ingest.story.results import FEED
+from ingest.story.sinks import CATCH_UP
 
 
 def status(ledger: Ledger, settings: Settings, now: float) -> Status:

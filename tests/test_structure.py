@@ -27,10 +27,6 @@ FLOORS = (
     (
         "retests",
         "intake",
-        "sink_states",
-        "consumer_states",
-        "feed_states",
-        "result_states",
         "background",
     ),
     ("policy", "schedule", "links", "trust"),

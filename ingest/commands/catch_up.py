@@ -23,8 +23,8 @@ from ingest.mail import headers
 from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.thread import PatchworkThread
-from ingest.sink_states import CATCH_UP
 from ingest.sources import events
+from ingest.story.sinks import CATCH_UP
 from ingest.words import counted, moment
 from ingest.worker import connect
 

@@ -27,7 +27,7 @@ from ingest.ledger import open_ledger
 from ingest.mail import message
 from ingest.sandbox import Sandbox
 from ingest.sources.mbox import mails
-from ingest.story import Story
+from ingest.story.overview import Story
 from ingest.words import harmless, listed
 
 # So many of the replies come by the alias pipe, the others by replaying an archive.

@@ -14,9 +14,9 @@ from rich.cells import cell_len, set_cell_size
 from ingest.commands.report import Part, Printer, coloured, print_json
 from ingest.config.tables import Settings
 from ingest.ledger import Request, Result
-from ingest.result_states import Became, of_request
 from ingest.sinks.request_json import shape
-from ingest.story import Story, jsonable
+from ingest.story.overview import Story, jsonable
+from ingest.story.results import Became, of_request
 from ingest.words import harmless, utc
 
 # Columns of a requester's name.

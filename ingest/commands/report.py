@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ingest import signs
-from ingest.consumer_states import BatchState
-from ingest.feed_states import FeedState, Seen
 from ingest.policy import selection
-from ingest.story import Status, jsonable
+from ingest.story.consumers import BatchState
+from ingest.story.feeds import FeedState, Seen
+from ingest.story.overview import Status, jsonable
 from ingest.words import ago, as_json, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest import result_states
 from ingest.commands.report import Printer, coloured, print_json, trouble, when
-from ingest.sink_states import Delivery
-from ingest.story import Asked, Step, Story
+from ingest.story import results as result_states
+from ingest.story.overview import Asked, Step, Story
+from ingest.story.sinks import Delivery
 from ingest.words import asked_for
 
 # Steps that may be repeated together, such as a question, its answer and the wait for the next.

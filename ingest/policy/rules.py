@@ -30,7 +30,6 @@ class Standing(Value):
     submitter: str = ""
     maintainers: frozenset[str] = frozenset()
     states: tuple[frozenset[str], ...] = ()
-    newer: str = ""
 
 
 # The times (Unix) at which the last requests were recorded, newest first: those within so many
@@ -73,8 +72,7 @@ def by_state(policy: PolicySettings, standing: Standing) -> str:
     if not skipped or not all(skipped):
         return ""
     states = sorted({state for patch in skipped for state in patch})
-    newer = f"; the newer one is {standing.newer}" if standing.newer else ""
-    return f"policy states: the patch is {listed(states)}{newer}"
+    return f"policy states: the patch is {listed(states)}"
 
 
 def by_sender(

@@ -12,8 +12,8 @@ from ingest.errors import StateUnavailable, Temporary, Unavailable
 from ingest.ledger import Ledger
 from ingest.patchwork import outage
 from ingest.patchwork.thread import PatchworkThread
-from ingest.result_states import FEED
 from ingest.results.watch import Watch
+from ingest.story.results import FEED
 from ingest.words import counted
 
 # Seconds between two looks at the request log, which other processes write, too; and at most

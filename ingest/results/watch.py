@@ -14,10 +14,10 @@ from ingest.config.values import DAY
 from ingest.ledger import Feed, Ledger, Request
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
 from ingest.patchwork.feed import Walk
-from ingest.result_states import FEED
 from ingest.results import beginning, counting
 from ingest.results.beginning import Beginning
 from ingest.results.counting import Watched
+from ingest.story.results import FEED
 
 # Pages of events that are walked at most; beyond, the patches themselves are asked for.
 _MOST_PAGES = 50

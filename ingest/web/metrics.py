@@ -18,9 +18,9 @@ from starlette.responses import PlainTextResponse, Response
 from ingest import __version__, look
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
-from ingest.feed_states import Seen
 from ingest.ledger import Ledger
-from ingest.story import Sink, Status
+from ingest.story.feeds import Seen
+from ingest.story.overview import Sink, Status
 from ingest.web.head import Head
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.reading import Reading

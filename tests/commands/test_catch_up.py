@@ -16,7 +16,7 @@ from ingest.intake import Receipt
 from ingest.ledger import Ledger, Outcome
 from ingest.patchwork import outage
 from ingest.sandbox import Sandbox
-from ingest.sink_states import CATCH_UP
+from ingest.story.sinks import CATCH_UP
 from ingest.worker import Worker, connect
 from tests.support.bad_server import Answer, Hell, Line, failing, html, rows
 from tests.support.clock import DAY, HOUR, MINUTE, Clock

@@ -13,7 +13,7 @@ import pytest
 from ingest.commands import cli
 from ingest.ledger import WORKER_LEASE, open_ledger
 from ingest.sandbox import Sandbox
-from ingest.sink_states import CATCH_UP
+from ingest.story.sinks import CATCH_UP
 from tests.support.bad_server import Hell, failing, html, refused_url
 from tests.support.places import RECORDED
 from tests.support.questions import queries

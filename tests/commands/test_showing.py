@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ingest.commands import cli, showing
 from ingest.ledger import Event, Keep, Ledger, Outcome
-from ingest.story import Step
+from ingest.story.overview import Step
 from tests.support.ledger_values import NOON, arrival, claimed, request
 
 RAW = b"Message-ID: <first@example.org>\r\n\r\n\x1b[31mRecheck-request: \xff\r\n"

@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingest import __version__, signs
 from ingest.config import tables
 from ingest.config.source_tables import InboxSettings
-from ingest.feed_states import FeedState, Seen
 from ingest.ledger import Cursor, Feed, Outcome, Waiting, open_ledger
-from ingest.story import CatchingUp, Hindrance, Sink, Status, Taker
+from ingest.story.feeds import FeedState, Seen
+from ingest.story.overview import CatchingUp, Hindrance, Sink, Status, Taker
 from ingest.web import metrics
 from tests.support.dashboard import dashboard, queries
 from tests.support.http_service import LISTENING, NOWHERE, HttpService, exchange, told

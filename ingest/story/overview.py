@@ -10,11 +10,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest import feed_states, links, result_states, signs, sink_states
+from ingest import links, signs
 from ingest.background import Trouble
 from ingest.config.tables import Settings
-from ingest.consumer_states import BatchState, ConsumerState
-from ingest.feed_states import FeedState, Seen, Told
 from ingest.ledger import (
     Aside,
     Cursor,
@@ -28,8 +26,13 @@ from ingest.ledger import (
     Totals,
 )
 from ingest.links import Links
-from ingest.result_states import Became
-from ingest.sink_states import Delivery, Sinks
+from ingest.story import feeds as feed_states
+from ingest.story import results as result_states
+from ingest.story import sinks as sink_states
+from ingest.story.consumers import BatchState, ConsumerState
+from ingest.story.feeds import FeedState, Seen, Told
+from ingest.story.results import Became
+from ingest.story.sinks import Delivery, Sinks
 from ingest.words import instant, named, utc
 
 

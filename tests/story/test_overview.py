@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest import story
 from ingest.background import Trouble
 from ingest.config import tables
-from ingest.consumer_states import BatchState, ConsumerState
 from ingest.ledger import (
     Aside,
     Cursor,
@@ -26,7 +24,9 @@ from ingest.ledger import (
     Waiting,
 )
 from ingest.signs import Sign
-from ingest.story import jsonable
+from ingest.story import overview as story
+from ingest.story.consumers import BatchState, ConsumerState
+from ingest.story.overview import jsonable
 from tests.support.ledger_values import (
     NOON,
     arrival,
