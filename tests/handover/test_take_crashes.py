@@ -109,7 +109,7 @@ HELD = (
 
 CONFIRMING = (
     Case("the lease is held", at(TAKE, "held = [each for each in ledger.batches()")),
-    Case("the batch is known", at(TAKE, "if consumer == DEFAULT:")),
+    Case("the batch is known", at(TAKE, "[batch] = held")),
     Case("the file is open", at(TAKE, "stock.becoming(stock.without(stock.of(batch)))")),
     Case("what stays is on the disk", Point(TAKING_OUT)),
     Case("the file is about to be emptied", Point(REPLACED, TAKING_OUT)),

@@ -286,7 +286,7 @@ def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(tmp_path: Path) -> N
     path = tmp_path / "s"
     path.write_text("precious")
     with (
-        pytest.raises(ConfigError, match="no socket"),
+        pytest.raises(ConfigError, match="not a socket"),
         Sink(tmp_path, smtp={"listen": [f"unix:{path}"]}),
     ):
         pass
@@ -373,7 +373,7 @@ BAD: dict[str, dict[str, Any]] = {
     "recipients must be set": {"listen": ["*:25"]},
     "[smtp] recipients": {"listen": ["[::]:25"]},
     "listen on 192.0.2.1:25": {"listen": ["192.0.2.1:25"]},
-    "is no address": {"listen": ["25"]},
+    "is not an address": {"listen": ["25"]},
     "write an IPv6 host as": {"listen": ["::1:25"]},
     "absolute path": {"listen": ["unix:relative"]},
     "'localhost:99999'": {"listen": ["localhost:99999"]},
