@@ -170,9 +170,12 @@ def found(folder: Path) -> tuple[Counter[str], Counter[str], set[str]]:
 
 
 def each_once(folder: Path) -> None:
+    """Each request is there once. A mail that came after its comment was fetched is another mail,
+    and meets the first one at the request (DESIGN.md, One mail, one request)."""
     mails, asked, published = found(folder)
-    once = {f"{n}@example.org": 1 for n in range(MAILS) if n % DISCUSSION}
-    assert {id: count for id, count in mails.items() if count} == once
+    there = {id for id, count in mails.items() if count}
+    assert there == {f"{n}@example.org" for n in range(MAILS) if n % DISCUSSION}
+    assert max(mails.values()) <= 2
     assert asked == dict.fromkeys(WANTED, 1)
     assert published == WANTED
 
