@@ -3,11 +3,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 
+import pytest
+
 from ingest import signs
-from tests.e2e.conftest import NOBODY, Paths
+from tests.e2e.conftest import Paths
 from tests.support.postfix import DOMAIN, Postfix
 
 
@@ -24,12 +25,13 @@ def checked(
     return {each["what"]: (each["level"], each["text"]) for each in json.loads(done.stdout)}
 
 
+# What the tests here look at is there before, and gone after.
+pytestmark = pytest.mark.usefixtures("lab")
+
+
 def test_check_runs_the_program_that_the_alias_names_as_its_user(
     postfix: Postfix, paths: Paths
 ) -> None:
-    shutil.copy(paths.installed, paths.program)
-    paths.state.mkdir(exist_ok=True)
-    shutil.chown(paths.state, NOBODY)
     found = checked(postfix, paths)
     assert found["alias recheck"] == ("ok", f"runs {paths.program} as nobody, state {paths.state}")
     assert found["program as nobody"] == ("ok", f"{paths.program} stores a mail and finds it")
@@ -38,8 +40,6 @@ def test_check_runs_the_program_that_the_alias_names_as_its_user(
 def test_check_tells_of_a_program_that_the_alias_names_and_that_does_not_run(
     postfix: Postfix, paths: Paths
 ) -> None:
-    paths.state.mkdir(exist_ok=True)
-    shutil.chown(paths.state, NOBODY)
     paths.program.write_text("#!/nowhere/python\n")
     paths.program.chmod(0o755)
     level, text = checked(postfix, paths)["program as nobody"]
@@ -49,9 +49,6 @@ def test_check_tells_of_a_program_that_the_alias_names_and_that_does_not_run(
 def test_a_test_mail_comes_through_the_mail_server_and_is_no_sign_of_a_list(
     postfix: Postfix, paths: Paths
 ) -> None:
-    shutil.copy(paths.installed, paths.program)
-    paths.state.mkdir(exist_ok=True)
-    shutil.chown(paths.state, NOBODY)
     before = counts(paths)
     address = f"recheck@{DOMAIN}"
     found = checked(postfix, paths, "--send-test", address)
@@ -65,7 +62,6 @@ def test_a_test_mail_comes_through_the_mail_server_and_is_no_sign_of_a_list(
 
 
 def test_a_test_mail_that_does_not_come_is_a_problem(postfix: Postfix, paths: Paths) -> None:
-    paths.state.mkdir(exist_ok=True)
     found = checked(
         postfix, paths, "--send-test", f"careless@{DOMAIN}", RECHECK_INGEST_SIGNS_TEST_TIMEOUT="1"
     )
