@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -632,7 +633,10 @@ def test_what_was_given_when_a_take_was_killed_and_is_gone_keeps_nothing_up(
 def test_a_restored_ledger_confirms_no_batch_but_its_own(desk: Desk, consumer: str) -> None:
     desk.asks("a")
     backup = desk.folder / "backup"
-    with sqlite3.connect(desk.folder / "ledger.sqlite") as source, sqlite3.connect(backup) as copy:
+    with (
+        closing(sqlite3.connect(desk.folder / "ledger.sqlite")) as source,
+        closing(sqlite3.connect(backup)) as copy,
+    ):
         source.backup(copy)
     desk.asks("b")
     lost = desk.takes(consumer, hold=True)["batch"]
