@@ -165,8 +165,9 @@ class Request(Value):
     list_id: str = ""
 
     @property
-    def age(self) -> float:
-        """The mail's date as far as it decides anything: never later than its reception."""
+    def sent(self) -> float:
+        """The mail's date as far as it decides anything. A sender's clock may be ahead: no mail was
+        sent after it was received."""
         return min(self.date, self.received or self.recorded)
 
 

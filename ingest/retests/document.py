@@ -92,8 +92,8 @@ def _age_of(standing: object, series: int, name: str, known: _Ages) -> tuple[flo
 
 def _age(request: Request) -> tuple[float, str]:
     """When a mail was sent, and what tells apart two mails of one second, whatever the order in
-    which they came. A sender's clock may be ahead: no mail was sent after it was received."""
-    return min(request.date, request.received or request.recorded), request.message_id
+    which they came."""
+    return request.sent, request.message_id
 
 
 def stamp(at: float) -> str:
