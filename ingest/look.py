@@ -14,16 +14,18 @@ from ingest.patchwork import outage
 from ingest.sinks import delivery
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
-from ingest.story.overview import Status, Story
+from ingest.story import status as statuses
+from ingest.story.overview import Story
 from ingest.story.results import FEED
 from ingest.story.sinks import CATCH_UP
+from ingest.story.status import Status
 
 
 def status(ledger: Ledger, settings: Settings, now: float) -> Status:
     """The ledger at a glance at ``now``, a Unix time."""
     totals, sinks = ledger.totals(), delivery.wanted(settings)
     threads = [background.WORKER, CATCH_UP, FEED, *sinks]
-    return story.status(
+    return statuses.status(
         totals,
         consumer_states.consumers(totals.consumers, totals.batches),
         sinks,

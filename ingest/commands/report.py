@@ -16,7 +16,8 @@ from ingest import signs
 from ingest.policy import selection
 from ingest.story.consumers import BatchState
 from ingest.story.feeds import FeedState, Seen
-from ingest.story.overview import Status, jsonable
+from ingest.story.overview import jsonable
+from ingest.story.status import Status
 from ingest.words import ago, as_json, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 from dataclasses import asdict
 
 from ingest.ledger.database import Database
-from ingest.ledger.values import Aside
+from ingest.ledger.progress import Aside
 
 
 class SqliteAsides:

@@ -17,7 +17,7 @@ from ingest import files
 from ingest.errors import NoLedger, StateUnavailable
 from ingest.ledger import sqlite_file
 from ingest.ledger.rows import storable
-from ingest.ledger.schema import Migration
+from ingest.ledger.schema_steps import Migration
 from ingest.ledger.values import Opening
 
 # STRICT tables came with 3.37, RETURNING with 3.35.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from ingest.ledger.values import Request
+from ingest.ledger.request_values import Request
 
 
 def news(request: Request, earlier: Iterable[Request], identity: str) -> Request | None:

@@ -7,20 +7,16 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
+from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
+from ingest.ledger.request_values import Request, Submission
 from ingest.ledger.values import (
-    Batch,
-    Consumer,
-    Cursor,
     Envelope,
     Event,
-    Feed,
     Filing,
     Original,
     Outcome,
     Queued,
     Record,
-    Request,
-    Submission,
     Wait,
     Waiting,
 )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.database import Database
-from ingest.ledger.values import Batch, Consumer, Cursor, Feed
+from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 
 
 class Cursors:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ingest import files, locks
 from ingest.errors import StateUnavailable
-from ingest.ledger.schema import Migration
+from ingest.ledger.schema_steps import Migration
 from ingest.ledger.values import Opening
 
 # Marks the file as ours ("RCKi"), so that another program's is not taken for an old one of ours.

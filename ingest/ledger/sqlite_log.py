@@ -8,8 +8,9 @@ from dataclasses import replace
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
 from ingest.ledger import sqlite_results
+from ingest.ledger.request_values import Request
 from ingest.ledger.sqlite_mails import Mails
-from ingest.ledger.values import Event, Outcome, Queued, Request
+from ingest.ledger.values import Event, Outcome, Queued
 
 
 class Log(Mails):

@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.database import Database
-from ingest.ledger.values import Event, Request, Result, Seen, State
+from ingest.ledger.request_values import Request, Result, Seen, State
+from ingest.ledger.values import Event
 
 # States in which a result is still to come.
 _OPEN = "state IN ('asked', 'handed over', 'pending', 'overdue')"

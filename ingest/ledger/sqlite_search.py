@@ -8,8 +8,9 @@ takes more than milliseconds however long the log is.
 from collections.abc import Sequence
 
 from ingest.ledger import rows as made
+from ingest.ledger.request_values import Request
 from ingest.ledger.sqlite_log import Log
-from ingest.ledger.values import Attention, Filter, Outcome, Record, Request
+from ingest.ledger.values import Attention, Filter, Outcome, Record
 
 # Part of a statement, and the values that it takes.
 Condition = tuple[str, Sequence[object]]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What goes into the ledger and comes out of it, as frozen values."""
+"""What is kept of a mail, what is looked for, and the ledger at a glance, as frozen values."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from ingest.mail.requester import Requester
-from ingest.mail.trust import Trust
+from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
+from ingest.ledger.request_values import Request
 from ingest.value import Value
 
 # Notices that are kept: anybody can send them.
@@ -131,46 +131,6 @@ class Queued(Value):
     proof: str | None = None  # how its author was proved, None before that was tried
 
 
-class Submission(Value):
-    """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id."""
-
-    kind: str
-    id: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id}"
-
-
-class Request(Value):
-    """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
-    what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
-    ``received`` when it came, ``recorded`` when its request came into the log: Unix times."""
-
-    number: int
-    mail_id: int
-    message_id: str
-    series: int
-    submission: Submission
-    project: str  # the project's link name, "" if unknown
-    contexts: tuple[str, ...]
-    arguments: Mapping[str, str]
-    leftovers: tuple[str, ...]
-    requester: Requester
-    subject: str
-    date: float
-    recorded: float
-    received: float = 0.0
-    id: str = ""
-    trust: Trust = Trust()
-    list_id: str = ""
-
-    @property
-    def sent(self) -> float:
-        """The mail's date as far as it decides anything. A sender's clock may be ahead: no mail was
-        sent after it was received."""
-        return min(self.date, self.received or self.recorded)
-
-
 class Record(Value):
     """A mail as ``show`` tells of it."""
 
@@ -220,131 +180,6 @@ class Filter(Value):
     attention: Attention | None = None
     limit: int = 100
     offset: int = 0
-
-
-class Cursor(Value):
-    """How far a sink has come: the number of the last request it has had. ``tries`` and ``due``
-    are the retry schedule of a sink that could not write, ``reason`` says why; ``begun`` is the
-    number up to which a write was begun that is not confirmed yet, and ``second`` the promised
-    second that this write carries."""
-
-    name: str
-    position: int = 0
-    moved: float = 0.0
-    tries: int = 0
-    due: float = 0.0
-    reason: str = ""
-    begun: int = 0
-    second: float = 0.0
-
-
-class Consumer(Value):
-    """Who takes requests on demand: the number of the last request that it took, and the Unix
-    time when it did. ``begun`` is the number up to which it was given requests and did not confirm
-    them yet, because it was killed in between; ``second`` is the promised second of these."""
-
-    name: str
-    position: int = 0
-    moved: float = 0.0
-    begun: int = 0
-    second: float = 0.0
-
-
-class Batch(Value):
-    """Requests that a consumer was given and has not confirmed: those behind number ``after`` up
-    to ``last``, narrowed to ``contexts``, of the ledger's ``generation``. ``given``: how often the
-    consumer got them; ``due``: the Unix time at which it gets them again; ``second``: the
-    promised second that they carry each time."""
-
-    consumer: str
-    after: int
-    last: int
-    contexts: tuple[str, ...] = ()
-    generation: str = ""
-    given: int = 0
-    due: float = 0.0
-    second: float = 0.0
-
-    @property
-    def id(self) -> str:
-        """What confirms the batch: its consumer, the numbers of its first and last request, and
-        the generation, without which a restored ledger might confirm another batch."""
-        numbers = f"{self.consumer}:{self.after + 1}-{self.last}"
-        return f"{numbers}-{self.generation}" if self.generation else numbers
-
-    @property
-    def numbers(self) -> range:
-        """Those of its requests."""
-        return range(self.after + 1, self.last + 1)
-
-
-class Aside(Value):
-    """A request that a sink has behind it and did not hand over. ``since``: when it was set aside,
-    a Unix time; ``due``: when it is tried again, None if that is left to an operator."""
-
-    sink: str
-    request: int
-    since: float
-    tries: int
-    due: float | None
-    reason: str
-
-
-class State(StrEnum):
-    """What is known of one label of a request."""
-
-    ASKED = "asked"
-    HANDED_OVER = "handed over"  # to a sink or consumer
-    PENDING = "pending"  # it runs
-    SUCCESS = "success"
-    WARNING = "warning"
-    FAIL = "fail"
-    CANCELLED = "cancelled"
-    OVERDUE = "overdue"  # asked, and never seen to run
-
-
-class Result(Value):
-    """What became of one ``label`` of a request, or, where that is "", of a request of arguments
-    alone. ``at``: when it was learnt, a Unix time; ``author``: who says so, or whom it was handed
-    over to; ``url`` and ``summary``: what the author adds, "" for nothing."""
-
-    request: int
-    label: str
-    state: State
-    at: float
-    author: str = ""
-    url: str = ""
-    summary: str = ""
-
-
-class Seen(Value):
-    """A check that counts as the result of one label of a request: the newest of its patch.
-    ``id`` is Patchwork's, and grows."""
-
-    request: int
-    label: str
-    patch: int
-    id: int
-    state: State
-    author: str = ""
-    url: str = ""
-    summary: str = ""
-
-
-class Feed(Value):
-    """How far a source has come that is read from somewhere else. ``name``: the source's, as
-    "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:
-    what was taken in last, in the source's words; ``begun``: the Unix time from which on all is
-    wanted; ``moved``: of the last look that went well; ``tries`` and ``reason``: the looks since
-    then that failed, and why the last one did."""
-
-    name: str
-    part: str = ""
-    position: str = ""
-    begun: float = 0.0
-    moved: float = 0.0
-    tries: int = 0
-    reason: str = ""
 
 
 class Notice(Value):

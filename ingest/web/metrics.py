@@ -20,7 +20,7 @@ from ingest.config.tables import Settings
 from ingest.errors import Temporary
 from ingest.ledger import Ledger
 from ingest.story.feeds import Seen
-from ingest.story.overview import Sink, Status
+from ingest.story.status import Sink, Status
 from ingest.web.head import Head
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.reading import Reading

@@ -19,7 +19,7 @@ from ingest.config import tables
 from ingest.config.source_tables import InboxSettings
 from ingest.ledger import Cursor, Feed, Outcome, Waiting, open_ledger
 from ingest.story.feeds import FeedState, Seen
-from ingest.story.overview import CatchingUp, Hindrance, Sink, Status, Taker
+from ingest.story.status import CatchingUp, Hindrance, Sink, Status, Taker
 from ingest.web import metrics
 from tests.support.dashboard import dashboard, queries
 from tests.support.http_service import LISTENING, NOWHERE, HttpService, exchange, told

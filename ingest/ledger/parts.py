@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Parts of a ledger that have an interface of their own."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from ingest.ledger.progress import Aside
+from ingest.ledger.request_values import Request, Result, Seen
+
+
+class Asides(Protocol):
+    """The requests that sinks have set aside. What is kept is on the disk."""
+
+    def keep(self, aside: Aside) -> None:
+        """Set a request aside, or say anew why and until when."""
+
+    def drop(self, sink: str, request: int) -> None:
+        """Forget one: it was handed over."""
+
+    def due(self, sink: str, now: float, longest: float, limit: int = 100) -> list[Aside]:
+        """Those to be tried now, the least tried first. Longer than ``longest`` seconds from now
+        is no pause of ours: the clock was set back."""
+
+    def of(self, sink: str) -> list[Aside]:
+        """All of a sink, by number."""
+
+    def put_off(self, sink: str, reason: str, now: float, until: float) -> None:
+        """Leave those that are due for the same reason until a Unix time."""
+
+    def retry(self, sink: str, now: float) -> int:
+        """Have all of a sink tried now, also those given up; how many those are."""
+
+
+class Results(Protocol):
+    """What became of each label of each request. A request has a result for each of its labels
+    from the moment on at which it is recorded; one of arguments alone has one for the label ""."""
+
+    def of(self, requests: Iterable[int]) -> list[Result]:
+        """The results of the requests of these numbers, by number and label."""
+
+    def request(self, name: str) -> Request | None:
+        """The request of this number or id."""
+
+    def tell(self, result: Result) -> bool:
+        """Replace a result, and add the new one to the mail's story; False if that would change
+        nothing but the time, or if there is no such label of such a request."""
+
+    def handed_over(self, requests: Iterable[Request], to: str, now: float) -> None:
+        """Note that these labels, of which nothing is known yet, were handed over. The story is
+        told by whoever did it."""
+
+    def see(self, seen: Seen) -> tuple[list[Seen], list[Seen]]:
+        """Keep a check if it is the newest of its patch: all that are kept for its label of its
+        request, by patch, before that and after."""
+
+    def open(
+        self, since: float, *, before: float = math.inf, after: int = 0, limit: int = 1000
+    ) -> list[Request]:
+        """The requests recorded at or after ``since`` and earlier than ``before`` that have a
+        label whose result is still to come, in order, from behind number ``after``. Those that
+        were recorded by an older release are not followed."""
+
+    def baselines(self) -> Mapping[int, int]:
+        """The id of the newest check that there was when a request came, for each request that
+        has a result to come and for which that is known."""
+
+    def set_baselines(self, requests: Iterable[int], newest: int) -> None:
+        """Keep the id of the newest check that there was when these requests came."""

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is kept of a request, and of what became of it, as frozen values."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from ingest.mail.requester import Requester
+from ingest.mail.trust import Trust
+from ingest.value import Value
+
+
+class Submission(Value):
+    """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id."""
+
+    kind: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class Request(Value):
+    """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
+    what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
+    ``received`` when it came, ``recorded`` when its request came into the log: Unix times."""
+
+    number: int
+    mail_id: int
+    message_id: str
+    series: int
+    submission: Submission
+    project: str  # the project's link name, "" if unknown
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    leftovers: tuple[str, ...]
+    requester: Requester
+    subject: str
+    date: float
+    recorded: float
+    received: float = 0.0
+    id: str = ""
+    trust: Trust = Trust()
+    list_id: str = ""
+
+    @property
+    def sent(self) -> float:
+        """The mail's date as far as it decides anything. A sender's clock may be ahead: no mail was
+        sent after it was received."""
+        return min(self.date, self.received or self.recorded)
+
+
+class State(StrEnum):
+    """What is known of one label of a request."""
+
+    ASKED = "asked"
+    HANDED_OVER = "handed over"  # to a sink or consumer
+    PENDING = "pending"  # it runs
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAIL = "fail"
+    CANCELLED = "cancelled"
+    OVERDUE = "overdue"  # asked, and never seen to run
+
+
+class Result(Value):
+    """What became of one ``label`` of a request, or, where that is "", of a request of arguments
+    alone. ``at``: when it was learnt, a Unix time; ``author``: who says so, or whom it was handed
+    over to; ``url`` and ``summary``: what the author adds, "" for nothing."""
+
+    request: int
+    label: str
+    state: State
+    at: float
+    author: str = ""
+    url: str = ""
+    summary: str = ""
+
+
+class Seen(Value):
+    """A check that counts as the result of one label of a request: the newest of its patch.
+    ``id`` is Patchwork's, and grows."""
+
+    request: int
+    label: str
+    patch: int
+    id: int
+    state: State
+    author: str = ""
+    url: str = ""
+    summary: str = ""
