@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ingest import addresses
-from ingest.config.tables import Settings
+from ingest.config.tables import Settings, SmtpSettings
+from ingest.config.web_tables import HttpSettings
 from ingest.errors import ConfigError, SinkUnavailable
+from ingest.sources import sockets
 
 # Level, what it is about, and the text, as in ``check.Finding``.
 Found = tuple[str, str, str]
@@ -20,13 +22,11 @@ Found = tuple[str, str, str]
 def listeners(settings: Settings, *, serving: bool) -> Iterator[Found]:
     """Whether each address can be listened on. ``serving``: whether a worker of ours is running,
     such as serve's; then an address that is in use is taken for ours."""
-    addressed = {
-        "smtp": settings.smtp.listen,
-        "lmtp": settings.lmtp.listen,
-        "http": settings.http.listen,
-    }
-    for name, listen in addressed.items():
-        for text in listen:
+    for name in ("smtp", "lmtp", "http"):
+        table: SmtpSettings | HttpSettings = getattr(settings, name)
+        if problem := _group_trouble(table):
+            yield "problem", name, f"[{name}] {problem}"
+        for text in table.listen:
             taken = _trouble(addresses.parse(text))
             if not taken:
                 yield "ok", name, f"{text} is free for serve to listen on"
@@ -38,6 +38,17 @@ def listeners(settings: Settings, *, serving: bool) -> Iterator[Found]:
             else:
                 reason = f"{text} cannot be listened on: {os.strerror(taken)}"
                 yield "problem", name, reason
+
+
+def _group_trouble(table: SmtpSettings | HttpSettings) -> str:
+    """What is wrong with the group of the Unix sockets, "" if nothing is."""
+    if not any(addresses.parse(text).path for text in table.listen):
+        return ""
+    try:
+        sockets.group_id(table.socket_group)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _trouble(address: addresses.Address) -> int:

@@ -190,6 +190,9 @@ class SmtpSettings(Value):
         "seconds without a mail that end a session, whatever else it says",
     )
     socket_mode: int = setting(values.octal, 0o660, "permissions of a Unix socket, octal")
+    socket_group: str = setting(
+        values.text, "", "group of a Unix socket, such as the mail server's; default: the process's"
+    )
     tls_certificate: str = setting(
         values.text, "", "PEM file of a certificate and its chain, to offer STARTTLS"
     )

@@ -46,9 +46,11 @@ def text(value: Any) -> str:
 
 @_must_be("a URL like https://patches.dpdk.org")
 def url(value: Any) -> str:
-    """The URL of an HTTP server."""
+    """The URL of an HTTP server. It goes into a request's first line, so it holds no blank."""
     parts = urlsplit(text(value))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError
+    if not value.isprintable() or " " in value:
         raise ValueError
     return str(value)
 

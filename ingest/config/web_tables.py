@@ -34,6 +34,9 @@ class HttpSettings(Value):
         "these, and programs on this machine without one",
     )
     socket_mode: int = setting(values.octal, 0o660, "permissions of a Unix socket, octal")
+    socket_group: str = setting(
+        values.text, "", "group of a Unix socket, such as the web server's; default: the process's"
+    )
     connections: int = setting(
         values.whole, 1000, "connections at once of one address that is listened on"
     )

@@ -128,8 +128,8 @@ class Listeners:
         try:
             for name, text in dict.fromkeys(wanted):
                 if (name, text) not in self._open:
-                    mode = services[name].limits.socket_mode
-                    opened[name, text] = sockets.bind(text, mode)
+                    limits = services[name].limits
+                    opened[name, text] = sockets.bind(text, limits.socket_mode, limits.socket_group)
             for name, bound in self._inherited:
                 if (name, bound.label) not in self._open:
                     opened[name, bound.label] = [bound]

@@ -20,6 +20,7 @@ from ingest.sources import inbox_archive, mbox_pieces
 from ingest.sources.mbox_boundaries import is_separator, seems_to_hold_more
 from ingest.sources.mbox_pieces import ENVELOPE, Found, Item, Piece
 from ingest.sources.unpacked import Input, Unpacked, reason
+from ingest.words import counted
 
 if TYPE_CHECKING:
     from ingest.sources.ranges import Ranges
@@ -30,6 +31,8 @@ _MORE = (
     "seems to hold further mails behind separators that no known program writes;"
     " what they ask for counts as asked by this mail: put each mail into a file of its own"
 )
+# Files that a line about files left out names.
+_MOST_SKIPPED = 2
 _ADVICE = "name an mbox, a mail (packed with gzip or xz or not), a Maildir or a public-inbox"
 
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -76,7 +79,8 @@ class Reader:
         """``longest``: bytes of a mail. Of a longer one no more than the beginning is held: one
         byte more at least, so that it is seen to be too long. ``processes``: so many search a
         large mbox that is not packed."""
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._skipped: dict[str, list[str]] = {}  # paths by reason
         self._longest, self._processes = longest, processes
         self._roots = [(path, self._files(path)) for path in paths]
         sizes = [file.size for _, files in self._roots for file in files]
@@ -86,6 +90,17 @@ class Reader:
         self._finished = 0
         self._input: Input | None = None
         self._ranges: Ranges | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was left out of folders, a line for each reason, and what was read in part."""
+        skipped = []
+        for why, paths in self._skipped.items():
+            named = ", ".join(paths[:_MOST_SKIPPED])
+            if (more := len(paths) - _MOST_SKIPPED) > 0:
+                named += f" and {more} more"
+            skipped.append(f"{counted(len(paths), 'file')} skipped, {why}: {named}")
+        return [*skipped, *self._warnings]
 
     @property
     def position(self) -> int:
@@ -106,7 +121,7 @@ class Reader:
             for item in items:
                 if item.file != warned and seems_to_hold_more(item.stored):
                     warned = item.file
-                    self.warnings.append(f"{item.where}: {_MORE}")
+                    self._warnings.append(f"{item.where}: {_MORE}")
             yield number, items
 
     def _found(self) -> Iterator[Found]:
@@ -175,15 +190,19 @@ class Reader:
                 elif stat.S_ISDIR(status.st_mode):
                     yield from self._below(path, above | {here})
                 else:
-                    self.warnings.append(f"{_shown(path)}: skipped: neither file nor folder")
+                    self._skip(path, "neither file nor folder")
             except OSError as error:
-                self.warnings.append(f"{_shown(path)}: skipped: {reason(error)}")
+                self._skip(path, reason(error))
 
     def _refuse(self, file: _File, reason: str, advice: str = "check the path") -> None:
         """Stop if the user named this file; otherwise note that it is left out."""
         if file.named:
             raise errors.BadInput(f"{_shown(file.path)}: {reason}; {advice}")
-        self.warnings.append(f"{_shown(file.path)}: skipped: {reason}")
+        self._skip(file.path, reason)
+
+    def _skip(self, path: str, reason: str) -> None:
+        """Note that something in a folder is left out."""
+        self._skipped.setdefault(reason, []).append(_shown(path))
 
     def _read(self, file: _File, ranges: "Ranges | None") -> Iterator[Piece | Found]:
         try:
@@ -222,7 +241,7 @@ class Reader:
         read = mbox_pieces.mbox if kind == "mbox" else mbox_pieces.single
         yield from read(_shown(file.path), piece, unpacked, self._longest)
         if unpacked.fault:
-            self.warnings.append(f"{_shown(file.path)}: read in part only: {unpacked.fault}")
+            self._warnings.append(f"{_shown(file.path)}: read in part only: {unpacked.fault}")
 
 
 def _kind(piece: bytes) -> str:

@@ -2,6 +2,7 @@
 """Where the listeners listen: bound sockets, Unix sockets, systemd's sockets."""
 
 import contextlib
+import grp
 import os
 import socket
 import stat
@@ -43,13 +44,14 @@ class Bound:
         self.socket.close()
 
 
-def bind(text: str, mode: int) -> list[Bound]:
-    """Listening sockets for an address; a host name may have several. ``mode``: permissions of
-    a Unix socket. Raises ``ConfigError`` if one cannot be had."""
+def bind(text: str, mode: int, group: str = "") -> list[Bound]:
+    """Listening sockets for an address; a host name may have several. ``mode`` and ``group``:
+    permissions of a Unix socket, and the group by name or number, "" for the process's own. Raises
+    ``ConfigError`` if one cannot be had."""
     address = addresses.parse(text)
     try:
         if address.path:
-            return [_bind_unix(address.path, mode)]
+            return [_bind_unix(address.path, mode, group_id(group))]
         return _bind_tcp(address)
     except OSError as error:
         raise ConfigError(f"cannot listen on {text}: {error.strerror or error}") from error
@@ -84,12 +86,32 @@ def _bind_tcp(address: addresses.Address) -> list[Bound]:
     return [Bound(each.socket, label(each.socket)) for each in bound]
 
 
-def _bind_unix(path: str, mode: int) -> Bound:
+def group_id(group: str) -> int:
+    """The number of a group that this process may give a file to, -1 for "". Raises
+    ``ConfigError``."""
+    if not group:
+        return -1
+    try:
+        number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise ConfigError(
+            f"socket_group: there is no group {group!r} on this machine; getent group lists them"
+        ) from error
+    if os.geteuid() and number not in {os.getegid(), *os.getgroups()}:
+        raise ConfigError(
+            f"socket_group: the user that we run as, number {os.geteuid()}, is not in the group "
+            f"{group}: add the user to the group (usermod -aG {group} USER), then start anew"
+        )
+    return number
+
+
+def _bind_unix(path: str, mode: int, group: int) -> Bound:
     _clear(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(path)
         # Nobody can connect before it listens, so the permissions come in time.
+        os.chown(path, -1, group)
         os.chmod(path, mode)
         listening.listen(BACKLOG)
         return Bound(listening, f"unix:{path}", path, _identity(os.lstat(path)))

@@ -204,7 +204,7 @@ class Http:
         limits, stop = settings.http, settings.serve.stop_timeout
         hooks = services.configured(settings.hook, self._hooks)
         fresh = {
-            text: sockets.bind(text, limits.socket_mode)
+            text: sockets.bind(text, limits.socket_mode, limits.socket_group)
             for text in wanted
             if text not in self._open
         }

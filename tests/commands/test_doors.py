@@ -40,6 +40,13 @@ def test_an_address_in_use_is_ours_if_a_worker_is_running(
         assert levels(found) == [level, level]
 
 
+def test_a_group_of_sockets_that_cannot_be_given_is_a_problem(tmp_path: Path) -> None:
+    table = f'[lmtp]\nlisten = ["unix:{tmp_path}/lmtp"]\nsocket_group = "nosuch"\n'
+    found = [*doors.listeners(settings(tmp_path, table), serving=False)]
+    assert levels(found) == ["problem", "ok"]
+    assert found[0][2].startswith("[lmtp] socket_group: there is no group 'nosuch'")
+
+
 @pytest.mark.parametrize(
     ("address", "level"),
     [

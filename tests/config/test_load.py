@@ -32,8 +32,18 @@ KINDS = {
     values.text: Kind(("/one", "/two", "/three"), (1, 1.5, True, ["a"], {}, "a\0b"), (), "a text"),
     values.url: Kind(
         ("http://one.example.org", "https://two.example.org/api", "http://127.0.0.1:8000"),
-        ("", "patches.example.org", "ftp://example.org", "http://", "http://[::1", 1, "http://a:b"),
-        ("", "example.org", "http://a:99999", "http://a:0"),
+        (
+            "",
+            "patches.example.org",
+            "ftp://example.org",
+            "http://",
+            "http://[::1",
+            1,
+            "http://a:b",
+            "http://a b",
+            "http://a\n",
+        ),
+        ("", "example.org", "http://a:99999", "http://a:0", "http://a b"),
         "a URL like https://patches.dpdk.org",
     ),
     values.number: Kind(

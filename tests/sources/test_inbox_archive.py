@@ -73,6 +73,6 @@ def test_a_damaged_inbox_is_told_and_what_is_whole_is_read(tmp_path: Path) -> No
     reader = Reader(str(tmp_path / "all"))
     assert [item.raw for item in reader] == [recheck("one"), recheck("four")]
     (warning,) = reader.warnings
-    assert "dev/git/1.git: skipped: the history of" in warning
+    assert "1 file skipped, the history of" in warning
     with pytest.raises(BadInput, match=r"1\.git: the history of"):
         list(Reader(str(inbox.folder)))

@@ -353,11 +353,21 @@ def test_what_is_no_mail_in_a_folder_is_left_out_and_reported(tmp_path: Path) ->
     reader = Reader(str(folder))
     assert [item.raw for item in reader] == [mail(1), mail(2)]
     assert sorted(reader.warnings) == [
-        f"{folder}/2.txt: skipped: neither an mbox nor a mail",
-        f"{folder}/3.mbox: skipped: is empty",
-        f"{folder}/4.mbox: skipped: No such file or directory",
-        f"{folder}/5.pipe: skipped: neither file nor folder",
+        f"1 file skipped, No such file or directory: {folder}/4.mbox",
+        f"1 file skipped, is empty: {folder}/3.mbox",
+        f"1 file skipped, neither an mbox nor a mail: {folder}/2.txt",
+        f"1 file skipped, neither file nor folder: {folder}/5.pipe",
     ]
+
+
+def test_files_left_out_for_one_reason_are_one_line(tmp_path: Path) -> None:
+    for number in range(79):
+        (tmp_path / f"{number}.py").write_bytes(b"print(1)\n")
+    (tmp_path / "mbox").write_bytes(mboxrd([mail(1)]))
+    reader = Reader(str(tmp_path))
+    assert [item.raw for item in reader] == [mail(1)]
+    named = f"{tmp_path}/0.py, {tmp_path}/1.py and 77 more"
+    assert reader.warnings == [f"79 files skipped, neither an mbox nor a mail: {named}"]
 
 
 def test_what_is_left_out_counts_as_done(tmp_path: Path) -> None:

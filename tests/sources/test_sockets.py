@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where the listeners listen."""
 
+import grp
 import os
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,40 @@ def test_a_port_that_is_taken_is_named() -> None:
     [bound] = sockets.bind("127.0.0.1:0", 0o660)
     with closing(bound), pytest.raises(ConfigError, match=f"cannot listen on {bound.label}"):
         sockets.bind(bound.label, 0o660)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["name", "number"])
+def test_a_unix_socket_belongs_to_the_group_that_is_set(path: Path, named: bool) -> None:
+    group = grp.getgrgid(os.getgroups()[-1] if os.getgroups() else os.getegid())
+    [bound] = sockets.bind(f"unix:{path}", 0o660, group.gr_name if named else str(group.gr_gid))
+    with closing(bound):
+        assert path.stat().st_gid == group.gr_gid
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+def test_a_group_that_does_not_exist_is_named(path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no group 'nosuch' on this machine"):
+        sockets.bind(f"unix:{path}", 0o660, "nosuch")
+    assert not path.exists()
+
+
+def test_a_group_that_we_are_not_in_is_named_with_what_to_do() -> None:
+    with running_as(os.geteuid() or 65534) as mine:
+        other = next(each for each in range(60000, 60100) if each not in mine)
+        with pytest.raises(ConfigError, match=f"is not in the group {other}: add the user"):
+            sockets.group_id(str(other))
+
+
+@contextmanager
+def running_as(user: int) -> Iterator[set[int]]:
+    """This process as another user, if it may; the groups that it is then in."""
+    before = os.geteuid()
+    if before != user:
+        os.seteuid(user)
+    try:
+        yield {os.getegid(), *os.getgroups()}
+    finally:
+        os.seteuid(before)
 
 
 def test_a_unix_socket_has_its_permissions_and_goes_when_it_is_closed(path: Path) -> None:
