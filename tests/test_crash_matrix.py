@@ -73,7 +73,9 @@ IN_THE_PIPE = {
 # Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
 # one whose patch never comes.
 IN_THE_WORKER = {
-    "the ledger is open": at("commands/cli.py", "as ledger, ledger.lease(WORKER_LEASE) as held:"),
+    "the ledger is open": at(
+        "commands/entries/mail_in.py", "as ledger, ledger.lease(WORKER_LEASE) as held:"
+    ),
     "the lease is held": at(WORKER, "self._ledger.recover("),
     "a mail is claimed, not committed": Point(COMMIT, Place(MAILS, "UPDATE mail SET starts")),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),

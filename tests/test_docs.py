@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest.commands import options
+from ingest.commands import command_line
 from ingest.config import load as config
 from ingest.ledger import Outcome
 from ingest.retests import document as retests
@@ -27,7 +27,7 @@ GUIDES = "\n".join(PAGES.values())
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    for action in options.parser()._actions:
+    for action in command_line.parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     raise AssertionError("there are no subcommands")

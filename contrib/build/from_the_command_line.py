@@ -33,7 +33,7 @@ class FromTheCommandLine(BuildHookInterface):  # type: ignore[type-arg]
             import shtab
             from argparse_manpage.manpage import Manpage
 
-            from ingest.commands.options import parser
+            from ingest.commands.command_line import parser
         finally:
             sys.path.remove(self.root)
         command = parser()

@@ -282,7 +282,7 @@ def test_a_command_that_is_killed_at_random_moments_loses_nothing(job: Job) -> N
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_anywhere_in_its_code_loses_nothing(job: Job) -> None:
-    begin = Place("commands/cli.py", "document = reruns.document(")
+    begin = Place("commands/entries/handing_over.py", "document = reruns.document(")
     with Commands() as commands:
 
         def poll(die: int | None = None) -> Ended:

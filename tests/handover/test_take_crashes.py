@@ -240,7 +240,7 @@ def test_killed_over_a_confirmation_that_is_repeated(labs: Labs, case: Case) -> 
 @pytest.mark.parametrize(("consumer", "wanted"), [("default", ALL), ("lab", NEW)])
 def test_killed_before_any_line(labs: Labs, consumer: str, wanted: set[str]) -> None:
     flags = ("--consumer", consumer)
-    start = Place("commands/cli.py", "take.take(ledger, settings, order")
+    start = Place("commands/entries/handing_over.py", "take.take(ledger, settings, order")
     total = taking(labs.with_requests(), *flags, count_from=start).lines
     deaths = between = 0
     step = 1 if os.environ.get(EVERY_LINE) else total // SAMPLES

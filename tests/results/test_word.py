@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.commands import options
+from ingest.commands.entries import handing_over
 from ingest.errors import UsageError
 from ingest.ledger import Request, Result, State
 from ingest.results import word
@@ -23,7 +23,7 @@ def said(label: str, request: Request = TWO, **other: str) -> Result:
 
 
 def test_the_command_line_takes_what_a_lab_may_say() -> None:
-    assert options.RESULTS == word.STATES
+    assert handing_over.RESULTS == word.STATES
 
 
 MEANT = {
