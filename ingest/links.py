@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a request can be seen on the web: in Patchwork, and in the list's archive. Pure."""
+"""Where a request can be seen on the web: on our own page, in Patchwork, and in the list's archive.
+Pure."""
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ingest.config.tables import Settings
 from ingest.ledger import Request
@@ -15,12 +16,13 @@ _API = re.compile(r"/api(/\d+\.\d+)?$")
 class Links:
     """URLs. ``patch``: the page of the patch or cover letter that was replied to; ``series``: the
     list of the series' patches; ``mbox``: the series, for ``git am``; ``archive``: the mail in the
-    list's archive. None where it is not known."""
+    list's archive; ``page``: the request's own page. None where it is not known."""
 
     patch: str | None
     series: str | None
     mbox: str | None
     archive: str | None
+    page: str | None = None
 
 
 def of_request(request: Request, settings: Settings) -> Links:
@@ -33,7 +35,27 @@ def of_request(request: Request, settings: Settings) -> Links:
         series=f"{base}/project/{project}/list/?series={series}&state=*" if project else None,
         mbox=f"{base}/series/{series}/mbox/",
         archive=in_archive(request.message_id, request.list_id, settings),
+        page=page(request.number, settings),
     )
+
+
+def page_path(number: int) -> str:
+    """The path of the page of the request of this number."""
+    return f"/requests/{number}"
+
+
+def page(number: int, settings: Settings) -> str | None:
+    """The page of the request of this number; None where nobody knows from outside where the
+    pages are."""
+    base = settings.http.public_url
+    return f"{base}{page_path(number)}" if base else None
+
+
+def fits_check(url: str) -> bool:
+    """Whether Patchwork takes a URL as the ``target_url`` of a check: it has a host with a dot or
+    is on localhost (Django's URLValidator), and 200 characters at most."""
+    host = urlsplit(url).hostname or ""
+    return len(url) <= 200 and ("." in host or ":" in host or host == "localhost")
 
 
 def in_archive(message_id: str, list_id: str, settings: Settings) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from ingest import links
 from ingest.config import load as config
 from ingest.config.tables import PatchworkSettings, RequestsSettings, Settings
+from ingest.config.web_tables import HttpSettings
 from ingest.errors import ConfigError
 from ingest.ledger import Submission
 from tests.support.retest_files import asked
@@ -50,6 +51,21 @@ CASES = {
 def test_a_mail_in_the_archive(case: tuple[str, str, str]) -> None:
     template, message_id, list_id = case
     assert links.in_archive(message_id, list_id, settings(archive=template)) == CASES[case]
+
+
+PAGES = {"": None, "https://ci.example.org": "https://ci.example.org/requests/7"}
+
+
+@pytest.mark.parametrize("base", PAGES)
+def test_a_request_has_a_page_where_people_reach_the_pages(base: str) -> None:
+    there = Settings(http=HttpSettings(public_url=base))
+    assert links.of_request(asked(7), there).page == PAGES[base]
+
+
+@pytest.mark.parametrize("url", ["ci.example.org", "ftp://a.b", "https://a.b/?x", "https://a.b/#c"])
+def test_what_cannot_be_where_the_pages_are_is_told(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[http\] public_url"):
+        config.load({("http", "public_url"): url}, environment={"HOME": "/tmp"})
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ class CheckSettings(ReceiverSettings):
         "all",
         'for a cover letter: "all" patches of the series, or the "last"',
     )
-    target_url: str = setting(values.text, "", "link of the check; none")
+    target_url: str = setting(
+        values.text, "", "link of the check; default the request's page, with [http] public_url"
+    )
 
 
 class MailSettings(ReceiverSettings):

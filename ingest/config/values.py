@@ -55,6 +55,15 @@ def url(value: Any) -> str:
     return str(value)
 
 
+@_must_be("a URL like https://recheck.example.org")
+def optional_url(value: Any) -> str:
+    """The URL of an HTTP server without a query or a fragment, or "" for none."""
+    base = text(value)
+    if base and (set(base) & set("?# ") or not base.isprintable()):
+        raise ValueError
+    return str(url(base)).rstrip("/") if base else ""
+
+
 @_must_be("a URL with {message_id} in it, such as https://inbox.dpdk.org/{list}/{message_id}/")
 def archive(value: Any) -> str:
     """Where a mail is in an archive: a URL with {message_id}, and {list} or {list_id}; or ""."""

@@ -33,6 +33,11 @@ class HttpSettings(Value):
         'who may read: "open": everybody, "token": who has a token that may "read", "local": '
         "these, and programs on this machine without one",
     )
+    public_url: str = setting(
+        values.optional_url,
+        "",
+        "where people reach the pages, like https://recheck.example.org; empty: no links to them",
+    )
     socket_mode: int = setting(values.octal, 0o660, "permissions of a Unix socket, octal")
     socket_group: str = setting(
         values.text, "", "group of a Unix socket, such as the web server's; default: the process's"

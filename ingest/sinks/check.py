@@ -7,8 +7,9 @@ import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from ingest import links
 from ingest.config.sink_tables import CheckSettings
-from ingest.config.tables import PatchworkSettings, Settings
+from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
 from ingest.ledger import Request
 from ingest.mail.requester import Requester
@@ -34,7 +35,7 @@ _OF_THE_PATCH = (401, 403, 404)
 
 def receiver(name: str, settings: Settings) -> "Check":
     """The configured sink of this name."""
-    return Check(name, settings.check[name], settings.patchwork)
+    return Check(name, settings.check[name], settings)
 
 
 class Check:
@@ -43,10 +44,11 @@ class Check:
     once_per_mail = False
     per_day = 0
 
-    def __init__(self, name: str, table: CheckSettings, patchwork: PatchworkSettings) -> None:
+    def __init__(self, name: str, table: CheckSettings, settings: Settings) -> None:
         self.name = f"check:{name}"
         self._table = table
-        self._patchwork = patchwork
+        self._settings = settings
+        self._patchwork = settings.patchwork
 
     @property
     def purpose(self) -> str:
@@ -92,7 +94,7 @@ class Check:
                 if stop():
                     raise SinkUnavailable("there was no time to post all checks")
                 check = PostedCheck(context, _PENDING, description(request))
-                refusal = checks.post(api, patch, check, self._table.target_url, token)
+                refusal = checks.post(api, patch, check, self._target_url(request), token)
                 if refusal is None:
                     posted.append(patch)
                     continue
@@ -114,6 +116,11 @@ class Check:
         if refused:
             raise NotTaken(text)
         return text
+
+    def _target_url(self, request: Request) -> str:
+        """Where the check leads to, "" for nowhere."""
+        page = links.page(request.number, self._settings) or ""
+        return self._table.target_url or (page if links.fits_check(page) else "")
 
     def _patches(self, api: Api, request: Request) -> list[int]:
         if request.submission.kind == "patch":

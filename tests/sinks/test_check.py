@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.config import sink_tables, tables
+from ingest.config.web_tables import HttpSettings
 from ingest.errors import SinkUnavailable, TurnedAway
 from ingest.ledger import Ledger
 from ingest.mail.trust import Trust
@@ -64,15 +65,22 @@ def token(tmp_path: Path) -> Path:
     return path
 
 
+def settings_for(url: str) -> tables.Settings:
+    return tables.Settings(patchwork=tables.PatchworkSettings(url=url))
+
+
 MakeGiving = Callable[..., Giving]
 
 
 @pytest.fixture
 def giving_to(ledger: Ledger, clock: Clock, token: Path) -> MakeGiving:
-    def make(url: str, timeout: float = 10.0, **table: Any) -> Giving:
-        settings = sink_tables.CheckSettings(**{"token_file": str(token), **table})
-        server = tables.PatchworkSettings(url=url, timeout=timeout, max_answer=1 << 20)
-        return Giving(ledger, clock, Check("lab", settings, server), settings)
+    def make(url: str, timeout: float = 10.0, public_url: str = "", **table: Any) -> Giving:
+        check = sink_tables.CheckSettings(**{"token_file": str(token), **table})
+        settings = tables.Settings(
+            patchwork=tables.PatchworkSettings(url=url, timeout=timeout, max_answer=1 << 20),
+            http=HttpSettings(public_url=public_url),
+        )
+        return Giving(ledger, clock, Check("lab", check, settings), check)
 
     return make
 
@@ -118,6 +126,25 @@ def test_the_check_leads_to_where_the_settings_say(
     giving.works()
     (check,) = patchwork.store.checks.values()
     assert check.target_url == "https://lab.example.org/queue"
+
+
+LEADS = {
+    "https://ci.example.org/recheck": "https://ci.example.org/recheck/requests/1",
+    "http://127.0.0.1:8080": "http://127.0.0.1:8080/requests/1",
+    "http://ci": None,  # Patchwork would refuse the check
+    "": None,
+}
+
+
+@pytest.mark.parametrize(("public_url", "leads"), LEADS.items())
+def test_by_default_the_check_leads_to_the_page_of_the_request(
+    giving_to: MakeGiving, patchwork: Sandbox, public_url: str, leads: str | None
+) -> None:
+    giving = giving_to(patchwork.url, public_url=public_url)
+    giving.records(asked(1))
+    giving.works()
+    (check,) = patchwork.store.checks.values()
+    assert (check.target_url or None) == leads
 
 
 def test_a_request_for_a_cover_letter_is_on_each_patch_of_the_series(
@@ -721,10 +748,10 @@ def test_the_receiver_says_by_its_errors_what_is_tried_again(
     patchwork: Sandbox, token: Path
 ) -> None:
     table = sink_tables.CheckSettings(token_file=str(token))
-    down = Check("lab", table, tables.PatchworkSettings(url=refused_url()))
+    down = Check("lab", table, settings_for(refused_url()))
     with pytest.raises(SinkUnavailable):
         down.give(asked(1), again=False, stop=lambda: False)
     token.write_text("nobody's")
-    refused = Check("lab", table, tables.PatchworkSettings(url=patchwork.url))
+    refused = Check("lab", table, settings_for(patchwork.url))
     with pytest.raises(TurnedAway):
         refused.give(asked(1), again=False, stop=lambda: False)

@@ -67,6 +67,7 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
             "series": "https://patches.dpdk.org/project/ci/list/?series=29430&state=*",
             "mbox": "https://patches.dpdk.org/series/29430/mbox/",
             "archive": None,
+            "page": None,
         },
     }
 

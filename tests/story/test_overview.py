@@ -81,6 +81,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         "tries": 0,
         "filing": None,
         "archive": None,
+        "page": None,
         "others": [],
         "story": [
             {
@@ -118,6 +119,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                     "series": "https://patches.dpdk.org/project/dpdk/list/?series=29430&state=*",
                     "mbox": "https://patches.dpdk.org/series/29430/mbox/",
                     "archive": None,
+                    "page": None,
                 },
                 "deliveries": [
                     {
