@@ -61,9 +61,10 @@ class Results(Protocol):
         label whose result is still to come, in order, from behind number ``after``. Those that
         were recorded by an older release are not followed."""
 
-    def baselines(self) -> Mapping[int, int]:
-        """The id of the newest check that there was when a request came, for each request that
-        has a result to come and for which that is known."""
+    def baselines(self, server: str) -> Mapping[int, int]:
+        """The id of the newest check that a server had when a request came, for each request that
+        has a result to come and for which that is known. ``server``: the address of its API; an
+        older release did not keep it, and what it kept is of every server."""
 
-    def set_baselines(self, requests: Iterable[int], newest: int) -> None:
-        """Keep the id of the newest check that there was when these requests came."""
+    def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
+        """Keep the id of the newest check that a server had when these requests came."""

@@ -36,7 +36,8 @@ class Batch(Value):
     """Requests that a consumer was given and has not confirmed: those behind number ``after`` up
     to ``last``, narrowed to ``contexts``, of the ledger's ``generation``. ``given``: how often the
     consumer got them; ``due``: the Unix time at which it gets them again; ``second``: the
-    promised second that they carry each time."""
+    promised second that they carry each time. ``server``: only those for series of this server,
+    see ``Request``; None for all servers."""
 
     consumer: str
     after: int
@@ -46,6 +47,7 @@ class Batch(Value):
     given: int = 0
     due: float = 0.0
     second: float = 0.0
+    server: str | None = ""
 
     @property
     def id(self) -> str:

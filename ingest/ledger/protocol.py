@@ -88,8 +88,8 @@ class Ledger(Protocol):
     def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
         """The request log in order, from behind number ``after``."""
 
-    def requests_of(self, series: int, up_to: int) -> list[Request]:
-        """The requests for one series up to and including a number."""
+    def requests_of(self, series: int, up_to: int, server: str = "") -> list[Request]:
+        """The requests for one series of a server up to and including a number."""
 
     def recorded(
         self,
@@ -99,11 +99,13 @@ class Ledger(Protocol):
         *,
         who: str = "",
         series: int = 0,
+        server: str = "",
         proved: bool = False,
     ) -> list[float]:
         """When the last requests were recorded, after ``since`` and not after ``until``, newest
         first and ``most`` at most; ``who``: only those of the requester with this key, ``series``:
-        only those for this series, ``proved``: only those whose author was proved."""
+        only those for this series of this ``server``, ``proved``: only those whose author was
+        proved."""
 
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         """The requests recorded at or after ``since``, in order, and the second promised with

@@ -22,7 +22,9 @@ class Submission(Value):
 class Request(Value):
     """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
     what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
-    ``received`` when it came, ``recorded`` when its request came into the log: Unix times."""
+    ``received`` when it came, ``recorded`` when its request came into the log: Unix times.
+    ``server``: the name of the table [patchwork.NAME] of the server whose ``series`` this is, ""
+    for [patchwork]; ``revision``: which revision of the series, 0 where series have none."""
 
     number: int
     mail_id: int
@@ -41,6 +43,8 @@ class Request(Value):
     id: str = ""
     trust: Trust = Trust()
     list_id: str = ""
+    server: str = ""
+    revision: int = 0
 
     @property
     def sent(self) -> float:

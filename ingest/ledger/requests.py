@@ -15,9 +15,9 @@ from ingest.ledger.request_values import Request
 def news(request: Request, earlier: Iterable[Request], identity: str) -> Request | None:
     """What is new of a request, with its id; None if nothing is.
 
-    ``earlier``: the requests of the same Message-ID and series, whose labels are not handed over
-    again, unless the arguments differ; ``identity``: the mail's, which stands for a Message-ID
-    that it lacks.
+    ``earlier``: the requests of the same Message-ID, server and series, whose labels are not
+    handed over again, unless the arguments differ; ``identity``: the mail's, which stands for a
+    Message-ID that it lacks.
     """
     alike = [each for each in earlier if dict(each.arguments) == dict(request.arguments)]
     if alike:
@@ -31,11 +31,14 @@ def news(request: Request, earlier: Iterable[Request], identity: str) -> Request
 
 def request_id(request: Request, identity: str) -> str:
     """By what a receiver knows a request again, whichever installation hands it over: a hash of
-    Message-ID (or the mail's identity), series, labels and arguments."""
+    Message-ID (or the mail's identity), series, labels and arguments, and the server's name if it
+    has one, for two servers may have series of one number."""
     named = request.message_id
     if named == f"mail-{request.mail_id}":
         named = identity
     parts = [named, request.series, sorted(request.contexts), sorted(request.arguments.items())]
+    if request.server:
+        parts.append(request.server)
     return _id(json.dumps(parts))
 
 

@@ -82,6 +82,8 @@ def request_columns(request: Request) -> dict[str, object]:
         "received": request.received,
         "recorded": request.recorded,
         "list_id": request.list_id,
+        "server": request.server,
+        "revision": request.revision,
     }
 
 
@@ -90,11 +92,12 @@ def folded(*texts: str) -> str:
     return "\n".join(texts).casefold()
 
 
-def request_search(request: Request, reason: str) -> dict[str, object]:
+def request_search(
+    asks: Requester, subject: str, message_id: str, reason: str
+) -> dict[str, object]:
     """What a request is found by, all but its number. ``reason``: its mail's."""
-    asks = request.requester
     requester = folded(asks.name, asks.mailbox, asks.of_list)
-    text = folded(request.subject, request.message_id, reason)
+    text = folded(subject, message_id, reason)
     return {"requester": requester, "text": text}
 
 
@@ -189,6 +192,8 @@ def request(row: sqlite3.Row) -> Request:
         id=row["id"],
         trust=Trust(row["passage"], row["proof"]),
         list_id=row["list_id"],
+        server=row["server"],
+        revision=row["revision"],
     )
 
 

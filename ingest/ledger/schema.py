@@ -7,4 +7,17 @@ a new one is appended.
 
 from ingest.ledger.schema_steps import RELEASED, Migration
 
-MIGRATIONS: tuple[Migration, ...] = (*RELEASED,)
+MIGRATIONS: tuple[Migration, ...] = (
+    *RELEASED,
+    (
+        # Whose series a request is for, and which revision of it; see ``Request``. Until now there
+        # was one server.
+        "ALTER TABLE request ADD COLUMN server TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX request_server ON request (server)",
+        "ALTER TABLE mail ADD COLUMN filed_server TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE batch ADD COLUMN server TEXT DEFAULT ''",
+        # The address of the API whose checks these are.
+        "ALTER TABLE baseline ADD COLUMN server TEXT NOT NULL DEFAULT ''",
+    ),
+)

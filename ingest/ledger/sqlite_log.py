@@ -54,7 +54,9 @@ class Log(Mails):
         columns = made.request_columns(request)
         rows = self._db.insert("request", columns, "ON CONFLICT (id) DO NOTHING RETURNING *")
         for row in rows:
-            words = made.request_search(request, reason)
+            words = made.request_search(
+                request.requester, request.subject, request.message_id, reason
+            )
             self._db.insert("request_search", {"request": row["number"], **words})
             # Who asks may be another one than From says: the mail is found by both.
             self._db.run(
@@ -65,18 +67,23 @@ class Log(Mails):
         return list(map(made.request, rows))
 
     def _namesakes(self, request: Request) -> list[Request]:
-        """The requests of the same Message-ID and series."""
-        found = "SELECT * FROM request WHERE message_id = ? AND series = ? ORDER BY number"
-        rows = self._db.run(found, request.message_id, request.series).fetchall()
+        """The requests of the same Message-ID, server and series."""
+        found = (
+            "SELECT * FROM request WHERE message_id = ? AND series = ? AND server = ?"
+            " ORDER BY number"
+        )
+        rows = self._db.run(found, request.message_id, request.series, request.server).fetchall()
         return [made.request(row) for row in rows]
 
     def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
         found = "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?"
         return [made.request(row) for row in self._db.rows(found, after, limit)]
 
-    def requests_of(self, series: int, up_to: int) -> list[Request]:
-        found = "SELECT * FROM request WHERE series = ? AND number <= ? ORDER BY number"
-        return [made.request(row) for row in self._db.rows(found, series, up_to)]
+    def requests_of(self, series: int, up_to: int, server: str = "") -> list[Request]:
+        found = (
+            "SELECT * FROM request WHERE series = ? AND number <= ? AND server = ? ORDER BY number"
+        )
+        return [made.request(row) for row in self._db.rows(found, series, up_to, server)]
 
     def recorded(
         self,
@@ -86,6 +93,7 @@ class Log(Mails):
         *,
         who: str = "",
         series: int = 0,
+        server: str = "",
         proved: bool = False,
     ) -> list[float]:
         found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ?"
@@ -94,6 +102,9 @@ class Log(Mails):
             if value:
                 found += f" AND {column} = ?"
                 values.append(value)
+        if series:
+            found += " AND server = ?"
+            values.append(server)
         if proved:
             found += " AND proof <> ''"
         rows = self._db.rows(f"{found} ORDER BY recorded DESC LIMIT ?", *values, most)

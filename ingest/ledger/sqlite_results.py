@@ -114,17 +114,18 @@ class SqliteResults:
         )
         return [made.request(row) for row in self._db.rows(found, since, before, after, limit)]
 
-    def baselines(self) -> Mapping[int, int]:
+    def baselines(self, server: str) -> Mapping[int, int]:
         found = (
-            "SELECT baseline.* FROM baseline WHERE request IN"
+            "SELECT baseline.* FROM baseline WHERE server IN (?, '') AND request IN"
             f" (SELECT request FROM result WHERE {_OPEN})"
         )
-        return {row["request"]: row["newest"] for row in self._db.rows(found)}
+        return {row["request"]: row["newest"] for row in self._db.rows(found, server)}
 
-    def set_baselines(self, requests: Iterable[int], newest: int) -> None:
+    def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         with self._db.writing():
             for number in requests:
-                self._db.run("INSERT OR REPLACE INTO baseline VALUES (?, ?)", number, newest)
+                kept = {"request": number, "newest": newest, "server": server}
+                self._db.insert("baseline", kept, or_replace=True)
 
 
 def _result(row: sqlite3.Row) -> Result:

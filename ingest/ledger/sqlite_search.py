@@ -97,6 +97,8 @@ def _of_what_is_asked(filter: Filter) -> list[Condition]:
         found.append(_within("number", "SELECT request FROM result", of_label))
     if filter.projects:
         found.append(_one_of("project", filter.projects))
+    if filter.servers:
+        found.append(_one_of("server", filter.servers))
     return found
 
 

@@ -69,7 +69,8 @@ def searched(database: sqlite3.Connection) -> None:
         " LEFT JOIN mail ON mail.id = request.mail"
     ).fetchall()
     for row in found:
-        words = made.request_search(made.request(row), row["why"])
+        asks = requester.Requester(row["requester"], row["mailbox"], row["of_list"])
+        words = made.request_search(asks, row["subject"], row["message_id"], row["why"])
         _insert(database, "request_search", {"request": row["number"], **words})
         database.execute(
             "UPDATE mail_search SET author = author || char(10) || ? WHERE mail = ?",

@@ -61,12 +61,13 @@ class Envelope(Value):
 class Filing(Value):
     """Where Patchwork has filed a mail as a comment; false if that is not known. ``kind`` is
     "patch" or "cover"; ``submission`` and ``comment`` are Patchwork's ids; ``parent`` is the
-    submission's Message-ID, "" if the server did not name it."""
+    submission's Message-ID, "" if the server did not name it; ``server``: see ``Request``."""
 
     kind: str = ""
     submission: int = 0
     comment: int = 0
     parent: str = ""
+    server: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.kind)
@@ -174,6 +175,7 @@ class Filter(Value):
     requesters: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()  # see ``Request``
     texts: tuple[str, ...] = ()
     since: float | None = None
     before: float | None = None

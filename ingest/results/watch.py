@@ -56,7 +56,7 @@ class Watch:
     def begin(self) -> int:
         """Note where the checks of requests that are new begin, and of how many that was. Asks
         nothing if none is. Raises as ``Dialect`` does."""
-        known = self._ledger.results.baselines()
+        known = self._ledger.results.baselines(self._dialect.base)
         requests = self.open()
         new = [each for each in requests if each.number not in known]
         if not new:
@@ -67,7 +67,7 @@ class Watch:
         last = begins.position if is_first else min(self._position(), begins.position)
         with self._ledger.batch():
             for number, newest in begins.newest.items():
-                self._ledger.results.set_baselines([number], newest)
+                self._ledger.results.set_baselines([number], newest, self._dialect.base)
             if is_first or last < self._position():
                 self._keep(last)
         return len(new)
@@ -86,7 +86,7 @@ class Watch:
     def poll(self) -> int:
         """Take in the checks that are new, if a result is to come; how many results that
         changed. Raises as ``Dialect`` does."""
-        known = self._ledger.results.baselines()
+        known = self._ledger.results.baselines(self._dialect.base)
         watched = [
             Watched(each, self._patches(each), known[each.number])
             for each in self.open()
@@ -104,7 +104,9 @@ class Watch:
                 self._dialect.base,
             )
             self._ledger.results.set_baselines(
-                [each.request.number for each in watched], max(e.check for e in first.events)
+                [each.request.number for each in watched],
+                max(e.check for e in first.events),
+                self._dialect.base,
             )
             self._keep(newest)
             return 0

@@ -12,6 +12,7 @@ from ingest.ledger import (
     WORKER_LEASE,
     Envelope,
     Event,
+    Filter,
     Ledger,
     Outcome,
     Queued,
@@ -405,3 +406,20 @@ def test_the_requests_of_a_series_are_read_up_to_a_number(ledger: Ledger) -> Non
         ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail, series)])
     assert [each.number for each in ledger.requests_of(5, up_to=3)] == [1, 3]
     assert ledger.requests_of(7, up_to=4) == []
+
+
+def test_two_servers_have_series_of_one_number(ledger: Ledger) -> None:
+    """What is asked of one says nothing of the other: neither a copy, nor a rate, nor an id."""
+    for place, server in enumerate(["", "fdo", "fdo"]):
+        ledger.accept(arrival("1@example.org", identity=f"copy {place}"))
+        mail = claimed(ledger)
+        asked = request(mail, 5, server=server, revision=2 if server else 0)
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [asked])
+    plain, other = ledger.requests()
+    assert (plain.server, plain.revision) == ("", 0)
+    assert (other.server, other.revision) == ("fdo", 2)
+    assert plain.id != other.id
+    assert ledger.requests_of(5, up_to=9) == [plain]
+    assert ledger.requests_of(5, up_to=9, server="fdo") == [other]
+    assert len(ledger.recorded(0, NOON + 9, 9, series=5, server="fdo")) == 1
+    assert ledger.search_requests(Filter(servers=("fdo",))) == [other]

@@ -73,7 +73,7 @@ def test_a_consumer_comes_back_as_it_was_kept(url: str, ledger: Ledger) -> None:
     other.close()
 
 
-BATCH = Batch("lab", 3, 5, ("iol-*", "a"), "a1b2c3", 2, NOON + 60, NOON + 1)
+BATCH = Batch("lab", 3, 5, ("iol-*", "a"), "a1b2c3", 2, NOON + 60, NOON + 1, None)
 
 
 def test_batches_come_back_as_they_were_kept_the_oldest_first(url: str, ledger: Ledger) -> None:

@@ -31,7 +31,7 @@ from tests.support.ledger_values import (
     request,
 )
 
-FILED = Filing("patch", 131182, 7, "patch@example.org")
+FILED = Filing("patch", 131182, 7, "patch@example.org", "fdo")
 
 # Who holds it
 

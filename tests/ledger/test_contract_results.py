@@ -9,6 +9,7 @@ from ingest.ledger import Cursor, Keep, Ledger, Result, Seen, State, open_ledger
 from tests.support.ledger_values import NOON, record
 
 A, B = "iol-a", "iol-b"
+SERVER = "https://patches.example.org/api"
 FAIL = Result(1, A, State.FAIL, NOON + 9, "lab", "https://lab.example.org/1", "3 of 12 failed")
 CHECK = Seen(1, A, patch=131182, id=7, state=State.FAIL, author="lab")
 
@@ -127,20 +128,30 @@ def test_a_request_is_found_by_its_number_and_by_its_id(ledger: Ledger) -> None:
 def test_where_the_checks_of_a_request_begin_is_kept_until_it_is_over(ledger: Ledger) -> None:
     for name in ("1@example.org", "2@example.org"):
         record(ledger, name, contexts=(A,))
-    ledger.results.set_baselines([1, 2], 41)
-    ledger.results.set_baselines([2], 40)
-    assert ledger.results.baselines() == {1: 41, 2: 40}
+    ledger.results.set_baselines([1, 2], 41, SERVER)
+    ledger.results.set_baselines([2], 40, SERVER)
+    assert ledger.results.baselines(SERVER) == {1: 41, 2: 40}
     ledger.results.tell(FAIL)
-    assert ledger.results.baselines() == {2: 40}
+    assert ledger.results.baselines(SERVER) == {2: 40}
+
+
+def test_where_checks_begin_is_known_of_the_server_whose_ids_these_are(ledger: Ledger) -> None:
+    for name in ("1@example.org", "2@example.org"):
+        record(ledger, name, contexts=(A,))
+    ledger.results.set_baselines([1], 41, SERVER)
+    ledger.results.set_baselines([2], 7, "https://other.example.org/api")
+    assert ledger.results.baselines(SERVER) == {1: 41}
+    ledger.results.set_baselines([1], 6, "https://other.example.org/api")
+    assert ledger.results.baselines(SERVER) == {}
 
 
 def test_the_results_of_a_request_go_with_it(ledger: Ledger) -> None:
     record(ledger, "1@example.org")
     ledger.results.see(CHECK)
     ledger.results.tell(FAIL)
-    ledger.results.set_baselines([1], 6)
+    ledger.results.set_baselines([1], 6, SERVER)
     ledger.set_cursor(Cursor("webhook:lab", 1))
     assert ledger.prune(Keep(raw=0.0, requests=NOON + 99), NOON + 99) == 1
     assert ledger.results.of([1]) == []
     assert ledger.results.open(0.0) == []
-    assert ledger.results.baselines() == {}
+    assert ledger.results.baselines(SERVER) == {}

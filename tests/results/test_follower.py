@@ -50,7 +50,7 @@ def test_a_check_becomes_a_result_by_itself(
 ) -> None:
     follows = follower(quick_path, box.url)
     follows.start()
-    woken_until(follows, lambda: asked.number in ledger.results.baselines())
+    woken_until(follows, lambda: asked.number in ledger.results.baselines(f"{box.url}/api"))
     Watching(ledger, Clock(), box).posts("success")
     woken_until(follows, lambda: ledger.results.of([asked.number])[0].state == "success")
     assert follows.is_well()
