@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ingest import signs
+from ingest import secret, signs
 from ingest.commands import alias, as_user, doors, exposure, pipe_trial, send_test
 from ingest.config import load as config
 from ingest.config.tables import Settings
@@ -29,7 +29,7 @@ from ingest.errors import (
 from ingest.ledger import WORKER_LEASE, Opening, open_configured, open_ledger
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
-from ingest.sinks import Configured, delivery, secret
+from ingest.sinks import Configured, delivery
 from ingest.trust import verify
 from ingest.worker import connect
 

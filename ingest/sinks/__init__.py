@@ -82,11 +82,12 @@ class Configured(Receiver, Protocol):
         """What it does, in a few words for ``check``: "posts to https://ci.example.org"."""
 
     def problems(self) -> list[str]:
-        """What keeps it from its work, as far as it shows without sending anything. The
-        answer may depend on who asks: another user may not read the same files."""
+        """What keeps it from its work, as far as it shows without sending anything, and which of
+        its secrets others can get at. The answer may depend on who asks: another user may not
+        read the same files."""
 
     def dangers(self) -> list[str]:
-        """What works, but should not be so: a secret that everybody can read."""
+        """What works, but should not be so: a token that is sent in the clear."""
 
 
 def lease_name(name: str) -> str:

@@ -7,7 +7,7 @@ import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from ingest import links
+from ingest import links, secret
 from ingest.config.sink_tables import CheckSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
@@ -18,7 +18,7 @@ from ingest.patchwork.api import Api
 from ingest.patchwork.checks import Refusal
 from ingest.patchwork.dialect import Check as PostedCheck
 from ingest.patchwork.feed import ZONES
-from ingest.sinks import Stop, secret
+from ingest.sinks import Stop
 from ingest.words import counted, listed
 
 _PENDING = "pending"
@@ -61,8 +61,7 @@ class Check:
 
     def dangers(self) -> list[str]:
         """See ``Configured``."""
-        readable = secret.dangers({"token_file": self._table.token_file})
-        return [*readable, *secret.in_clear(self._patchwork.url)]
+        return secret.in_clear(self._patchwork.url)
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. What Patchwork refuses for one patch or context keeps it from no

@@ -14,12 +14,12 @@ from http.client import responses
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from ingest import __version__
+from ingest import __version__, secret
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable
 from ingest.ledger import Request
-from ingest.sinks import Clock, Stop, secret
+from ingest.sinks import Clock, Stop
 from ingest.sinks.request_json import shape
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
@@ -64,8 +64,7 @@ class Webhook:
 
     def dangers(self) -> list[str]:
         """See ``Configured``."""
-        clear = secret.in_clear(self._table.url) if self._table.token_file else []
-        return [*secret.dangers(self._secrets()), *clear]
+        return secret.in_clear(self._table.url) if self._table.token_file else []
 
     def _secrets(self) -> dict[str, str]:
         return {"secret_file": self._table.secret_file, "token_file": self._table.token_file}

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ingest import secret
 from ingest.config.web_tables import HookSettings
 from ingest.errors import Permanent, SinkUnavailable
 from ingest.ledger import Envelope
-from ingest.sinks import secret
 from ingest.web import forms, proofs, sns
 from ingest.web.bodies import Body
 from ingest.web.forms import Form, Object

@@ -4,8 +4,8 @@
 import os
 from collections.abc import Mapping
 
+from ingest import secret
 from ingest.config.web_tables import TokenSettings
-from ingest.sinks import secret
 from ingest.web import proofs
 from ingest.web.head import Head
 
@@ -40,7 +40,7 @@ class Tokens:
 
     def _values(self, path: str) -> tuple[bytes, ...]:
         try:
-            stat = os.stat(path)
+            stat = os.stat(secret.place(path, "file"))
             known = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         except OSError:
             known = (0, 0, 0)

@@ -7,10 +7,9 @@ import http.client
 import socket
 from collections.abc import Iterator, Mapping
 
-from ingest import addresses
+from ingest import addresses, secret
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError, Error, SinkUnavailable
-from ingest.sinks import secret
 from ingest.web import services
 from ingest.web.bodies import Body
 from ingest.web.head import Head
@@ -61,8 +60,6 @@ def _token(what: str, path: str, may: tuple[str, ...]) -> Iterator[Told]:
     problems = secret.problems({"file": path})
     for each in problems:
         yield "problem", what, each
-    for each in secret.dangers({"file": path}):
-        yield "warning", what, each
     if not may:
         yield "warning", what, "it may do nothing: set may"
     elif not problems:
@@ -72,9 +69,10 @@ def _token(what: str, path: str, may: tuple[str, ...]) -> Iterator[Told]:
 def _hook(hook: Hook, listens: str) -> Iterator[Told]:
     what = f"hook {hook.name}"
     table = hook.table
-    files = {"secret_file": table.secret_file, "basic_file": table.basic_file}
-    for each in secret.dangers(files):
-        yield "warning", what, each
+    # A public key may be read by everyone.
+    key = "" if hook.service.public else table.secret_file
+    for each in secret.problems({"secret_file": key, "basic_file": table.basic_file}):
+        yield "problem", what, each
     try:
         keys = hook.keys()
         made = sample(hook, keys)

@@ -120,13 +120,12 @@ def test_what_keeps_a_sink_from_its_work_is_a_problem(
         ("mail", "password_file", {"sender": US, "user": "lab"}),
     ],
 )
-def test_a_secret_that_everyone_can_read_is_a_danger(
+def test_a_secret_that_everyone_can_read_is_a_problem(
     kind: str, setting: str, more: dict[str, str], secret: str
 ) -> None:
     os.chmod(secret, 0o644)
     sink = look(kind, **{setting: secret}, **more)
-    assert sink.dangers() == [f"{setting} {secret} can be read by everyone: chmod o= {secret}"]
-    assert sink.problems() == []
+    assert sink.problems() == [f"{setting} {secret} can be read by everyone: chmod o= {secret}"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,7 @@ def test_check_has_a_finding_for_each_sink(
     assert code == 0
     os.chmod(secret, 0o644)
     code, findings = checked(capsys, patchwork, quick_path, *me)
-    assert code == 0
+    assert (findings["check:lab"][0], code) == ("problem", 78)
     os.unlink(secret)
     code, findings = checked(capsys, patchwork, quick_path, *me)
     assert findings["check:lab"][0] == "problem"

@@ -111,9 +111,9 @@ def test_a_secret_that_everyone_can_read_is_told(quick_path: Path) -> None:
     file = quick_path / "checked.toml"
     file.write_text(toml)
     settings = config.load({("state", "dir"): str(quick_path)}, file=str(file), environment={})
-    told = [text for level, what, text in trial.findings(settings) if level == "warning"]
-    assert any("can be read by everyone" in text for text in told)
-    assert any("[http] listen names no address" in text for text in told)
+    told = [(level, text) for level, what, text in trial.findings(settings)]
+    assert any("can be read by everyone" in text for level, text in told if level == "problem")
+    assert any("[http] listen names no" in text for level, text in told if level == "warning")
 
 
 def test_a_hook_that_needs_cryptography_says_so_where_it_is_missing(

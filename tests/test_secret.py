@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest import secret
 from ingest.errors import SinkUnavailable
-from ingest.sinks import secret
 
 
 @pytest.fixture
@@ -69,11 +69,51 @@ def test_problems_are_those_of_each_setting_that_names_a_file(file: Path, tmp_pa
     assert secret.problems({"password_file": str(file)}) == []
 
 
-@pytest.mark.parametrize(("mode", "count"), [(0o600, 0), (0o640, 0), (0o644, 1), (0o604, 1)])
-def test_a_secret_that_everyone_can_read_is_a_danger(file: Path, mode: int, count: int) -> None:
+READABLE, BY_GROUP, BY_ALL = (
+    "can be read by everyone: chmod o=",
+    "can be written by its group: chmod go-w",
+    "can be written by everyone: chmod go-w",
+)
+MODES = {
+    **dict.fromkeys((0o600, 0o400, 0o640, 0o440), ""),
+    **dict.fromkeys((0o644, 0o604, 0o664), READABLE),
+    **dict.fromkeys((0o660, 0o620), BY_GROUP),
+    0o602: BY_ALL,
+}
+
+
+@pytest.mark.parametrize(("mode", "says"), MODES.items(), ids=map(oct, MODES))
+def test_who_else_can_get_at_a_secret_is_a_problem(file: Path, mode: int, says: str) -> None:
     file.chmod(mode)
-    told = [f"token_file {file} can be read by everyone: chmod o= {file}"]
-    assert secret.dangers({"token_file": str(file), "other_file": ""}) == told * count
+    told = f"{file} {says} {file}" if says else ""
+    assert secret.loose(file) == told
+    named = {"token_file": str(file), "other_file": ""}
+    assert secret.problems(named) == ([f"token_file {told}"] if told else [])
+
+
+def test_what_is_not_there_is_not_loose(tmp_path: Path) -> None:
+    assert secret.loose(tmp_path / "none") == ""
+
+
+def test_a_credential_of_systemd_is_read_from_its_folder(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(file.parent))
+    assert secret.token(f"%d/{file.name}") == "first"
+    assert secret.problems({"token_file": f"%d/{file.name}"}) == []
+    file.chmod(0o604)
+    assert secret.problems({"token_file": f"%d/{file.name}"}) == [
+        f"token_file {file} can be read by everyone: chmod o= {file}"
+    ]
+
+
+def test_a_credential_that_no_unit_hands_over_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (told,) = secret.problems({"token_file": "%d/token"})
+    assert told.startswith("token_file %d/token is a credential of systemd, and")
+    assert "LoadCredential=" in told
 
 
 @pytest.mark.parametrize(
