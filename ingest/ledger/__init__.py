@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
-from ingest.ledger.parts import Asides, Results
+from ingest.ledger.parts import Asides, Notices, Results
 from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed
 from ingest.ledger.protocol import Ledger
 from ingest.ledger.request_values import Request, Result, Seen, State, Submission
@@ -49,6 +49,7 @@ __all__ = [
     "Keep",
     "Ledger",
     "Notice",
+    "Notices",
     "Opening",
     "Original",
     "Outcome",

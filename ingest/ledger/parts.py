@@ -7,6 +7,10 @@ from typing import Protocol
 
 from ingest.ledger.progress import Aside
 from ingest.ledger.request_values import Request, Result, Seen
+from ingest.ledger.values import Event, Notice
+
+# Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
+MARKS_KEPT = 172800.0
 
 
 class Asides(Protocol):
@@ -68,3 +72,20 @@ class Results(Protocol):
 
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         """Keep the id of the newest check that a server had when these requests came."""
+
+
+class Notices(Protocol):
+    """The mail for the operator, and what of it was forwarded."""
+
+    def all(self) -> tuple[Notice, ...]:
+        """Every notice, the newest first."""
+
+    def pending(self, since: float) -> list[Notice]:
+        """The notices that came at or after a Unix time and have no mark, the oldest first."""
+
+    def forwarded(self, since: float) -> int:
+        """How many were forwarded at or after a Unix time, also of those dropped meanwhile."""
+
+    def mark(self, mail_id: int, event: Event, *, sent: bool) -> None:
+        """Note that a notice was forwarded or, if it was not ``sent``, that it never will be, and
+        add that to its story. A mark is kept for ``MARKS_KEPT``."""

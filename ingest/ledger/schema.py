@@ -19,5 +19,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE batch ADD COLUMN server TEXT DEFAULT ''",
         # The address of the API whose checks these are.
         "ALTER TABLE baseline ADD COLUMN server TEXT NOT NULL DEFAULT ''",
+        # Which notices were forwarded, or never will be.
+        """CREATE TABLE forwarding (
+            mail INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            sent INTEGER NOT NULL
+        ) STRICT""",
     ),
 )

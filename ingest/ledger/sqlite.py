@@ -19,9 +19,10 @@ from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.sqlite_cursors import Cursors
+from ingest.ledger.sqlite_notices import SqliteNotices
 from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.sqlite_search import Search
-from ingest.ledger.values import Notice, Opening, Outcome, Totals, Waiting
+from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
 class SqliteLedger(Search, Cursors):
@@ -35,6 +36,7 @@ class SqliteLedger(Search, Cursors):
         self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
         self._asides = SqliteAsides(self._db)
         self._results = SqliteResults(self._db, self._append)
+        self._notices = SqliteNotices(self._db, self._append)
 
     @property
     def asides(self) -> SqliteAsides:
@@ -43,6 +45,10 @@ class SqliteLedger(Search, Cursors):
     @property
     def results(self) -> SqliteResults:
         return self._results
+
+    @property
+    def notices(self) -> SqliteNotices:
+        return self._notices
 
     def batch(self) -> AbstractContextManager[None]:
         return self._db.batch()
@@ -72,19 +78,12 @@ class SqliteLedger(Search, Cursors):
                 consumers=self.consumers(),
                 batches=self.batches(),
                 feeds=self.feeds(),
-                notices=self._notices() if mails[Outcome.NOTICE] else (),
+                notices=self._notices.all() if mails[Outcome.NOTICE] else (),
                 size=sqlite_file.size(self._db.path),
                 overdue=int(
                     self._number("SELECT count(*) FROM result WHERE state = 'overdue'") or 0
                 ),
             )
-
-    def _notices(self) -> tuple[Notice, ...]:
-        found = self._db.rows(
-            "SELECT id, message_id, received, reason FROM mail INDEXED BY mail_over"
-            " WHERE outcome = 'notice' ORDER BY ended DESC, id DESC"
-        )
-        return tuple(Notice(*row) for row in found)
 
     def recall(self, key: str, now: float) -> str | None:
         rows = self._db.rows("SELECT text FROM answer WHERE key = ? AND expires > ?", key, now)

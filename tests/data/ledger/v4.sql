@@ -58,6 +58,11 @@ CREATE TABLE feed (
             reason TEXT NOT NULL,
             PRIMARY KEY (name, part)
         ) STRICT, WITHOUT ROWID;
+CREATE TABLE forwarding (
+            mail INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            sent INTEGER NOT NULL
+        ) STRICT;
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), second REAL NOT NULL) STRICT;
 INSERT INTO "head" VALUES(1,0.0);
 CREATE TABLE known (identity TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
@@ -122,8 +127,8 @@ rejected@example.org','it is rejected');
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved');
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2220140');
-INSERT INTO "meta" VALUES('generation','313f34');
+INSERT INTO "meta" VALUES('file','65024:2157890');
+INSERT INTO "meta" VALUES('generation','30c535');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
