@@ -5,6 +5,7 @@ Pure. ``harmless`` and ``as_json`` are what every text goes through that is prin
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,11 @@ _INVISIBLE = frozenset(
 )  # fmt: skip
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+# A link, or what stands before the @ of an address; each is begun at its first character only.
+_ADDRESS = re.compile(
+    r"""https?://\S++|("[^"\n]*+"|(?<![^\s@<>()\[\],;:"])[^\s@<>()\[\],;:"]++)@"""
+)
+_NOT_SHOWN = '"…'
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -96,6 +102,21 @@ def printable(value: object) -> str:
     """What a server says, fit for a terminal, a log and a database: one line, not a long one."""
     text = "".join(each if each.isprintable() else " " for each in str(value)[:_LONGEST_SAYING])
     return " ".join(text.split())
+
+
+def shortened(text: str) -> str:
+    """A text as anybody may see it: of each address only the first character and the domain,
+    "r…@example.org". Links stay as they are."""
+    if "@" not in text:
+        return text
+    return _ADDRESS.sub(_shorten, text)
+
+
+def _shorten(found: re.Match[str]) -> str:
+    if not found[1]:  # a link
+        return found[0]
+    first = found[1][0]
+    return f"{'' if first in _NOT_SHOWN else first}…@"
 
 
 def harmless(text: str, keep: str = "") -> str:

@@ -117,3 +117,29 @@ def test_a_mail_is_called_by_its_message_id_or_its_number() -> None:
 def test_what_a_server_says_is_one_short_line() -> None:
     assert words.printable("503\r\n \x1b[31mdown\u202e") == "503 [31mdown"
     assert words.printable("x" * 500) == "x" * 200
+
+
+SHORTENED = [
+    ("Robin <robin@example.org>", "Robin <r…@example.org>"),
+    ("robin@example.org,alice@example.org", "r…@example.org,a…@example.org"),
+    ('"robin r"@example.org', "…@example.org"),
+    ("a@b@example.org", "a…@b…@example.org"),
+    ("not for robin@example.org: see https://x.org/r/1.r@x/", None),
+    ("nobody @ home, <>@x", "nobody @ home, <>@x"),
+    (f"{'x' * 100_000}@example.org", "x…@example.org"),
+    ("no address", "no address"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), SHORTENED, ids=lambda text: str(text)[:20])
+def test_of_an_address_anybody_sees_the_first_character_and_the_domain(
+    text: str, shown: str | None
+) -> None:
+    expected = shown or "not for r…@example.org: see https://x.org/r/1.r@x/"
+    assert words.shortened(text) == expected
+
+
+@given(st.text('ab@<>" .:/hts\n', max_size=200))
+def test_what_is_shortened_stays_so(text: str) -> None:
+    once = words.shortened(text)
+    assert words.shortened(once) == once

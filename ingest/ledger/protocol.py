@@ -194,6 +194,12 @@ class Ledger(Protocol):
         """The mails that fit, the newest first, as they were at one moment. What is said of a
         request fits if one request of the mail fits all of it."""
 
+    def count_requests(self, filter: Filter) -> int:
+        """How many requests fit, wherever ``limit`` and ``offset`` stand."""
+
+    def count_mails(self, filter: Filter) -> int:
+        """How many mails fit, wherever ``limit`` and ``offset`` stand."""
+
     def totals(self) -> Totals:
         """The ledger at a glance, as it was at one moment."""
 

@@ -4,7 +4,7 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
@@ -22,6 +22,7 @@ from ingest.ledger.values import (
 )
 from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
+from ingest.words import shortened
 
 # Where a filing is kept.
 _FILED = {each.name: f"filed_{each.name}" for each in fields(Filing)}
@@ -107,6 +108,34 @@ def mail_search(message_id: str, author: str, subject: str, reason: str) -> dict
         "author": folded(author),
         "text": folded(subject, message_id),
         "reason": folded(reason),
+    }
+
+
+def request_shown(asks: Requester, subject: str, message_id: str, reason: str) -> dict[str, object]:
+    """What a request is found by among what anybody may see, None where that is all of it."""
+    words = request_search(asks, subject, message_id, reason)
+    requester = folded(*map(shortened, (asks.name, asks.mailbox, asks.of_list)))
+    text = folded(shortened(subject), message_id, shortened(reason))
+    return _shown(words, {"requester": requester, "text": text})
+
+
+def mail_shown(message_id: str, author: str, subject: str, reason: str) -> dict[str, object]:
+    """What a mail is found by among what anybody may see, None where that is all of it."""
+    words = mail_search(message_id, author, subject, reason)
+    text = folded(shortened(subject), message_id)
+    shown = {"author": folded(shortened(author)), "text": text, "reason": reason_shown(reason)}
+    return _shown(words, shown)
+
+
+def reason_shown(reason: str) -> str:
+    """A reason as it is looked for among what anybody may see."""
+    return folded(shortened(reason))
+
+
+def _shown(words: Mapping[str, object], shown: Mapping[str, object]) -> dict[str, object]:
+    return {
+        f"shown_{name}": None if shown[name] == text else shown[name]
+        for name, text in words.items()
     }
 
 

@@ -5,6 +5,7 @@
 a new one is appended.
 """
 
+from ingest.ledger import upgrade
 from ingest.ledger.schema_steps import RELEASED, Migration
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -25,5 +26,13 @@ MIGRATIONS: tuple[Migration, ...] = (
             at REAL NOT NULL,
             sent INTEGER NOT NULL
         ) STRICT""",
+        # What is looked for, as anybody may see it; NULL where that is all of it.
+        "ALTER TABLE request_search ADD COLUMN shown_requester TEXT",
+        "ALTER TABLE request_search ADD COLUMN shown_text TEXT",
+        "ALTER TABLE mail_search ADD COLUMN shown_author TEXT",
+        "ALTER TABLE mail_search ADD COLUMN shown_text TEXT",
+        "ALTER TABLE mail_search ADD COLUMN shown_reason TEXT",
+        upgrade.shown,
+        "CREATE INDEX result_state ON result (state, request)",
     ),
 )

@@ -54,14 +54,15 @@ class Log(Mails):
         columns = made.request_columns(request)
         rows = self._db.insert("request", columns, "ON CONFLICT (id) DO NOTHING RETURNING *")
         for row in rows:
-            words = made.request_search(
-                request.requester, request.subject, request.message_id, reason
-            )
-            self._db.insert("request_search", {"request": row["number"], **words})
+            texts = request.requester, request.subject, request.message_id, reason
+            words, shown = made.request_search(*texts), made.request_shown(*texts)
+            self._db.insert("request_search", {"request": row["number"], **words, **shown})
             # Who asks may be another one than From says: the mail is found by both.
             self._db.run(
-                "UPDATE mail_search SET author = author || char(10) || ? WHERE mail = ?",
+                "UPDATE mail_search SET author = author || char(10) || ?,"
+                " shown_author = coalesce(shown_author, author) || char(10) || ? WHERE mail = ?",
                 words["requester"],
+                shown["shown_requester"] or words["requester"],
                 request.mail_id,
             )
         return list(map(made.request, rows))

@@ -108,7 +108,8 @@ class Mails(Retention):
         )
         id = int(new[0]["id"])
         texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason
-        self._db.insert("mail_search", {"mail": id, **made.mail_search(*texts)})
+        words = {**made.mail_search(*texts), **made.mail_shown(*texts)}
+        self._db.insert("mail_search", {"mail": id, **words})
         return id, True
 
     def claim(self, now: float, who: str) -> Queued | None:
@@ -195,8 +196,9 @@ class Mails(Retention):
     def _find_by(self, id: int, reason: str) -> None:
         """Have a mail found by what is said of it now."""
         self._db.run(
-            "UPDATE mail_search SET reason = ? WHERE mail = ?",
+            "UPDATE mail_search SET reason = ?, shown_reason = ? WHERE mail = ?",
             made.folded(reason[:_LONGEST_REASON]),
+            made.reason_shown(reason[:_LONGEST_REASON]),
             id,
         )
 

@@ -13,7 +13,7 @@ from ingest.ledger.request_values import Request, Result, Seen, State
 from ingest.ledger.values import Event
 
 # States in which a result is still to come.
-_OPEN = "state IN ('asked', 'handed over', 'pending', 'overdue')"
+OPEN = "state IN ('asked', 'handed over', 'pending', 'overdue')"
 
 
 def begin(database: Database, requests: Iterable[Request]) -> None:
@@ -107,7 +107,7 @@ class SqliteResults:
         self, since: float, *, before: float = math.inf, after: int = 0, limit: int = 1000
     ) -> list[Request]:
         found = (
-            f"SELECT * FROM request WHERE number IN (SELECT request FROM result WHERE {_OPEN})"
+            f"SELECT * FROM request WHERE number IN (SELECT request FROM result WHERE {OPEN})"
             " AND recorded >= ? AND recorded < ? AND number > max(?,"
             " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'results after'))"
             " ORDER BY number LIMIT ?"
@@ -117,7 +117,7 @@ class SqliteResults:
     def baselines(self, server: str) -> Mapping[int, int]:
         found = (
             "SELECT baseline.* FROM baseline WHERE server IN (?, '') AND request IN"
-            f" (SELECT request FROM result WHERE {_OPEN})"
+            f" (SELECT request FROM result WHERE {OPEN})"
         )
         return {row["request"]: row["newest"] for row in self._db.rows(found, server)}
 

@@ -8,6 +8,7 @@ takes more than milliseconds however long the log is.
 from collections.abc import Sequence
 
 from ingest.ledger import rows as made
+from ingest.ledger import sqlite_results
 from ingest.ledger.request_values import Request
 from ingest.ledger.sqlite_log import Log
 from ingest.ledger.values import Attention, Filter, Outcome, Record
@@ -17,6 +18,10 @@ Condition = tuple[str, Sequence[object]]
 
 # The states of a mail that only a person ends.
 _STUCK = (Outcome.UNRESOLVED, Outcome.FAILED)
+
+
+# The numbers of the requests that have a result still to come.
+_OPEN = f"SELECT request FROM result WHERE {sqlite_results.OPEN}"
 
 
 class Search(Log):
@@ -32,6 +37,17 @@ class Search(Log):
             rows = self._db.rows(query, *values)
             return [self._record(row) for row in rows]
 
+    def count_requests(self, filter: Filter) -> int:
+        return self._count("request", _of_requests(filter))
+
+    def count_mails(self, filter: Filter) -> int:
+        return self._count("mail", _of_mails(filter))
+
+    def _count(self, table: str, conditions: list[Condition]) -> int:
+        where, values = _all(conditions)
+        rows = self._db.rows(f"SELECT count(*) FROM {table} WHERE {where}", *values)
+        return int(rows[0][0])
+
 
 def _page(table: str, key: str, conditions: list[Condition], filter: Filter) -> Condition:
     """The rows of a table that fit, newest first. What is sorted are keys, not rows."""
@@ -44,15 +60,22 @@ def _page(table: str, key: str, conditions: list[Condition], filter: Filter) -> 
 def _of_requests(filter: Filter) -> list[Condition]:
     """What must be true of a row of the table request."""
     found = _of_what_is_asked(filter)
-    if filter.states:
-        found.append(_within("mail", "SELECT id FROM mail", _one_of("outcome", filter.states)))
+    if filter.states or filter.results:
+        of_mail = _within("mail", "SELECT id FROM mail", _one_of("outcome", filter.states))
+        of_label = _within("number", "SELECT request FROM result", _one_of("state", filter.results))
+        found.append(_any([(filter.states, of_mail), (filter.results, of_label)]))
     if filter.lists:
         found.append(_within("mail", "SELECT id FROM mail", _one_of("list_id", filter.lists)))
+    if filter.active:
+        found.append((f"number IN ({_OPEN})", ()))
     searched = "SELECT request FROM request_search"
     if filter.requesters:
-        found.append(_within("number", searched, _contains(("requester",), filter.requesters)))
+        found.append(
+            _within("number", searched, _contains(("requester",), filter.requesters, filter))
+        )
     if filter.texts:
-        found.append(_within("number", searched, _contains(("requester", "text"), filter.texts)))
+        columns = ("requester", "text")
+        found.append(_within("number", searched, _contains(columns, filter.texts, filter)))
     if filter.since is not None or filter.before is not None:
         found.append(_within("number", "SELECT number FROM request", _when("recorded", filter)))
     if filter.attention is not None:
@@ -64,18 +87,24 @@ def _of_requests(filter: Filter) -> list[Condition]:
 def _of_mails(filter: Filter) -> list[Condition]:
     """What must be true of a row of the table mail."""
     found: list[Condition] = []
-    if filter.states:
-        found.append(_one_of("outcome", filter.states))
+    requests = "SELECT mail FROM request WHERE number"
+    if filter.states or filter.results:
+        query, results = _one_of("state", filter.results)
+        of_label = f"id IN ({requests} IN (SELECT request FROM result WHERE {query}))", results
+        of_mail = _one_of("outcome", filter.states)
+        found.append(_any([(filter.states, of_mail), (filter.results, of_label)]))
+    if filter.active:
+        found.append((f"outcome = 'queued' OR id IN ({requests} IN ({_OPEN}))", ()))
     if filter.lists:
         found.append(_one_of("list_id", filter.lists))
     if asked := _of_what_is_asked(filter):
         found.append(_within("id", "SELECT mail FROM request", _all(asked)))
     searched = "SELECT mail FROM mail_search"
     if filter.requesters:
-        found.append(_within("id", searched, _contains(("author",), filter.requesters)))
+        found.append(_within("id", searched, _contains(("author",), filter.requesters, filter)))
     if filter.texts:
         columns = ("author", "text", "reason")
-        found.append(_within("id", searched, _contains(columns, filter.texts)))
+        found.append(_within("id", searched, _contains(columns, filter.texts, filter)))
     if filter.since is not None or filter.before is not None:
         found.append(_within("id", "SELECT id FROM mail", _when("received", filter)))
     if filter.attention is not None:
@@ -124,8 +153,10 @@ def _one_of(column: str, values: Sequence[object]) -> Condition:
     return f"{column} IN ({', '.join('?' * len(values))})", values
 
 
-def _contains(columns: Sequence[str], parts: Sequence[str]) -> Condition:
+def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> Condition:
     """Whether one of the columns, which are in lower case, has one of the parts."""
+    if filter.shown:
+        columns = [f"coalesce(shown_{column}, {column})" for column in columns]
     tests = [f"instr({column}, ?)" for column in columns for _ in parts]
     return f"({' OR '.join(tests)})", [made.folded(part) for _ in columns for part in parts]
 
@@ -134,6 +165,13 @@ def _when(column: str, filter: Filter) -> Condition:
     since = [(f"{column} >= ?", [filter.since])] if filter.since is not None else []
     before = [(f"{column} < ?", [filter.before])] if filter.before is not None else []
     return _all([*since, *before])
+
+
+def _any(conditions: Sequence[tuple[object, Condition]]) -> Condition:
+    """Whether one of the conditions holds that are asked for at all."""
+    asked = [condition for is_asked, condition in conditions if is_asked]
+    where = " OR ".join(f"({query})" for query, _ in asked)
+    return where, [value for _, values in asked for value in values]
 
 
 def _all(conditions: Sequence[Condition]) -> Condition:

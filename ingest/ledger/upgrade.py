@@ -125,3 +125,38 @@ def cursors(database: sqlite3.Connection) -> None:
         else:
             continue
         database.execute("DELETE FROM cursor WHERE name = ?", (name,))
+
+
+def shown(database: sqlite3.Connection) -> None:
+    """To schema 4: texts in lower case of what anybody may see."""
+    for row in database.execute("SELECT id, message_id, author, subject, reason FROM mail"):
+        texts = row["message_id"], row["author"], row["subject"], row["reason"]
+        words = made.mail_shown(*texts)
+        # The author has those who ask behind it already.
+        words["shown_author"] = words["shown_author"] or made.mail_search(*texts)["author"]
+        _update(database, "mail_search", "mail", row["id"], words)
+    found = database.execute(
+        "SELECT request.*, coalesce(mail.reason, '') AS why FROM request"
+        " LEFT JOIN mail ON mail.id = request.mail ORDER BY number"
+    )
+    for row in found:
+        asks = requester.Requester(row["requester"], row["mailbox"], row["of_list"])
+        texts = asks, row["subject"], row["message_id"], row["why"]
+        words = made.request_shown(*texts)
+        _update(database, "request_search", "request", row["number"], words)
+        database.execute(
+            "UPDATE mail_search SET shown_author = coalesce(shown_author, author) || char(10) || ?"
+            " WHERE mail = ?",
+            (
+                made.storable(words["shown_requester"] or made.request_search(*texts)["requester"]),
+                row["mail"],
+            ),
+        )
+
+
+def _update(
+    database: sqlite3.Connection, table: str, key: str, id: int, columns: dict[str, object]
+) -> None:
+    places = ", ".join(f"{column} = ?" for column in columns)
+    values = map(made.storable, columns.values())
+    database.execute(f"UPDATE {table} SET {places} WHERE {key} = ?", (*values, id))

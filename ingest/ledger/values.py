@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
-from ingest.ledger.request_values import Request
+from ingest.ledger.request_values import Request, State
 from ingest.value import Value
 
 # Notices that are kept: anybody can send them.
@@ -165,11 +165,15 @@ class Attention(Value):
 
 class Filter(Value):
     """What is looked for. A field that is empty lets all pass; of several values in one field any
-    one is enough; all fields together must fit. ``requesters`` and ``texts`` are parts, in upper or
+    one is enough; all fields together must fit. ``states``, of the mail, and ``results``, of one of
+    a request's labels, are one field in this. ``requesters`` and ``texts`` are parts, in upper or
     lower case; ``since`` and ``before`` are Unix times, the first one included, of a request's
-    recording or a mail's reception. ``limit`` and ``offset`` count from the newest."""
+    recording or a mail's reception. ``active``: only requests with a result that is still to come,
+    and mails that have one or are queued. ``shown``: parts are looked for in what anybody may see,
+    see ``words.shortened``. ``limit`` and ``offset`` count from the newest."""
 
     states: tuple[Outcome, ...] = ()
+    results: tuple[State, ...] = ()
     series: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     requesters: tuple[str, ...] = ()
@@ -180,6 +184,8 @@ class Filter(Value):
     since: float | None = None
     before: float | None = None
     attention: Attention | None = None
+    active: bool = False
+    shown: bool = False
     limit: int = 100
     offset: int = 0
 

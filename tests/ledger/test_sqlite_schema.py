@@ -39,6 +39,12 @@ def test_a_ledger_of_every_release_opens_with_all_that_is_in_it(path: Path, vers
     asked = ledger.requests()
     assert ledger.search_requests(Filter(labels=asked[0].contexts, texts=("PATCH",))) == asked
     assert ledger.search_mails(Filter(texts=("failed@example",))) == [records[1]]
+    address = asked[0].requester.mailbox
+    for shown, found in ((False, [1, 1]), (True, [0, 0])):
+        wanted = Filter(requesters=(address,), shown=shown)
+        assert [ledger.count_requests(wanted), ledger.count_mails(wanted)] == found
+    wanted = Filter(requesters=(asked[0].requester.name,), texts=("example",), shown=True)
+    assert [ledger.count_requests(wanted), ledger.count_mails(wanted)] == [1, 1]
     assert [each.name for each in ledger.cursors()] == ["json_file:/retests.json"]
     assert ledger.cursor("json_file:/retests.json").position == 1
     results = ledger.results.of([1])

@@ -110,25 +110,28 @@ CREATE TABLE mail_search (
             author TEXT NOT NULL,
             text TEXT NOT NULL,
             reason TEXT NOT NULL
-        ) STRICT;
+        , shown_author TEXT, shown_text TEXT, shown_reason TEXT) STRICT;
 INSERT INTO "mail_search" VALUES(1,'
 robin reviewer
 robin@example.org
 ','
-done@example.org','it is done');
+done@example.org','it is done','
+robin reviewer
+r…@example.org
+',NULL,NULL);
 INSERT INTO "mail_search" VALUES(2,'','
-failed@example.org','it is failed');
+failed@example.org','it is failed','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(3,'','
-ignored@example.org','it is ignored');
+ignored@example.org','it is ignored','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(4,'','
-queued@example.org','it has to wait');
+queued@example.org','it has to wait','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(5,'','
-rejected@example.org','it is rejected');
+rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
-unresolved@example.org','it is unresolved');
+unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2157890');
-INSERT INTO "meta" VALUES('generation','30c535');
+INSERT INTO "meta" VALUES('file','65024:2156631');
+INSERT INTO "meta" VALUES('generation','14d5b8');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
@@ -160,12 +163,14 @@ CREATE TABLE request_search (
             request INTEGER PRIMARY KEY,
             requester TEXT NOT NULL,
             text TEXT NOT NULL
-        ) STRICT;
+        , shown_requester TEXT, shown_text TEXT) STRICT;
 INSERT INTO "request_search" VALUES(1,'robin reviewer
 robin@example.org
 ','re: [patch] a: fix it
 done@example.org
-it is done');
+it is done','robin reviewer
+r…@example.org
+',NULL);
 CREATE TABLE result (
             request INTEGER NOT NULL REFERENCES request (number),
             label TEXT NOT NULL,
@@ -272,6 +277,7 @@ CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
             DELETE FROM mail_search WHERE mail = old.id;
         END;
 CREATE INDEX request_server ON request (server);
+CREATE INDEX result_state ON result (state, request);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('request',1);
 COMMIT;
