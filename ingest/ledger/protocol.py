@@ -106,10 +106,10 @@ class Ledger(Protocol):
         server: str = "",
         proved: bool = False,
     ) -> list[float]:
-        """When the last requests were recorded, after ``since`` and not after ``until``, newest
-        first and ``most`` at most; ``who``: only those of the requester with this key, ``series``:
-        only those for this series of this ``server``, ``proved``: only those whose author was
-        proved."""
+        """When the last requests that count for rates were recorded, after ``since`` and not after
+        ``until``, newest first and ``most`` at most; ``who``: only those of the requester with
+        this key, ``series``: only those for this series of this ``server``, ``proved``: only those
+        whose author was proved."""
 
     def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
         """The requests recorded at or after ``since``, in order, and the second promised with

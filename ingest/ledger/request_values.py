@@ -24,7 +24,9 @@ class Request(Value):
     what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
     ``received`` when it came, ``recorded`` when its request came into the log: Unix times.
     ``server``: the name of the table [patchwork.NAME] of the server whose ``series`` this is, ""
-    for [patchwork]; ``revision``: which revision of the series, 0 where series have none."""
+    for [patchwork]; ``revision``: which revision of the series, 0 where series have none.
+    ``delegates``: of its patches, addresses in lower case, if a sink asks for them; ``rated``:
+    whether it counts where rates are counted, which one out of an archive does not."""
 
     number: int
     mail_id: int
@@ -45,6 +47,8 @@ class Request(Value):
     list_id: str = ""
     server: str = ""
     revision: int = 0
+    delegates: tuple[str, ...] = ()
+    rated: bool = True
 
     @property
     def sent(self) -> float:

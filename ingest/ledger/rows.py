@@ -85,6 +85,8 @@ def request_columns(request: Request) -> dict[str, object]:
         "list_id": request.list_id,
         "server": request.server,
         "revision": request.revision,
+        "delegates": json.dumps(request.delegates),
+        "rated": int(request.rated),
     }
 
 
@@ -223,6 +225,8 @@ def request(row: sqlite3.Row) -> Request:
         list_id=row["list_id"],
         server=row["server"],
         revision=row["revision"],
+        delegates=tuple(json.loads(row["delegates"])),
+        rated=bool(row["rated"]),
     )
 
 

@@ -34,5 +34,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE mail_search ADD COLUMN shown_reason TEXT",
         upgrade.shown,
         "CREATE INDEX result_state ON result (state, request)",
+        # Who takes care of its patches, and whether it counts where rates are counted.
+        "ALTER TABLE request ADD COLUMN delegates TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE request ADD COLUMN rated INTEGER NOT NULL DEFAULT 1",
     ),
 )

@@ -97,7 +97,7 @@ class Log(Mails):
         server: str = "",
         proved: bool = False,
     ) -> list[float]:
-        found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ?"
+        found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ? AND rated = 1"
         values: list[object] = [since, until]
         for column, value in (("who", made.storable(who)), ("series", series)):
             if value:

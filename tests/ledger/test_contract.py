@@ -382,6 +382,19 @@ def test_only_proved_requests_are_counted_where_that_is_asked_for(ledger: Ledger
     assert ledger.recorded(NOON - 1, NOON + 9, 9, proved=True) == [NOON]
 
 
+def test_a_request_that_does_not_count_for_rates_is_not_counted(ledger: Ledger) -> None:
+    record(ledger, "1@example.org", NOON, rated=False)
+    record(ledger, "2@example.org", NOON + 1)
+    assert [each.rated for each in ledger.requests()] == [False, True]
+    assert ledger.recorded(NOON - 1, NOON + 9, 9) == [NOON + 1]
+
+
+def test_who_takes_care_of_a_patch_is_kept_with_the_request(ledger: Ledger) -> None:
+    made = record(ledger, "1@example.org", delegates=("robin@example.org", "alex@example.org"))
+    assert made.delegates == ("robin@example.org", "alex@example.org")
+    assert ledger.requests() == [made]
+
+
 def test_when_requests_were_recorded_is_told_newest_first_by_requester_and_series(
     ledger: Ledger,
 ) -> None:
