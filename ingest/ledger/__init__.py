@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
-from ingest.ledger.parts import Asides, Notices, Results
-from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed
+from ingest.ledger.parts import Asides, Letters, Notices, Results
+from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter
 from ingest.ledger.protocol import Ledger
-from ingest.ledger.request_values import Request, Result, Seen, State, Submission
+from ingest.ledger.request_values import Request, Result, Run, Seen, State, Submission
 from ingest.ledger.values import (
     Arrival,
     Attention,
@@ -48,6 +48,8 @@ __all__ = [
     "Filter",
     "Keep",
     "Ledger",
+    "Letter",
+    "Letters",
     "Notice",
     "Notices",
     "Opening",
@@ -58,6 +60,7 @@ __all__ = [
     "Request",
     "Result",
     "Results",
+    "Run",
     "Seen",
     "State",
     "Submission",

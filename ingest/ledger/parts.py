@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from ingest.ledger.progress import Aside
-from ingest.ledger.request_values import Request, Result, Seen
+from ingest.ledger.progress import Aside, Letter
+from ingest.ledger.request_values import Request, Result, Run, Seen, State
 from ingest.ledger.values import Event, Notice
 
 # Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
@@ -54,6 +54,13 @@ class Results(Protocol):
         """Note that these labels, of which nothing is known yet, were handed over. The story is
         told by whoever did it."""
 
+    def set_earlier(self, request: int, states: Mapping[str, State]) -> None:
+        """Keep what the checks of a request's labels said before it came."""
+
+    def history(self, since: float, before: float = math.inf) -> list[Run]:
+        """Every label of every request recorded at or after ``since`` and earlier than
+        ``before``, by number and label."""
+
     def see(self, seen: Seen) -> tuple[list[Seen], list[Seen]]:
         """Keep a check if it is the newest of its patch: all that are kept for its label of its
         request, by patch, before that and after."""
@@ -89,3 +96,24 @@ class Notices(Protocol):
     def mark(self, mail_id: int, event: Event, *, sent: bool) -> None:
         """Note that a notice was forwarded or, if it was not ``sent``, that it never will be, and
         add that to its story. A mark is kept for ``MARKS_KEPT``."""
+
+
+class Letters(Protocol):
+    """The mails of ours that are sent once. What is kept is on the disk."""
+
+    def keep(self, letter: Letter) -> bool:
+        """Keep a letter; False if one of its id was kept before, and then nothing changes. Of those
+        that are about no request the last hundred of a sink stay."""
+
+    def due(self, sink: str, now: float, longest: float) -> list[Letter]:
+        """Those that are to be sent now, the oldest first. Longer than ``longest`` seconds from now
+        is no pause of ours: the clock was set back."""
+
+    def note(self, letter: Letter) -> None:
+        """Keep what became of a letter."""
+
+    def about(self, sink: str, requests: Iterable[int]) -> frozenset[int]:
+        """Those of these requests, by number, that a letter of this sink is about."""
+
+    def newest(self, sink: str) -> Letter | None:
+        """The letter that was made last."""

@@ -74,6 +74,24 @@ class Aside(Value):
     reason: str
 
 
+class Letter(Value):
+    """A mail of ours that is sent once. ``id``: its Message-ID; ``sink``: what sends it;
+    ``request``: the number of the request that it is about, 0 for none; ``at``: when it was made, a
+    Unix time, as are ``due`` and ``sent``, which is 0 before it was sent; ``raw``: the mail, b""
+    once it was sent, or if it never will be, for the ``reason``."""
+
+    id: str
+    sink: str
+    request: int
+    at: float
+    recipients: tuple[str, ...] = ()
+    raw: bytes = b""
+    tries: int = 0
+    due: float = 0.0
+    reason: str = ""
+    sent: float = 0.0
+
+
 class Feed(Value):
     """How far a source has come that is read from somewhere else. ``name``: the source's, as
     "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.ledger.parts import Asides, Notices, Results
+from ingest.ledger.parts import Asides, Letters, Notices, Results
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 from ingest.ledger.request_values import Request
 from ingest.ledger.values import (
@@ -38,6 +38,10 @@ class Ledger(Protocol):
     @property
     def results(self) -> Results:
         """What became of each label of each request."""
+
+    @property
+    def letters(self) -> Letters:
+        """The mails of ours that are sent once."""
 
     @property
     def notices(self) -> Notices:

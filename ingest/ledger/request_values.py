@@ -2,6 +2,7 @@
 """What is kept of a request, and of what became of it, as frozen values."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
 
 from ingest.mail.requester import Requester
@@ -23,6 +24,8 @@ class Request(Value):
     """One entry of the request log. ``number`` is its place there, 0 before it has one; ``id`` is
     what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
     ``received`` when it came, ``recorded`` when its request came into the log: Unix times.
+    ``reason``: why its sender asks, in his own words, "" if he does not say; ``groups``: the labels
+    that each group of [groups] stood for, by the group's name;
     ``server``: the name of the table [patchwork.NAME] of the server whose ``series`` this is, ""
     for [patchwork]; ``revision``: which revision of the series, 0 where series have none.
     ``delegates``: of its patches, addresses in lower case, if a sink asks for them; ``rated``:
@@ -49,6 +52,8 @@ class Request(Value):
     revision: int = 0
     delegates: tuple[str, ...] = ()
     rated: bool = True
+    reason: str = ""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sent(self) -> float:
@@ -73,7 +78,9 @@ class State(StrEnum):
 class Result(Value):
     """What became of one ``label`` of a request, or, where that is "", of a request of arguments
     alone. ``at``: when it was learnt, a Unix time; ``author``: who says so, or whom it was handed
-    over to; ``url`` and ``summary``: what the author adds, "" for nothing."""
+    over to; ``url`` and ``summary``: what the author adds, "" for nothing; ``handed``: when it was
+    first handed over, a Unix time, 0 for never; ``earlier``: the state of its checks before the
+    request, "" if there were none or nobody looked."""
 
     request: int
     label: str
@@ -82,6 +89,26 @@ class Result(Value):
     author: str = ""
     url: str = ""
     summary: str = ""
+    handed: float = 0.0
+    earlier: str = ""
+
+
+class Run(Value):
+    """One label of one request as figures are made of: of which ``series`` (of a ``server``, and
+    which ``revision`` of it), by whom, and the times of its ``Result``. ``requester``: a name, or
+    an address where there is no name."""
+
+    request: int
+    server: str
+    series: int
+    revision: int
+    requester: str
+    label: str
+    state: State
+    earlier: str
+    recorded: float
+    handed: float
+    at: float
 
 
 class Seen(Value):

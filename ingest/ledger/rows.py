@@ -83,6 +83,8 @@ def request_columns(request: Request) -> dict[str, object]:
         "received": request.received,
         "recorded": request.recorded,
         "list_id": request.list_id,
+        "reason": request.reason,
+        "groups": json.dumps(dict(request.groups)),
         "server": request.server,
         "revision": request.revision,
         "delegates": json.dumps(request.delegates),
@@ -145,7 +147,7 @@ def queued(row: sqlite3.Row) -> Queued:
     """A mail to be worked on. Raises ``ValueError`` if its bytes are damaged."""
     return Queued(
         id=row["id"],
-        raw=_unpacked(row["raw"]),
+        raw=unpacked(row["raw"]),
         identity=row["identity"],
         message_id=row["message_id"],
         source=row["source"],
@@ -170,10 +172,11 @@ def queued(row: sqlite3.Row) -> Queued:
 
 def original(row: sqlite3.Row) -> Original:
     """A mail as it came. Raises ``ValueError`` as ``queued``."""
-    return Original(row["id"], _unpacked(row["raw"]), _envelope(row["envelope"]))
+    return Original(row["id"], unpacked(row["raw"]), _envelope(row["envelope"]))
 
 
-def _unpacked(raw: bytes) -> bytes:
+def unpacked(raw: bytes | None) -> bytes:
+    """A mail's bytes out of what is kept, b"" if they were dropped. Raises ``ValueError``."""
     try:
         return zlib.decompress(raw) if raw else b""
     except zlib.error as error:
@@ -227,6 +230,8 @@ def request(row: sqlite3.Row) -> Request:
         revision=row["revision"],
         delegates=tuple(json.loads(row["delegates"])),
         rated=bool(row["rated"]),
+        reason=row["reason"],
+        groups={name: tuple(labels) for name, labels in json.loads(row["groups"]).items()},
     )
 
 

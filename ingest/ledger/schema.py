@@ -37,5 +37,31 @@ MIGRATIONS: tuple[Migration, ...] = (
         # Who takes care of its patches, and whether it counts where rates are counted.
         "ALTER TABLE request ADD COLUMN delegates TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE request ADD COLUMN rated INTEGER NOT NULL DEFAULT 1",
+        # Why its sender asks, and which labels stand there for a group of [groups].
+        "ALTER TABLE request ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN groups TEXT NOT NULL DEFAULT '{}'",
+        # When a label was first handed over, 0 for never, and what its checks said before.
+        "ALTER TABLE result ADD COLUMN handed REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE result ADD COLUMN earlier TEXT NOT NULL DEFAULT ''",
+        "UPDATE result SET handed = at WHERE state = 'handed over'",
+        # Mails of ours that are sent once, see ``Letter``; of those that are over raw is NULL.
+        """CREATE TABLE letter (
+            id TEXT PRIMARY KEY,
+            sink TEXT NOT NULL,
+            request INTEGER NOT NULL,
+            at REAL NOT NULL,
+            recipients TEXT NOT NULL,
+            tries INTEGER NOT NULL,
+            due REAL NOT NULL,
+            reason TEXT NOT NULL,
+            sent REAL NOT NULL,
+            raw BLOB
+        ) STRICT""",
+        "CREATE INDEX letter_due ON letter (sink, due) WHERE raw IS NOT NULL",
+        "CREATE INDEX letter_about ON letter (sink, request)",
+        "CREATE INDEX letter_at ON letter (sink, at)",
+        """CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
+            DELETE FROM letter WHERE request = old.number;
+        END""",
     ),
 )

@@ -19,6 +19,7 @@ from ingest.ledger.asides import SqliteAsides
 from ingest.ledger.database import Database
 from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.sqlite_cursors import Cursors
+from ingest.ledger.sqlite_letters import SqliteLetters
 from ingest.ledger.sqlite_notices import SqliteNotices
 from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.sqlite_search import Search
@@ -37,10 +38,15 @@ class SqliteLedger(Search, Cursors):
         self._asides = SqliteAsides(self._db)
         self._results = SqliteResults(self._db, self._append)
         self._notices = SqliteNotices(self._db, self._append)
+        self._letters = SqliteLetters(self._db)
 
     @property
     def asides(self) -> SqliteAsides:
         return self._asides
+
+    @property
+    def letters(self) -> SqliteLetters:
+        return self._letters
 
     @property
     def results(self) -> SqliteResults:

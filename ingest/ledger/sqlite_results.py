@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.database import Database
-from ingest.ledger.request_values import Request, Result, Seen, State
+from ingest.ledger.request_values import Request, Result, Run, Seen, State
 from ingest.ledger.values import Event
 
 # States in which a result is still to come.
@@ -83,10 +83,36 @@ class SqliteResults:
             for request in requests:
                 for label in labels(request):
                     self._db.run(
+                        "UPDATE result SET handed = ? WHERE request = ? AND label = ?"
+                        " AND handed = 0",
+                        *(now, request.number, label),
+                    )
+                    self._db.run(
                         "UPDATE result SET state = 'handed over', at = ?, author = ?"
                         " WHERE request = ? AND label = ? AND state = 'asked'",
                         *(now, to, request.number, label),
                     )
+
+    def set_earlier(self, request: int, states: Mapping[str, State]) -> None:
+        with self._db.writing():
+            for label, state in states.items():
+                self._db.run(
+                    "UPDATE result SET earlier = ? WHERE request = ? AND label = ?",
+                    *(state, request, label),
+                )
+
+    def history(self, since: float, before: float = math.inf) -> list[Run]:
+        found = (
+            "SELECT request, server, series, revision,"
+            " coalesce(nullif(requester, ''), mailbox) AS requester,"
+            " label, state, earlier, recorded, handed, at"
+            " FROM request JOIN result ON result.request = request.number"
+            " WHERE recorded >= ? AND recorded < ? ORDER BY number, label"
+        )
+        return [
+            Run(**{**dict(row), "state": State(row["state"])})
+            for row in self._db.rows(found, since, before)
+        ]
 
     def see(self, seen: Seen) -> tuple[list[Seen], list[Seen]]:
         with self._db.writing():

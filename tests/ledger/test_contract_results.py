@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.ledger import Cursor, Keep, Ledger, Result, Seen, State, open_ledger
+from ingest.ledger import Cursor, Keep, Ledger, Result, Run, Seen, State, open_ledger
+from ingest.mail.requester import Requester
 from tests.support.ledger_values import NOON, record
 
 A, B = "iol-a", "iol-b"
@@ -73,9 +74,53 @@ def test_only_what_was_asked_becomes_handed_over_and_to_the_first_one(ledger: Le
     for name in ("command:lab", "webhook:other"):
         ledger.results.handed_over([asked], name, NOON + 20)
     assert ledger.results.of([1]) == [
-        FAIL,
-        Result(1, B, State.HANDED_OVER, NOON + 20, "command:lab"),
+        replace(FAIL, handed=NOON + 20),
+        Result(1, B, State.HANDED_OVER, NOON + 20, "command:lab", handed=NOON + 20),
     ]
+
+
+def test_when_a_label_was_first_handed_over_is_known_whatever_became_of_it(ledger: Ledger) -> None:
+    asked = record(ledger, "1@example.org")
+    ledger.results.handed_over([asked], "command:lab", NOON + 5)
+    ledger.results.handed_over([asked], "webhook:other", NOON + 6)
+    ledger.results.tell(replace(FAIL, at=NOON + 9))
+    assert [(each.state, each.handed) for each in ledger.results.of([1])] == [
+        ("fail", NOON + 5),
+        ("handed over", NOON + 5),
+    ]
+
+
+def test_what_its_checks_said_before_a_request_is_kept_whatever_is_told(ledger: Ledger) -> None:
+    record(ledger, "1@example.org")
+    ledger.results.set_earlier(1, {A: State.FAIL, "iol-c": State.FAIL})
+    ledger.results.tell(replace(FAIL, state=State.SUCCESS))
+    assert [(each.label, each.state, each.earlier) for each in ledger.results.of([1])] == [
+        (A, "success", "fail"),
+        (B, "asked", ""),
+    ]
+
+
+def test_every_label_of_a_time_is_told_for_figures(ledger: Ledger) -> None:
+    first = record(ledger, "1@example.org", contexts=(A, B), server="fdo", series=7, revision=2)
+    who = Requester("", "ci@example.org")
+    record(ledger, "2@example.org", NOON + 60, contexts=(), requester=who)
+    ledger.results.handed_over([replace(first, contexts=(A,))], "command:lab", NOON + 5)
+    ledger.results.set_earlier(1, {A: State.FAIL})
+    ledger.results.tell(replace(FAIL, at=NOON + 9))
+    asks = "Robin Reviewer"
+    one = Run(1, "fdo", 7, 2, asks, A, State.FAIL, "fail", NOON, NOON + 5, NOON + 9)
+    other = Run(1, "fdo", 7, 2, asks, B, State.ASKED, "", NOON, 0.0, NOON)
+    alone = Run(2, "", 29430, 0, "ci@example.org", "", State.ASKED, "", NOON + 60, 0.0, NOON + 60)
+    assert ledger.results.history(0.0) == [one, other, alone]
+    assert ledger.results.history(NOON, NOON + 60) == [one, other]
+    assert ledger.results.history(NOON + 1) == [alone]
+
+
+def test_a_request_s_reason_and_what_its_groups_stood_for_are_kept(ledger: Ledger) -> None:
+    groups = {"failed": (A, B), "none": ()}
+    asked = record(ledger, "1@example.org", reason="the lab was down\n\0", groups=groups)
+    assert (asked.reason, asked.groups) == ("the lab was down\n\\x00", groups)
+    assert ledger.requests() == [asked]
 
 
 def test_of_a_request_that_was_narrowed_the_other_labels_stay_asked(ledger: Ledger) -> None:

@@ -66,6 +66,18 @@ CREATE TABLE forwarding (
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), second REAL NOT NULL) STRICT;
 INSERT INTO "head" VALUES(1,0.0);
 CREATE TABLE known (identity TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE letter (
+            id TEXT PRIMARY KEY,
+            sink TEXT NOT NULL,
+            request INTEGER NOT NULL,
+            at REAL NOT NULL,
+            recipients TEXT NOT NULL,
+            tries INTEGER NOT NULL,
+            due REAL NOT NULL,
+            reason TEXT NOT NULL,
+            sent REAL NOT NULL,
+            raw BLOB
+        ) STRICT;
 CREATE TABLE mail (
             id INTEGER PRIMARY KEY,
             identity TEXT NOT NULL UNIQUE,
@@ -130,8 +142,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2155540');
-INSERT INTO "meta" VALUES('generation','734b9b');
+INSERT INTO "meta" VALUES('file','65024:2155543');
+INSERT INTO "meta" VALUES('generation','d1f235');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
@@ -157,8 +169,8 @@ CREATE TABLE "request" (
             received REAL NOT NULL,
             recorded REAL NOT NULL,
             list_id TEXT NOT NULL
-        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1) STRICT;
-INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1);
+        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '{}') STRICT;
+INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1,'','{}');
 CREATE TABLE request_search (
             request INTEGER PRIMARY KEY,
             requester TEXT NOT NULL,
@@ -178,11 +190,11 @@ CREATE TABLE result (
             at REAL NOT NULL,
             author TEXT NOT NULL,
             url TEXT NOT NULL,
-            summary TEXT NOT NULL,
+            summary TEXT NOT NULL, handed REAL NOT NULL DEFAULT 0, earlier TEXT NOT NULL DEFAULT '',
             PRIMARY KEY (request, label)
         ) STRICT, WITHOUT ROWID;
-INSERT INTO "result" VALUES(1,'iol-a','handed over',1700000000.0,'json_file:/retests.json','','');
-INSERT INTO "result" VALUES(1,'iol-b','handed over',1700000000.0,'json_file:/retests.json','','');
+INSERT INTO "result" VALUES(1,'iol-a','handed over',1700000000.0,'json_file:/retests.json','','',1700000000.0,'');
+INSERT INTO "result" VALUES(1,'iol-b','handed over',1700000000.0,'json_file:/retests.json','','',1700000000.0,'');
 CREATE TABLE seen (
             request INTEGER NOT NULL REFERENCES request (number),
             label TEXT NOT NULL,
@@ -278,6 +290,12 @@ CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
         END;
 CREATE INDEX request_server ON request (server);
 CREATE INDEX result_state ON result (state, request);
+CREATE INDEX letter_due ON letter (sink, due) WHERE raw IS NOT NULL;
+CREATE INDEX letter_about ON letter (sink, request);
+CREATE INDEX letter_at ON letter (sink, at);
+CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
+            DELETE FROM letter WHERE request = old.number;
+        END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('request',1);
 COMMIT;
