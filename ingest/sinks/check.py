@@ -152,12 +152,12 @@ class Check:
 
 def description(request: Request) -> str:
     """What the check says. The request's number in the log tells it from any other of ours."""
-    name = _name(request.requester)
+    name = namely(request.requester)
     by = name if request.trust.author else f"a sender claimed to be {name}"
     return f"retest requested by {by} (request {request.number})"
 
 
-def _name(asks: Requester) -> str:
+def namely(asks: Requester) -> str:
     """A requester's name, or what stands before the @: addresses are not for web pages. Names are
     shown on such, and read by scripts."""
     name = unicodedata.normalize(

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ingest.web.health import Health
 from ingest.web.inbound import Inbound
 from ingest.web.metrics import Metrics
+from ingest.web.pages import Pages
 
 
 class Door:
@@ -24,7 +25,7 @@ class Door:
         await (await self._answer(scope, receive))(scope, receive, send)
 
 
-def routes(inbound: Inbound, health: Health, metrics: Metrics) -> list[BaseRoute]:
+def routes(inbound: Inbound, health: Health, metrics: Metrics, pages: Pages) -> list[BaseRoute]:
     """Every route, as contrib/doc/http.md tells them."""
     hook = Door(inbound.hook)
     return [
@@ -35,9 +36,10 @@ def routes(inbound: Inbound, health: Health, metrics: Metrics) -> list[BaseRoute
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", metrics.metrics),
+        *pages.routes(),
     ]
 
 
-def application(inbound: Inbound, health: Health, metrics: Metrics) -> ASGIApp:
+def application(inbound: Inbound, health: Health, metrics: Metrics, pages: Pages) -> ASGIApp:
     """What answers requests."""
-    return Router(routes=routes(inbound, health, metrics))
+    return Router(routes=routes(inbound, health, metrics, pages))

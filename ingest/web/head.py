@@ -11,11 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 from ingest import addresses
 
 # Fields that a web server in front of us adds, or a browser.
-_NOT_DIRECT = frozenset(
-    (
-        *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"),
-        *(b"origin", b"sec-fetch-site", b"sec-fetch-mode"),
-    )
+_OF_BROWSERS = frozenset((b"origin", b"sec-fetch-site", b"sec-fetch-mode"))
+_NOT_DIRECT = _OF_BROWSERS | frozenset(
+    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 )
 # Parameters of a query that are looked at.
 _MOST_PARAMETERS = 1000
@@ -74,11 +72,26 @@ class Head:
         """Whether a program on this machine sends it for itself: it came by loopback and was
         meant to, no web server passed it on, and no page in a browser made it, which may be
         anybody's page."""
-        hosts = self.all(b"host")
-        return (
-            _NOT_DIRECT.isdisjoint(self._fields)
-            and (self.client is None or _is_loopback(self.client))
-            and all(map(_is_loopback_host, hosts))
+        return _NOT_DIRECT.isdisjoint(self._fields) and self._is_loopback
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a person on this machine looks at a page, or a program does: as ``is_direct``,
+        but for what a browser says of a page that it shows by itself or that one of ours leads to.
+        What another site's page embeds or fetches is not that (Fetch Metadata, section 2)."""
+        if self._fields.keys() & _NOT_DIRECT <= _OF_BROWSERS:
+            whose = self.one(b"sec-fetch-site")
+            if whose is None:
+                return self.is_direct
+            opens = self.method == "GET" and self.one(b"sec-fetch-mode") == b"navigate"
+            return self._is_loopback and (whose in (b"none", b"same-origin") or opens)
+        return False
+
+    @property
+    def _is_loopback(self) -> bool:
+        """Whether it came by loopback and was meant to."""
+        return (self.client is None or _is_loopback(self.client)) and all(
+            map(_is_loopback_host, self.all(b"host"))
         )
 
     def credentials(self) -> tuple[str, bytes]:

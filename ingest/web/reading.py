@@ -19,3 +19,7 @@ class Reading:
         if self._whose == "open" or (self._whose == "local" and head.is_direct):
             return True
         return self._tokens.holder(head, "read") is not None
+
+    def allows_page(self, head: Head) -> bool:
+        """The same of whoever looks at pages, with a browser perhaps."""
+        return (self._whose == "local" and head.is_looking) or self.allows(head)

@@ -27,6 +27,7 @@ from ingest.web.hooks import Hook
 from ingest.web.inbound import Accept, Inbound, Threads
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.metrics import Metrics
+from ingest.web.pages import Pages
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +193,8 @@ class Http:
         self._is_well = is_well
         self._inherited = list(inherited)
         self._ledger = LedgerThread(open_ledger)
+        # People and programs that look may not hold up mail.
+        self._looking = LedgerThread(open_ledger)
         self._threads = Threads()
         self._app: ASGIApp | None = None
         self._hooks: dict[str, Hook] = {}
@@ -221,7 +224,8 @@ class Http:
         self._hooks = hooks
         inbound = Inbound(settings, hooks, self._accept, self._ledger, self._threads)
         health = Health(self._ledger, self._is_well)
-        self._app = application(inbound, health, Metrics(settings, self._ledger))
+        metrics, pages = Metrics(settings, self._ledger), Pages(settings, self._looking)
+        self._app = application(inbound, health, metrics, pages)
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
         for listener in self._listeners():
@@ -244,6 +248,7 @@ class Http:
         await asyncio.gather(*(each.stop() for each in self._listeners()))
         self._threads.close()
         self._ledger.close()
+        self._looking.close()
 
     def _listeners(self) -> list[_Listener]:
         return [each for several in self._open.values() for each in several]
