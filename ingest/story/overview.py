@@ -5,7 +5,7 @@ Whoever prints, draws a page or answers a program makes it from these. Times are
 UTC; what is not there is None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -116,9 +116,7 @@ def story_of(
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
         taken = (_taken(each, request.number) for each in consumers)
-        became = result_states.of_request(request.number, results)
-        there = links.of_request(request, settings)
-        return _asked(request, there, (*pushed, *taken), became)
+        return asked_of(request, settings, results, (*pushed, *taken))
 
     return Story(
         id=record.id,
@@ -140,6 +138,35 @@ def story_of(
         others=tuple(f"mail-{each}" for each in record.others),
         story=tuple(map(_step, record.story)),
         requests=tuple(map(asked, record.requests)),
+    )
+
+
+def asked_of(
+    request: Request,
+    settings: Settings,
+    results: Iterable[Result],
+    deliveries: tuple[Delivery, ...] = (),
+) -> Asked:
+    """What there is to tell of a request. ``results``: its own, and of others perhaps."""
+    return Asked(
+        id=request.id,
+        number=request.number,
+        series=request.series,
+        submission=str(request.submission),
+        project=request.project or None,
+        contexts=request.contexts,
+        arguments=request.arguments,
+        leftovers=request.leftovers,
+        message_id=request.message_id,
+        requester=str(request.requester),
+        passage=request.trust.passage or None,
+        proof=request.trust.author or None,
+        subject=request.subject,
+        date=utc(request.date),
+        recorded=utc(request.recorded),
+        links=links.of_request(request, settings),
+        deliveries=deliveries,
+        results=result_states.of_request(request.number, results),
     )
 
 
@@ -175,34 +202,6 @@ def _step(event: Event) -> Step:
     else:
         text = ", ".join(f"{name} {value}" for name, value in details.items())
     return Step(utc(event.at), event.what, text, details)
-
-
-def _asked(
-    request: Request,
-    links: Links,
-    deliveries: tuple[Delivery, ...],
-    results: tuple[Became, ...],
-) -> Asked:
-    return Asked(
-        id=request.id,
-        number=request.number,
-        series=request.series,
-        submission=str(request.submission),
-        project=request.project or None,
-        contexts=request.contexts,
-        arguments=request.arguments,
-        leftovers=request.leftovers,
-        message_id=request.message_id,
-        requester=str(request.requester),
-        passage=request.trust.passage or None,
-        proof=request.trust.author or None,
-        subject=request.subject,
-        date=utc(request.date),
-        recorded=utc(request.recorded),
-        links=links,
-        deliveries=deliveries,
-        results=results,
-    )
 
 
 def _taken(consumer: ConsumerState, number: int) -> Delivery:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is looked for over HTTP, as values of ``story``: pages of a list, one request, one mail.
+
+Every function is a question for ``ledger_thread``. Who may not read everything is shown, and finds
+by, what ``redaction`` leaves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from ingest import look
+from ingest.config.tables import Settings
+from ingest.ledger import Filter, Ledger, Outcome, Record, Request
+from ingest.story import overview
+from ingest.story.overview import Asked, Story
+from ingest.web.redaction import redacted
+
+T = TypeVar("T")
+
+# Items on one page of a list, and how many there may be.
+PER_PAGE, MOST_PER_PAGE = 30, 250
+# Places in a list have 64 bits.
+LAST_PAGE = 1 << 50
+
+# States of a mail that could not be worked on.
+FAILURES = (Outcome.FAILED, Outcome.UNRESOLVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, the newest first. ``number``: the page's, from 1; ``total``: how many there
+    are on all pages."""
+
+    items: tuple[T, ...]
+    number: int
+    per_page: int
+    total: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last page, 1 if there is nothing."""
+        return max(-(-self.total // self.per_page), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who looks, and where. ``sees_all``: may read what is not for everybody; ``now``: a Unix
+    time."""
+
+    ledger: Ledger
+    settings: Settings
+    now: float
+    sees_all: bool = False
+
+    def shown(self, value: T) -> T:
+        """A value as this reader may see it."""
+        return value if self.sees_all else redacted(value)
+
+    def wanted(self, filter: Filter) -> Filter:
+        """What this reader may look for."""
+        return replace(filter, shown=not self.sees_all)
+
+
+def requests(
+    reader: Reader, filter: Filter, number: int = 1, per_page: int = PER_PAGE
+) -> Page[Asked]:
+    """A page of the requests that fit. What became of them in each sink is told by ``request``."""
+    wanted = _part(reader.wanted(filter), number, per_page)
+    found = reader.ledger.search_requests(wanted)
+    total = reader.ledger.count_requests(wanted)
+    return Page(tuple(_asked(reader, found)), number, per_page, total)
+
+
+def mails(reader: Reader, filter: Filter, number: int = 1, per_page: int = PER_PAGE) -> Page[Story]:
+    """A page of the mails that fit."""
+    wanted = _part(reader.wanted(filter), number, per_page)
+    found = reader.ledger.search_mails(wanted)
+    total = reader.ledger.count_mails(wanted)
+    return Page(tuple(_stories(reader, found)), number, per_page, total)
+
+
+def request(reader: Reader, name: str) -> Asked | None:
+    """The request of this number or id, and what became of it everywhere."""
+    found = reader.ledger.results.request(name)
+    if found is None:
+        return None
+    for mail in _stories(reader, reader.ledger.find(f"mail-{found.mail_id}")):
+        for asked in mail.requests:
+            if asked.number == found.number:
+                return asked
+    return _asked(reader, [found])[0]  # its mail was dropped
+
+
+def mail(reader: Reader, name: str) -> list[Story]:
+    """The mails of a Message-ID, which may stand in angle brackets, or the one that ``mail-N``
+    names."""
+    bare = name.strip().removeprefix("<").removesuffix(">")
+    return _stories(reader, reader.ledger.find(bare))
+
+
+def needing_attention(reader: Reader) -> Filter:
+    """What finds the mails that a person must act on, as ``list --attention`` has them."""
+    return Filter(attention=look.attention(reader.ledger, reader.settings))
+
+
+def _part(filter: Filter, number: int, per_page: int) -> Filter:
+    return replace(filter, limit=per_page, offset=(number - 1) * per_page)
+
+
+def _asked(reader: Reader, found: Sequence[Request]) -> list[Asked]:
+    results = reader.ledger.results.of(each.number for each in found)
+    return [reader.shown(overview.asked_of(each, reader.settings, results)) for each in found]
+
+
+def _stories(reader: Reader, records: Sequence[Record]) -> list[Story]:
+    made = look.stories(reader.ledger, records, reader.settings, reader.now)
+    return [reader.shown(each) for each in made]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a reader sees who may not read everything."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from ingest import look
+from ingest.config.tables import Settings
+from ingest.ledger import Envelope, Event, Filing, Outcome, State, open_ledger
+from ingest.mail.requester import Requester
+from ingest.story.overview import jsonable
+from ingest.web.redaction import redacted
+from tests.support.ledger_values import NOON, arrival, claimed, request
+
+SECRET = "someone.secret@example.org"
+
+
+def test_of_everything_in_a_story_no_address_and_nothing_of_the_transport_is_left(
+    quick_path: Path,
+) -> None:
+    ledger = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
+    ledger.accept(
+        arrival(
+            "a@example.org",
+            envelope=Envelope(SECRET, (SECRET,), "203.0.113.7"),
+            author=f"Robin <{SECRET}>",
+            subject=f"Re: for {SECRET}",
+        )
+    )
+    mail = claimed(ledger)
+    asked = request(
+        mail,
+        contexts=("iol-a",),
+        arguments={"sender": "x", "id": "y"},
+        leftovers=(f"not {SECRET}",),
+        requester=Requester("Robin", SECRET),
+        subject=f"Re: for {SECRET}",
+    )
+    steps = [Event(NOON, "done", {"reason": f"{SECRET} asked", "deep": {"who": [SECRET]}})]
+    [asked] = ledger.finish(mail, Outcome.DONE, f"{SECRET} asked", steps, [asked])
+    [result] = ledger.results.of([asked.number])
+    ledger.results.tell(
+        replace(result, state=State.FAIL, author=SECRET, summary=SECRET, url="https://x.org/a@b")
+    )
+    ledger.file(mail.id, Filing("patch", 1, 2, "p@example.org"), NOON)
+    [story] = look.stories(ledger, ledger.find("a@example.org"), Settings(), NOON)
+    ledger.close()
+    shown = redacted(story)
+    text = json.dumps(jsonable(shown), ensure_ascii=False)
+    assert SECRET in json.dumps(jsonable(story)) and "203.0.113.7" in json.dumps(jsonable(story))
+    assert "secret" not in text and "203.0.113.7" not in text
+    assert shown.envelope is None
+    assert shown.author == "Robin <s…@example.org>"
+    # Names and links are whole.
+    assert (shown.message_id, shown.name) == ("a@example.org", "<a@example.org>")
+    assert shown.filing == story.filing
+    assert shown.requests[0].arguments == {"sender": "x", "id": "y"}
+    assert shown.requests[0].results[0].url == "https://x.org/a@b"
+    assert shown.requests[0].links == story.requests[0].links
