@@ -3,6 +3,7 @@
 before (DESIGN.md, Who may ask). Pure. Each reason begins with the word policy and its rule's name.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -135,22 +136,40 @@ def _is_one_of(senders: Iterable[str], sender: str, standing: Standing) -> bool:
 def by_rate(
     policy: PolicySettings, asks: Requester, series: int, now: float, history: History
 ) -> str:
-    """Why a request is one too many at ``now``, "" if it is not. It is told from when on it is
-    none."""
-    scopes: tuple[tuple[str, str, Sequence[str], str, int], ...] = (
-        ("rate_sender", f"of {asks}", policy.rate_sender, asks.key, 0),
-        ("rate_series", f"for series {series}", policy.rate_series, "", series),
-        ("rate", "in all", policy.rate, "", 0),
-    )
-    again, reason = now, ""
-    for rule, scope, rates, sender, of_series in scopes:
-        for rate in rates:
-            most, seconds = values.rate(rate)
-            times = history(seconds, most, sender, of_series)
-            if len(times) >= most and (free := times[most - 1] + seconds) > again:
-                again = free
-                reason = f"policy {rule}: there were {rate} {scope} already"
-    return f"{reason}; the next one may come from {instant(utc(again))} on" if reason else ""
+    """Why a request is one too many at ``now``, "" if it is not, and from when on it would be
+    allowed if nobody else asked meanwhile.
+
+    The overall rate is shared: a sender may have no more of it than is left, so that one who asks
+    without end gets half of it, and there is room for who comes next.
+    """
+
+    def told(rate: str, sender: str = "", of_series: int = 0) -> Sequence[float]:
+        most, seconds = values.rate(rate)
+        return history(seconds, most, sender, of_series)
+
+    key, found = asks.key, []
+    for rate in policy.rate_sender:
+        reason = f"policy rate_sender: there were {rate} of {asks} already"
+        found.append((_free(rate, told(rate, key)), reason))
+    for rate in policy.rate_series:
+        reason = f"policy rate_series: there were {rate} for series {series} already"
+        found.append((_free(rate, told(rate, "", series)), reason))
+    for rate in policy.rate:
+        everybody, own = told(rate), told(rate, key)
+        reason = f"policy rate: there were {rate} in all already"
+        if _free(rate, everybody) <= now:
+            reason = f"policy rate: of {rate} in all, {asks} has had {len(own)}: others come first"
+        found.append((_free(rate, sorted([*everybody, *own], reverse=True)), reason))
+    again, reason = max(found, key=lambda each: each[0], default=(now, ""))
+    if again <= now:
+        return ""
+    return f"{reason}; the next one may come from {instant(utc(math.ceil(again)))} on"
+
+
+def _free(rate: str, times: Sequence[float]) -> float:
+    """From when on there is room for one more, by the times of those that count, newest first."""
+    most, seconds = values.rate(rate)
+    return times[most - 1] + seconds if len(times) >= most else 0.0
 
 
 def by_age(max_age: float, request: Request) -> str:

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who may ask for what: each rule by itself, and rates against an oracle."""
+"""Who may ask for what: each rule by itself."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ingest.config.policy_tables import GroupSettings, PolicySettings
 from ingest.mail.recheck import Recheck
@@ -142,89 +139,3 @@ def test_patchwork_is_asked_how_a_patch_stands_only_if_a_rule_depends_on_it() ->
         assert rules.need_standing(PolicySettings(group={"a": group}))
     assert rules.need_standing(PolicySettings(states=("superseded",)))
     assert rules.need_standing(PolicySettings(submitter_labels=("iol-*",)))
-
-
-# Two groups, three labels, rates: random histories, and an oracle that knows only the words.
-
-ASKERS = {name: Requester("", f"{name}@{name}.org") for name in ("anna", "bert", "carl")}
-LABELS = ("cheap-1", "dear-1", "dear-2")
-POLICY = PolicySettings(
-    group={
-        "insiders": GroupSettings(senders=("@anna.org",)),
-        "friends": GroupSettings(senders=("bert@bert.org",), labels=("dear-1",)),
-    },
-    submitter_labels=("cheap-*",),
-    rate_sender=("2 per hour", "3 per day"),
-    rate_series=("3 per 2 hours",),
-    rate=("4 per hour",),
-)
-MAY = {"anna": ("*",), "bert": ("dear-1",), "carl": ()}
-STEP = st.tuples(
-    st.sampled_from(sorted(ASKERS)),
-    st.sets(st.sampled_from(LABELS), min_size=1),
-    st.sampled_from([1, 2]),
-    st.sampled_from(["anna", "bert", "carl"]),
-    st.integers(0, 50 * 60),
-)
-
-
-@settings(max_examples=1000, deadline=None)
-@given(st.lists(STEP, max_size=14))
-@pytest.mark.slow
-def test_what_is_allowed_agrees_with_an_oracle(
-    steps: list[tuple[str, set[str], int, str, int]],
-) -> None:
-    granted: list[tuple[float, str, int]] = []
-    now = 1_700_000_000.0
-    for name, labels, series, submitter, after in steps:
-        now += after
-        # The program.
-        standing = Standing(submitter=f"{submitter}@{submitter}.org")
-        kept, _ = rules.by_sender(
-            POLICY, ASKERS[name], standing, Recheck(tuple(sorted(labels)), {}, ())
-        )
-        known = tuple(granted)
-
-        def history(
-            seconds: float,
-            most: int,
-            who: str,
-            of: int,
-            known: tuple[tuple[float, str, int], ...] = known,
-            now: float = now,
-        ) -> list[float]:
-            found = [
-                at
-                for at, by, s in reversed(known)
-                if at > now - seconds and who in ("", f"{by}@{by}.org") and of in (0, s)
-            ]
-            return found[:most]
-
-        over = rules.by_rate(POLICY, ASKERS[name], series, now, history)
-        # The oracle.
-        patterns = [*MAY[name], *(["cheap-*"] if name == submitter else [])]
-        right = {each for each in labels if any(fnmatchcase(each, p) for p in patterns)}
-        mine = [at for at, by, _ in granted if by == name]
-        ours = [at for at, _, s in granted if s == series]
-        too_many = (
-            sum(at > now - 3600 for at in mine) >= 2
-            or sum(at > now - 86400 for at in mine) >= 3
-            or sum(at > now - 7200 for at in ours) >= 3
-            or sum(at > now - 3600 for at, _, _ in granted) >= 4
-        )
-        assert set(kept.contexts if kept else ()) == right
-        assert bool(over) == too_many
-        if kept and not over:
-            granted.append((now, name, series))
-
-
-def test_the_reason_says_from_when_on_the_next_one_may_come() -> None:
-    noon = 1_700_000_000.0
-    policy = PolicySettings(rate_sender=("2 per hour",), rate=("1 per minute",))
-    reason = rules.by_rate(
-        policy, ROBIN, 1, noon, lambda seconds, most, who, series: [noon - 1, noon - 1800][:most]
-    )
-    assert reason == (
-        "policy rate_sender: there were 2 per hour of Robin Reviewer <Robin@example.org>"
-        " already; the next one may come from 2023-11-14T22:43:20Z on"
-    )

@@ -69,10 +69,10 @@ def test_what_depends_on_how_the_patch_stood_is_told_as_such() -> None:
 
 
 def test_rates_count_what_the_policy_lets_through() -> None:
-    policy = PolicySettings(senders=("robin@example.org",), rate=("2 per hour",))
+    policy = PolicySettings(senders=("robin@example.org",), rate_sender=("2 per hour",))
     requests = [asked(1, "alex"), asked(2), asked(3), asked(4), asked(4000)]
     reasons = [each.reason.partition(":")[0] for each in judged(policy, *requests)]
-    assert reasons == ["policy senders", "", "", "policy rate", ""]
+    assert reasons == ["policy senders", "", "", "policy rate_sender", ""]
 
 
 def test_unproved_requests_use_up_nothing_of_a_proved_one() -> None:
