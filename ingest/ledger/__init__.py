@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
 from ingest.ledger.parts import Asides, Letters, Notices, Results
-from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter
+from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter, Pause
 from ingest.ledger.protocol import Ledger
 from ingest.ledger.request_values import Request, Result, Run, Seen, State, Submission
 from ingest.ledger.values import (
@@ -20,6 +20,7 @@ from ingest.ledger.values import (
     Event,
     Filing,
     Filter,
+    Happening,
     Keep,
     Notice,
     Opening,
@@ -46,6 +47,7 @@ __all__ = [
     "Feed",
     "Filing",
     "Filter",
+    "Happening",
     "Keep",
     "Ledger",
     "Letter",
@@ -55,6 +57,7 @@ __all__ = [
     "Opening",
     "Original",
     "Outcome",
+    "Pause",
     "Queued",
     "Record",
     "Request",

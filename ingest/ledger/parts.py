@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from ingest.ledger.progress import Aside, Letter
+from ingest.ledger.progress import Aside, Letter, Pause
 from ingest.ledger.request_values import Request, Result, Run, Seen, State
-from ingest.ledger.values import Event, Notice
+from ingest.ledger.values import Event, Happening, Notice
 
 # Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
 MARKS_KEPT = 172800.0
@@ -117,3 +117,44 @@ class Letters(Protocol):
 
     def newest(self, sink: str) -> Letter | None:
         """The letter that was made last."""
+
+
+class Happenings(Protocol):
+    """What happened to all mails and to the whole, in the order in which the ledger came to know
+    it, whichever process told it. The newest ``MOST_HAPPENINGS`` are kept."""
+
+    def tell(self, event: Event) -> None:
+        """Add what is about no mail; see ``Ledger.tell`` for the others."""
+
+    def newest(self, limit: int) -> list[Happening]:
+        """The last ones, in order."""
+
+    def after(self, number: int, limit: int = 1000) -> list[Happening]:
+        """Those behind a number, in order: all of a number or none of them."""
+
+
+class Steering(Protocol):
+    """What an operator decides."""
+
+    def pause(self, pause: Pause) -> bool:
+        """Have a sink hand nothing over; False if it was paused before, as which it stays."""
+
+    def resume(self, sink: str, now: float) -> bool:
+        """Have a sink hand over what is behind its cursor; False if it was not paused."""
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """The sinks that are paused, by name."""
+
+    def cancel(self, mail_id: int, reason: str, now: float) -> bool:
+        """End a mail that is queued, unresolved or failed as cancelled, even if a worker is at
+        it; False if it is none of these."""
+
+    def cancel_request(self, number: int, reason: str, by: str, now: float) -> bool:
+        """Have nobody be handed a request: what sinks have set aside of it is forgotten, the
+        results that are still to come are cancelled, and so is its mail, if it has no other
+        request. False if it was cancelled before, if ``reruns`` has handed it out, or if there is
+        no such request. Whether a sink or consumer had it is the caller's to know."""
+
+    def judge_again(self, since: float, now: float) -> int:
+        """Queue the mails that were judged, ignored or rejected, that came at ``since`` or later
+        and whose raw bytes are there; how many those are."""

@@ -92,6 +92,15 @@ class Letter(Value):
     sent: float = 0.0
 
 
+class Pause(Value):
+    """A sink that is to hand nothing over until an operator resumes it. ``since``: a Unix time;
+    ``reason``: what the operator said, "" for nothing."""
+
+    sink: str
+    since: float
+    reason: str = ""
+
+
 class Feed(Value):
     """How far a source has come that is read from somewhere else. ``name``: the source's, as
     "inbox.dev"; ``part``: which of the feeds that it is made of, "" for all of it; ``position``:

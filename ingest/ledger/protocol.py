@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.ledger.parts import Asides, Letters, Notices, Results
+from ingest.ledger.parts import Asides, Happenings, Letters, Notices, Results, Steering
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 from ingest.ledger.request_values import Request
 from ingest.ledger.values import (
@@ -46,6 +46,14 @@ class Ledger(Protocol):
     @property
     def notices(self) -> Notices:
         """The mail for the operator."""
+
+    @property
+    def happenings(self) -> Happenings:
+        """What happened to all mails."""
+
+    @property
+    def steering(self) -> Steering:
+        """What an operator decides."""
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         """Keep a mail. Its id, 0 if the mail itself was dropped since, and whether it is new; a

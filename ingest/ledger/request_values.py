@@ -54,6 +54,7 @@ class Request(Value):
     rated: bool = True
     reason: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cancelled: str = ""  # why nobody is handed it any more, "" if it was not cancelled
 
     @property
     def sent(self) -> float:

@@ -13,6 +13,7 @@ from ingest.ledger.values import (
     Envelope,
     Event,
     Filing,
+    Happening,
     Original,
     Outcome,
     Queued,
@@ -89,6 +90,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "revision": request.revision,
         "delegates": json.dumps(request.delegates),
         "rated": int(request.rated),
+        "cancelled": request.cancelled,
     }
 
 
@@ -232,7 +234,16 @@ def request(row: sqlite3.Row) -> Request:
         rated=bool(row["rated"]),
         reason=row["reason"],
         groups={name: tuple(labels) for name, labels in json.loads(row["groups"]).items()},
+        cancelled=row["cancelled"],
     )
+
+
+def happenings(row: sqlite3.Row) -> list[Happening]:
+    """The events that were told together."""
+    return [
+        Happening(row["number"], Event(*json.loads(line)), row["mail"] or 0, row["message_id"])
+        for line in row["text"].splitlines()
+    ]
 
 
 def cursor(row: sqlite3.Row) -> Cursor:

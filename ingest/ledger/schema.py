@@ -7,6 +7,7 @@ a new one is appended.
 
 from ingest.ledger import upgrade
 from ingest.ledger.schema_steps import RELEASED, Migration
+from ingest.ledger.values import MOST_HAPPENINGS
 
 MIGRATIONS: tuple[Migration, ...] = (
     *RELEASED,
@@ -63,5 +64,33 @@ MIGRATIONS: tuple[Migration, ...] = (
         """CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
             DELETE FROM letter WHERE request = old.number;
         END""",
+        # The steps of all stories in the order in which they were told, and what is about no mail.
+        """CREATE TABLE event (
+            number INTEGER PRIMARY KEY,
+            mail INTEGER,
+            text TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TRIGGER story_begins AFTER INSERT ON mail BEGIN
+            INSERT INTO event (mail, text) VALUES (new.id, new.story);
+        END""",
+        """CREATE TRIGGER story_goes_on AFTER UPDATE OF story ON mail
+            WHEN length(new.story) > length(old.story) BEGIN
+            INSERT INTO event (mail, text)
+                VALUES (new.id, substr(new.story, length(old.story) + 1));
+        END""",
+        f"""CREATE TRIGGER event_comes AFTER INSERT ON event BEGIN
+            DELETE FROM event WHERE number <= new.number - {MOST_HAPPENINGS};
+        END""",
+        # What an operator decided.
+        """CREATE TABLE pause (
+            sink TEXT PRIMARY KEY,
+            since REAL NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "ALTER TABLE request ADD COLUMN cancelled TEXT NOT NULL DEFAULT ''",
+        # Whether a mail was cut and ended when it came: then there is nothing to be judged again.
+        "ALTER TABLE mail ADD COLUMN cut INTEGER NOT NULL DEFAULT 0",
+        """UPDATE mail SET cut = 1
+            WHERE outcome = 'notice' OR outcome = 'rejected' AND ended = received""",
     ),
 )

@@ -2,8 +2,7 @@
 """The ledger in one SQLite file, shared by every process on a machine.
 
 How the file is opened, written and locked is ``database``'s knowledge; the statements are by what
-they are about in ``sqlite_mails``, ``sqlite_log``, ``sqlite_search`` and ``sqlite_cursors``. Opened
-through ``ledger.open_ledger``.
+they are about in ``sqlite_mails`` and its like. Opened through ``ledger.open_ledger``.
 """
 
 import os
@@ -23,6 +22,7 @@ from ingest.ledger.sqlite_letters import SqliteLetters
 from ingest.ledger.sqlite_notices import SqliteNotices
 from ingest.ledger.sqlite_results import SqliteResults
 from ingest.ledger.sqlite_search import Search
+from ingest.ledger.sqlite_steering import SqliteHappenings, SqliteSteering
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
@@ -39,6 +39,14 @@ class SqliteLedger(Search, Cursors):
         self._results = SqliteResults(self._db, self._append)
         self._notices = SqliteNotices(self._db, self._append)
         self._letters = SqliteLetters(self._db)
+        self._happenings = SqliteHappenings(self._db)
+        self._steering = SqliteSteering(
+            self._db,
+            self._happenings,
+            end=self._end,
+            append=self._append,
+            judge=self._judge_again,
+        )
 
     @property
     def asides(self) -> SqliteAsides:
@@ -55,6 +63,14 @@ class SqliteLedger(Search, Cursors):
     @property
     def notices(self) -> SqliteNotices:
         return self._notices
+
+    @property
+    def happenings(self) -> SqliteHappenings:
+        return self._happenings
+
+    @property
+    def steering(self) -> SqliteSteering:
+        return self._steering
 
     def batch(self) -> AbstractContextManager[None]:
         return self._db.batch()
@@ -89,6 +105,7 @@ class SqliteLedger(Search, Cursors):
                 overdue=int(
                     self._number("SELECT count(*) FROM result WHERE state = 'overdue'") or 0
                 ),
+                pauses=self._steering.pauses(),
             )
 
     def recall(self, key: str, now: float) -> str | None:

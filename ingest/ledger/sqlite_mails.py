@@ -91,6 +91,7 @@ class Mails(Retention):
                 "stored": len(raw),
                 "size": len(arrival.raw),
                 "outcome": arrival.outcome,
+                "cut": ended is not None,
                 "reason": arrival.reason,
                 "due": arrival.received if ended is None else None,
                 "since": arrival.received,
@@ -325,13 +326,24 @@ class Mails(Retention):
                 self._queue_again(_NAMED, *_called(each), now=now) for each in dict.fromkeys(names)
             )
 
-    def _queue_again(self, which: str, *values: object, now: float) -> int:
-        """Try anew the mails that a condition finds, unless they are dealt with; how many."""
+    def _judge_again(self, since: float, now: float) -> int:
+        """Queue what was judged and came to nothing; see ``Steering.judge_again``."""
+        judged = "received >= ? AND NOT cut"
+        return self._queue_again(judged, since, now=now, states=("ignored", "rejected"))
+
+    def _queue_again(
+        self,
+        which: str,
+        *values: object,
+        now: float,
+        states: Sequence[str] = ("queued", "unresolved", "failed"),
+    ) -> int:
+        """Try anew the mails of these states that a condition finds; how many those are."""
         text = made.story_text([Event(now, "queued again", {})])
         return self._db.run(
             "UPDATE mail SET outcome = 'queued', waiting = '', due = ?, since = ?, begun = ?,"
             f" waited = 0, missing = 0, tries = 0, starts = 0, ended = NULL, story = {_LONGER}"
-            " WHERE outcome IN ('queued', 'unresolved', 'failed') AND raw IS NOT NULL"
+            f" WHERE outcome IN ({', '.join('?' * len(states))}) AND raw IS NOT NULL"
             f" AND claimed = 0 AND ({which})",
             now,
             now,
@@ -339,6 +351,7 @@ class Mails(Retention):
             text,
             _LONGEST_STORY,
             text,
+            *states,
             *values,
         ).rowcount
 

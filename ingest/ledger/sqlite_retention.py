@@ -41,7 +41,7 @@ class Retention:
             if not (gone := self._drop_raw(oldest, at_once=True)):
                 break
             dropped += gone
-        dropped += self._drop(("ignored", "rejected", "notice"), keep.ignored)
+        dropped += self._drop(("ignored", "rejected", "cancelled", "notice"), keep.ignored)
         return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
 
     def _raw_bytes(self) -> int:

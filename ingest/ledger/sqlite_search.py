@@ -138,7 +138,7 @@ def _in_trouble(attention: Attention) -> Condition:
     query = f"{overdue} UNION ALL SELECT request FROM aside WHERE {where}"
     if attention.after is None:
         return query, values
-    return f"{query} UNION ALL SELECT number FROM request WHERE number > ?", (
+    return f"{query} UNION ALL SELECT number FROM request WHERE number > ? AND cancelled = ''", (
         *values,
         attention.after,
     )

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
+from ingest.ledger.progress import Batch, Consumer, Cursor, Feed, Pause
 from ingest.ledger.request_values import Request, State
 from ingest.value import Value
 
 # Notices that are kept: anybody can send them.
 MOST_NOTICES = 50
+# Events of all mails that are kept for those who follow them; each is kept with its mail as well.
+MOST_HAPPENINGS = 10_000
 
 
 class Outcome(StrEnum):
@@ -22,6 +24,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"  # not taken in as it is
     UNRESOLVED = "unresolved"  # Patchwork never came to know what it replies to
     FAILED = "failed"  # could not be worked on
+    CANCELLED = "cancelled"  # ended by an operator
     NOTICE = "notice"  # for the operator: a list's confirmation or other administrivia, a bounce
 
 
@@ -111,6 +114,17 @@ class Event(Value):
     at: float
     what: str
     details: Mapping[str, Any]
+
+
+class Happening(Value):
+    """An event among those of all mails, in the order in which the ledger came to know them.
+    ``number`` is its place there, which several that were told together share; ``mail_id`` and
+    ``message_id`` are those of its mail, 0 and "" if it is about none."""
+
+    number: int
+    event: Event
+    mail_id: int = 0
+    message_id: str = ""
 
 
 class Queued(Value):
@@ -216,6 +230,7 @@ class Totals(Value):
     notices: tuple[Notice, ...] = ()  # the newest first
     size: int = 0  # bytes on the disk
     overdue: int = 0  # labels that were asked for and never seen to run
+    pauses: tuple[Pause, ...] = ()  # of sinks, by name
 
 
 class Keep(Value):

@@ -48,6 +48,11 @@ CREATE TABLE cursor (
             begun INTEGER NOT NULL
         , second REAL NOT NULL DEFAULT 0) STRICT;
 INSERT INTO "cursor" VALUES('json_file:/retests.json',1,1700000000.0,0,0.0,'',0,0.0);
+CREATE TABLE event (
+            number INTEGER PRIMARY KEY,
+            mail INTEGER,
+            text TEXT NOT NULL
+        ) STRICT;
 CREATE TABLE feed (
             name TEXT NOT NULL,
             part TEXT NOT NULL,
@@ -98,25 +103,25 @@ CREATE TABLE mail (
             ended REAL,
             story TEXT NOT NULL,
             raw BLOB
-        , begun REAL NOT NULL DEFAULT 0, waited REAL NOT NULL DEFAULT 0, missing REAL NOT NULL DEFAULT 0, holder TEXT NOT NULL DEFAULT '', sender TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0, filed_kind TEXT NOT NULL DEFAULT '', filed_submission INTEGER NOT NULL DEFAULT 0, filed_comment INTEGER NOT NULL DEFAULT 0, filed_parent TEXT NOT NULL DEFAULT '', passage TEXT NOT NULL DEFAULT '', proof TEXT, stored INTEGER NOT NULL DEFAULT 0, author TEXT NOT NULL DEFAULT '', subject TEXT NOT NULL DEFAULT '', filed_server TEXT NOT NULL DEFAULT '') STRICT;
+        , begun REAL NOT NULL DEFAULT 0, waited REAL NOT NULL DEFAULT 0, missing REAL NOT NULL DEFAULT 0, holder TEXT NOT NULL DEFAULT '', sender TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0, filed_kind TEXT NOT NULL DEFAULT '', filed_submission INTEGER NOT NULL DEFAULT 0, filed_comment INTEGER NOT NULL DEFAULT 0, filed_parent TEXT NOT NULL DEFAULT '', passage TEXT NOT NULL DEFAULT '', proof TEXT, stored INTEGER NOT NULL DEFAULT 0, author TEXT NOT NULL DEFAULT '', subject TEXT NOT NULL DEFAULT '', filed_server TEXT NOT NULL DEFAULT '', cut INTEGER NOT NULL DEFAULT 0) STRICT;
 INSERT INTO "mail" VALUES(1,'tsxCNo8A1R-ULq8_F_5enFup','done@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,55,'done','it is done',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "done", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B049C9CF4B7548AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200146E12D1',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,63,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B049C9CF4B7548AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200146E12D1',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,63,'','','',0);
 INSERT INTO "mail" VALUES(2,'S7bCgXGzEpyA7E4NrNUCQBTJ','failed@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,57,'failed','it is failed',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "failed", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0494BCCCC494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402003D351390',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,65,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B0494BCCCC494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402003D351390',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,65,'','','',0);
 INSERT INTO "mail" VALUES(3,'ghe-wFnyCW9ake58qxYomatp','ignored@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,58,'ignored','it is ignored',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "ignored", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0C94CCFCB2F4A4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200580D1413',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,66,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B0C94CCFCB2F4A4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200580D1413',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,66,'','','',0);
 INSERT INTO "mail" VALUES(4,'wPi1iaO-bCm9KhLadBIrJ7-y','queued@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,57,'queued','it has to wait',1700000060.0,'down',1700000000.0,1,0,0,NULL,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "waits", {"until": 1700000060.0}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0292C4D2D4D4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A054A1797582964E6E7E826720100433E13B4',1700000000.0,0.0,0.0,'','',0,'',0,0,'','',NULL,64,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B0292C4D2D4D4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A054A1797582964E6E7E826720100433E13B4',1700000000.0,0.0,0.0,'','',0,'',0,0,'','',NULL,64,'','','',0);
 INSERT INTO "mail" VALUES(5,'qJgBUCNYssOEQxDBsZ4Xepmf','rejected@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,59,'rejected','it is rejected',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "rejected", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B0294ACD4A4D2E494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402006D461471',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,67,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B0294ACD4A4D2E494D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE402006D461471',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,67,'','','',1);
 INSERT INTO "mail" VALUES(6,'Eyi6JSPgx6MpO5VQSn0t1Al4','unresolved@example.org','dev.dpdk.org','test','[null, [], ""]',1700000000.0,61,'unresolved','it is unresolved',NULL,'',1700000000.0,0,0,0,1700000000.0,'[1700000000.0, "accepted", {"source": "test"}]
 [1700000000.0, "unresolved", {"reason": "so it is"}]
-',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,69,'','','');
+',X'7801F34D2D2E4E4C4FD5F574B152B029CD2B4A2DCECF294B4D7148AD48CC2DC849D5CB2F4AB7E3E20A4A4DCE484DCED62D4A2D2C4D2D2EB152C8CCCFD14DE40200A49A1572',0.0,0.0,0.0,'','',0,'',0,0,'','',NULL,69,'','','',0);
 CREATE TABLE mail_search (
             mail INTEGER PRIMARY KEY,
             author TEXT NOT NULL,
@@ -142,9 +147,14 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2155543');
-INSERT INTO "meta" VALUES('generation','d1f235');
+INSERT INTO "meta" VALUES('file','65024:2198641');
+INSERT INTO "meta" VALUES('generation','eee8a9');
 INSERT INTO "meta" VALUES('results after','1');
+CREATE TABLE pause (
+            sink TEXT PRIMARY KEY,
+            since REAL NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE promise (upto INTEGER PRIMARY KEY, second REAL NOT NULL) STRICT;
 CREATE TABLE "request" (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -169,8 +179,8 @@ CREATE TABLE "request" (
             received REAL NOT NULL,
             recorded REAL NOT NULL,
             list_id TEXT NOT NULL
-        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '{}') STRICT;
-INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1,'','{}');
+        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '{}', cancelled TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1,'','{}','');
 CREATE TABLE request_search (
             request INTEGER PRIMARY KEY,
             requester TEXT NOT NULL,
@@ -295,6 +305,17 @@ CREATE INDEX letter_about ON letter (sink, request);
 CREATE INDEX letter_at ON letter (sink, at);
 CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
             DELETE FROM letter WHERE request = old.number;
+        END;
+CREATE TRIGGER story_begins AFTER INSERT ON mail BEGIN
+            INSERT INTO event (mail, text) VALUES (new.id, new.story);
+        END;
+CREATE TRIGGER story_goes_on AFTER UPDATE OF story ON mail
+            WHEN length(new.story) > length(old.story) BEGIN
+            INSERT INTO event (mail, text)
+                VALUES (new.id, substr(new.story, length(old.story) + 1));
+        END;
+CREATE TRIGGER event_comes AFTER INSERT ON event BEGIN
+            DELETE FROM event WHERE number <= new.number - 10000;
         END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('request',1);
