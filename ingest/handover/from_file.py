@@ -14,14 +14,12 @@ from functools import cached_property
 from ingest.config.tables import Settings
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Batch, Ledger, Request
+from ingest.ledger.progress import DEFAULT_CONSUMER as DEFAULT
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from ingest.retests import ownership
 from ingest.retests.document import Document
 from ingest.sinks import Clock, delivery, lease_name
-
-# The consumer that the retest JSON is for.
-DEFAULT = "default"
 
 # A series' number as a key; such numbers have 64 bits.
 _SERIES = re.compile(r"[1-9][0-9]{0,17}")

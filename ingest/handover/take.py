@@ -21,8 +21,9 @@ from itertools import takewhile
 from ingest import files
 from ingest.config.tables import BY_PATCHWORK, Settings
 from ingest.errors import UsageError
-from ingest.handover.from_file import DEFAULT, Stock, leased, opened
-from ingest.ledger import Batch, Consumer, Ledger, Request, requests_after
+from ingest.handover.from_file import Stock, leased, opened
+from ingest.ledger import Batch, Consumer, Event, Ledger, Request, requests_after
+from ingest.ledger.progress import DEFAULT_CONSUMER as DEFAULT
 from ingest.policy import selection
 from ingest.retests import document as retests
 from ingest.sinks import Clock, is_paused
@@ -293,13 +294,17 @@ class _Handing:
             self._note(requests)
 
     def _note(self, requests: Sequence[Request]) -> None:
-        to = f"consumer {self.order.consumer}"
-        self.ledger.results.handed_over(requests, to, self.clock())
+        consumer, now = self.order.consumer, self.clock()
+        self.ledger.results.handed_over(requests, f"consumer {consumer}", now)
+        for each in requests:
+            taken = Event(now, "taken", {"by": consumer, "request": each.number})
+            self.ledger.tell(each.mail_id, [taken])
 
     def _move(self, last: int) -> None:
         consumer = self._consumer()
         position = max(consumer.position, last)
-        self.ledger.set_consumer(Consumer(consumer.name, position, self.clock()))
+        moved = replace(consumer, position=position, moved=self.clock(), begun=0, second=0.0)
+        self.ledger.set_consumer(moved)
 
     def _consumer(self) -> Consumer:
         return self.ledger.consumer(self.order.consumer)
@@ -318,7 +323,9 @@ class _Handing:
         try:
             self.output(self._text(requests, second, given))
             handed_over = True
-            self._note(requests)
+            if given.given == 1:  # it is noted once, however often it is given
+                with self.ledger.batch():
+                    self._note(requests)
         finally:
             if not handed_over:  # no need to wait for the end of its time
                 self.ledger.set_batch(replace(given, given=batch.given, due=now))

@@ -3,6 +3,9 @@
 
 from ingest.value import Value
 
+# The consumer of the retest JSON.
+DEFAULT_CONSUMER = "default"
+
 
 class Cursor(Value):
     """How far a sink has come: the number of the last request it has had. ``tries`` and ``due``
@@ -23,13 +26,16 @@ class Cursor(Value):
 class Consumer(Value):
     """Who takes requests on demand: the number of the last request that it took, and the Unix
     time when it did. ``begun`` is the number up to which it was given requests and did not confirm
-    them yet, because it was killed in between; ``second`` is the promised second of these."""
+    them yet, because it was killed in between; ``second`` is the promised second of these.
+    ``told``: of a request behind this number the mail's story tells whether it was taken or passed
+    over; older releases did not note it."""
 
     name: str
     position: int = 0
     moved: float = 0.0
     begun: int = 0
     second: float = 0.0
+    told: int = 0
 
 
 class Batch(Value):

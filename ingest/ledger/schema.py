@@ -21,6 +21,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE batch ADD COLUMN server TEXT DEFAULT ''",
         # The address of the API whose checks these are.
         "ALTER TABLE baseline ADD COLUMN server TEXT NOT NULL DEFAULT ''",
+        # Up to which request the stories do not tell what a consumer took: see ``Consumer``.
+        "ALTER TABLE consumer ADD COLUMN told INTEGER NOT NULL DEFAULT 0",
+        "UPDATE consumer SET told = position",
         # Which notices were forwarded, or never will be.
         """CREATE TABLE forwarding (
             mail INTEGER PRIMARY KEY,

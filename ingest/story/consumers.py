@@ -3,11 +3,13 @@
 confirmed. Frozen values; pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.ledger import Batch, Consumer
+from ingest.ledger import Batch, Consumer, Event
+from ingest.ledger.progress import DEFAULT_CONSUMER
+from ingest.story.sinks import Delivery
 from ingest.words import utc
 
 
@@ -28,12 +30,13 @@ class BatchState:
 @dataclass(frozen=True, slots=True)
 class ConsumerState:
     """Who takes requests on demand: the number of the last one that it took, when it did (a Unix
-    time), and what it holds."""
+    time), and what it holds; ``told``: see ``ledger.Consumer``."""
 
     name: str
     position: int
     moved: float
     held: tuple[BatchState, ...] = ()
+    told: int = 0
 
 
 def consumers(found: Iterable[Consumer], held: Iterable[Batch]) -> list[ConsumerState]:
@@ -45,9 +48,31 @@ def consumers(found: Iterable[Consumer], held: Iterable[Batch]) -> list[Consumer
             each.position,
             each.moved,
             tuple(_held(batch) for batch in batches if batch.consumer == each.name),
+            each.told,
         )
         for each in found
     ]
+
+
+def delivery(consumer: ConsumerState, number: int, story: Sequence[Event]) -> Delivery:
+    """What became of a request with a consumer. ``story``: its mail's."""
+    name = consumer.name
+    for batch in consumer.held:
+        if batch.first <= number <= batch.last:
+            return Delivery(name, "held", f"held by {name} in batch {batch.id}")
+    if consumer.position < number:
+        return Delivery(name, "waiting", f"not yet taken by {name}")
+    if name == DEFAULT_CONSUMER or (number > consumer.told and _took(name, number, story)):
+        return Delivery(name, "taken", f"taken by {name}")
+    if number > consumer.told:
+        return Delivery(name, "passed over", f"passed over by {name}, which asked for other labels")
+    unknown = f"taken or passed over by {name}: the older release did not note which"
+    return Delivery(name, "taken", unknown)
+
+
+def _took(name: str, number: int, story: Sequence[Event]) -> bool:
+    wanted = {"by": name, "request": number}
+    return any(each.what == "taken" and each.details == wanted for each in story)
 
 
 def _held(batch: Batch) -> BatchState:

@@ -22,6 +22,7 @@ from ingest.ledger import (
     Result,
 )
 from ingest.links import Links
+from ingest.story import consumers as consumer_states
 from ingest.story import results as result_states
 from ingest.story import sinks as sink_states
 from ingest.story.consumers import ConsumerState
@@ -115,8 +116,15 @@ def story_of(
 
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
+<<<<<<< HEAD
         taken = (_taken(each, request.number) for each in consumers)
         return asked_of(request, settings, results, (*pushed, *taken))
+=======
+        taken = (consumer_states.delivery(each, request.number, record.story) for each in consumers)
+        became = result_states.of_request(request.number, results)
+        there = links.of_request(request, settings)
+        return _asked(request, there, (*pushed, *taken), became)
+>>>>>>> e5010e5 (show: says whether a consumer took a request or passed over it)
 
     return Story(
         id=record.id,
@@ -204,6 +212,7 @@ def _step(event: Event) -> Step:
     return Step(utc(event.at), event.what, text, details)
 
 
+<<<<<<< HEAD
 def _taken(consumer: ConsumerState, number: int) -> Delivery:
     """What a consumer has done about a request."""
     name = consumer.name
@@ -213,3 +222,31 @@ def _taken(consumer: ConsumerState, number: int) -> Delivery:
     if consumer.position >= number:
         return Delivery(name, "taken", f"taken, or passed over, by {name}")
     return Delivery(name, "waiting", f"not yet taken by {name}")
+=======
+def _asked(
+    request: Request,
+    links: Links,
+    deliveries: tuple[Delivery, ...],
+    results: tuple[Became, ...],
+) -> Asked:
+    return Asked(
+        id=request.id,
+        number=request.number,
+        series=request.series,
+        submission=str(request.submission),
+        project=request.project or None,
+        contexts=request.contexts,
+        arguments=request.arguments,
+        leftovers=request.leftovers,
+        message_id=request.message_id,
+        requester=str(request.requester),
+        passage=request.trust.passage or None,
+        proof=request.trust.author or None,
+        subject=request.subject,
+        date=utc(request.date),
+        recorded=utc(request.recorded),
+        links=links,
+        deliveries=deliveries,
+        results=results,
+    )
+>>>>>>> e5010e5 (show: says whether a consumer took a request or passed over it)

@@ -277,6 +277,10 @@ def test_a_named_consumer_passes_over_what_is_not_for_it(desk: Desk) -> None:
     got = desk.takes("lab", "a-*", single=True)
     assert [(each["contexts"], each["leftovers"]) for each in got] == [(["a-1"], ["b-1"])]
     assert labels(desk.takes("lab", single=True)) == []
+    with desk.opened() as ledger:
+        stories = [ledger.find(f"{number}@example.org")[0].story for number in (1, 2)]
+    took = [[each.details for each in story if each.what == "taken"] for story in stories]
+    assert took == [[{"by": "lab", "request": 1}], []]
 
 
 @pytest.mark.parametrize("hold", [False, True])
@@ -299,6 +303,9 @@ def test_a_batch_comes_again_until_it_is_confirmed(desk: Desk, consumer: str) ->
     assert desk.takes(consumer, hold=True)["batch"] is None
     desk.clock += HOLD
     assert desk.takes(consumer, hold=True) == {**first, "given": 2}
+    with desk.opened() as ledger:
+        [mail] = ledger.find("1@example.org")
+    assert [each.what for each in mail.story].count("taken") == 1
     desk.clock += HOLD
     desk.acknowledges(first["batch"])
     desk.clock += HOLD

@@ -81,7 +81,10 @@ def test_each_meaning_that_a_cursor_had_gets_a_table_of_its_own(path: Path) -> N
         old.commit()
     ledger = opened(path)
     assert ledger.cursors() == (Cursor("command:lab", 7, NOON, 1, NOON + 60, "it is down", 8),)
-    assert ledger.consumers() == (Consumer("default", 4, NOON), Consumer("night.1", 5, NOON))
+    assert ledger.consumers() == (
+        Consumer("default", 4, NOON, told=4),
+        Consumer("night.1", 5, NOON, told=5),
+    )
     assert ledger.batches() == (
         Batch("default", 1, 3, given=2, due=NOON + 90),
         Batch("night.1", 4, 5, ("iol-*",), due=NOON + 30),

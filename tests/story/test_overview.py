@@ -136,8 +136,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                     },
                     {
                         "to": "arm",
-                        "state": "taken",
-                        "text": "taken, or passed over, by arm",
+                        "state": "passed over",
+                        "text": "passed over by arm, which asked for other labels",
                         "trouble": None,
                     },
                     {

@@ -37,7 +37,7 @@ CREATE TABLE consumer (
             moved REAL NOT NULL,
             begun INTEGER NOT NULL,
             second REAL NOT NULL
-        ) STRICT, WITHOUT ROWID;
+        , told INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE TABLE cursor (
             name TEXT PRIMARY KEY,
             position INTEGER NOT NULL,
@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2198641');
-INSERT INTO "meta" VALUES('generation','eee8a9');
+INSERT INTO "meta" VALUES('file','65024:2155395');
+INSERT INTO "meta" VALUES('generation','92d967');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
