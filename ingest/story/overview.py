@@ -116,15 +116,8 @@ def story_of(
 
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
-<<<<<<< HEAD
-        taken = (_taken(each, request.number) for each in consumers)
-        return asked_of(request, settings, results, (*pushed, *taken))
-=======
         taken = (consumer_states.delivery(each, request.number, record.story) for each in consumers)
-        became = result_states.of_request(request.number, results)
-        there = links.of_request(request, settings)
-        return _asked(request, there, (*pushed, *taken), became)
->>>>>>> e5010e5 (show: says whether a consumer took a request or passed over it)
+        return asked_of(request, settings, results, (*pushed, *taken))
 
     return Story(
         id=record.id,
@@ -210,43 +203,3 @@ def _step(event: Event) -> Step:
     else:
         text = ", ".join(f"{name} {value}" for name, value in details.items())
     return Step(utc(event.at), event.what, text, details)
-
-
-<<<<<<< HEAD
-def _taken(consumer: ConsumerState, number: int) -> Delivery:
-    """What a consumer has done about a request."""
-    name = consumer.name
-    for batch in consumer.held:
-        if batch.first <= number <= batch.last:
-            return Delivery(name, "held", f"held by {name} in batch {batch.id}")
-    if consumer.position >= number:
-        return Delivery(name, "taken", f"taken, or passed over, by {name}")
-    return Delivery(name, "waiting", f"not yet taken by {name}")
-=======
-def _asked(
-    request: Request,
-    links: Links,
-    deliveries: tuple[Delivery, ...],
-    results: tuple[Became, ...],
-) -> Asked:
-    return Asked(
-        id=request.id,
-        number=request.number,
-        series=request.series,
-        submission=str(request.submission),
-        project=request.project or None,
-        contexts=request.contexts,
-        arguments=request.arguments,
-        leftovers=request.leftovers,
-        message_id=request.message_id,
-        requester=str(request.requester),
-        passage=request.trust.passage or None,
-        proof=request.trust.author or None,
-        subject=request.subject,
-        date=utc(request.date),
-        recorded=utc(request.recorded),
-        links=links,
-        deliveries=deliveries,
-        results=results,
-    )
->>>>>>> e5010e5 (show: says whether a consumer took a request or passed over it)
