@@ -14,10 +14,12 @@ from ingest.patchwork import outage
 from ingest.sinks import delivery
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
+from ingest.story import stats as story_stats
 from ingest.story import status as statuses
 from ingest.story.overview import Story
 from ingest.story.results import FEED
 from ingest.story.sinks import CATCH_UP
+from ingest.story.stats import Stats
 from ingest.story.status import Status
 
 
@@ -36,6 +38,12 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         seen=_seen(settings.state.dir),
         now=now,
     )
+
+
+def stats(ledger: Ledger, settings: Settings, since: float, now: float) -> Stats:
+    """Requests and results in figures, of those recorded at ``since`` or later, a Unix time; 0 for
+    all."""
+    return story_stats.of(ledger.results.history(since), since, now, settings.results.follow)
 
 
 def attention(ledger: Ledger, settings: Settings) -> Attention:

@@ -4,6 +4,7 @@
 import argparse
 import math
 import re
+import time
 from datetime import UTC, datetime
 
 # Of the many forms of ISO 8601 those that Patchwork takes.
@@ -51,6 +52,13 @@ def moment(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a date nor a date and a time, such as 2023-09-06T09:01:00"
         ) from error
+
+
+def moment_or_period(text: str) -> float:
+    """See ``moment``; or a length of time before now, see ``period``."""
+    is_period = re.fullmatch(r"[0-9]+[a-z]", text, re.ASCII)
+    at = time.time() - period(text) if is_period else moment(text)
+    return min(max(at, _FIRST_MOMENT), _LAST_MOMENT)
 
 
 def kept_moment(text: str) -> float | None:

@@ -50,6 +50,16 @@ def add(to: Commands) -> None:
     check.add_argument(
         "--send-test", dest="test_address", metavar="ADDRESS", nargs="?", const="", help=_SEND_TEST
     )
+    stats = to.command(
+        _stats, "stats", "show requests and results in figures", to.common, to.as_json
+    )
+    stats.add_argument(
+        "--since",
+        type=flag_values.moment_or_period,
+        metavar="TIME",
+        help="of what was recorded at this time or later (UTC, unless it names an offset), or in "
+        "so long a time, such as 30d; default: all",
+    )
     policy = to.command(
         _policy, "policy", "tell what the policy would have done", to.common, to.as_json
     )
@@ -79,6 +89,12 @@ def _check(arguments: argparse.Namespace) -> int:
     if problems == {check.PATCHWORK}:
         return EX_UNAVAILABLE
     return EX_CONFIG if problems else EX_OK
+
+
+def _stats(arguments: argparse.Namespace) -> int:
+    from ingest.commands import figures
+
+    return figures.run(arguments)
 
 
 def _policy(arguments: argparse.Namespace) -> int:
