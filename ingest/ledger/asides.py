@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The requests that sinks have set aside, in the SQLite ledger."""
+"""The requests that sinks have set aside, in a database."""
 
 from dataclasses import asdict
 
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection
 from ingest.ledger.progress import Aside
 
 
-class SqliteAsides:
-    """``Asides`` in an SQLite file."""
+class KeptAsides:
+    """``Asides`` in a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         self._db = database
 
     def keep(self, aside: Aside) -> None:
-        columns = asdict(aside)
         with self._db.writing():
-            self._db.run(
-                f"INSERT OR REPLACE INTO aside ({', '.join(columns)})"
-                f" VALUES ({', '.join('?' * len(columns))})",
-                *columns.values(),
-            )
+            self._db.insert("aside", asdict(aside), or_replace=True)
 
     def drop(self, sink: str, request: int) -> None:
         with self._db.writing():

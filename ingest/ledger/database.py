@@ -60,6 +60,7 @@ class Database:
                 f"the ledger needs SQLite {needed} or later, but this Python has "
                 f"{sqlite3.sqlite_version}"
             )
+        self.held = ""  # one writes at a time
         self.path = Path(path).absolute()
         self._busy_timeout = busy_timeout
         self._process = os.getpid()

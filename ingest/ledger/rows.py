@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The SQLite ledger's rows as values, and values as what is kept in a row."""
+"""A ledger's rows as values, and values as what is kept in a row."""
 
 import json
-import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 
+from ingest.ledger.connection import Row
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 from ingest.ledger.request_values import Request, Submission
 from ingest.ledger.values import (
@@ -145,7 +145,7 @@ def _shown(words: Mapping[str, object], shown: Mapping[str, object]) -> dict[str
     }
 
 
-def queued(row: sqlite3.Row) -> Queued:
+def queued(row: Row) -> Queued:
     """A mail to be worked on. Raises ``ValueError`` if its bytes are damaged."""
     return Queued(
         id=row["id"],
@@ -172,7 +172,7 @@ def queued(row: sqlite3.Row) -> Queued:
     )
 
 
-def original(row: sqlite3.Row) -> Original:
+def original(row: Row) -> Original:
     """A mail as it came. Raises ``ValueError`` as ``queued``."""
     return Original(row["id"], unpacked(row["raw"]), _envelope(row["envelope"]))
 
@@ -185,7 +185,7 @@ def unpacked(raw: bytes | None) -> bytes:
         raise ValueError(f"its bytes in the ledger are damaged: {error}") from error
 
 
-def record(row: sqlite3.Row, requests: Iterable[Request], others: tuple[int, ...]) -> Record:
+def record(row: Row, requests: Iterable[Request], others: tuple[int, ...]) -> Record:
     """A mail as ``show`` tells of it."""
     return Record(
         id=row["id"],
@@ -208,7 +208,7 @@ def record(row: sqlite3.Row, requests: Iterable[Request], others: tuple[int, ...
     )
 
 
-def request(row: sqlite3.Row) -> Request:
+def request(row: Row) -> Request:
     """An entry of the request log."""
     return Request(
         number=row["number"],
@@ -238,7 +238,7 @@ def request(row: sqlite3.Row) -> Request:
     )
 
 
-def happenings(row: sqlite3.Row) -> list[Happening]:
+def happenings(row: Row) -> list[Happening]:
     """The events that were told together."""
     return [
         Happening(row["number"], Event(*json.loads(line)), row["mail"] or 0, row["message_id"])
@@ -246,17 +246,17 @@ def happenings(row: sqlite3.Row) -> list[Happening]:
     ]
 
 
-def cursor(row: sqlite3.Row) -> Cursor:
+def cursor(row: Row) -> Cursor:
     """A sink's cursor."""
     return Cursor(**row)
 
 
-def consumer(row: sqlite3.Row) -> Consumer:
+def consumer(row: Row) -> Consumer:
     """A consumer."""
     return Consumer(**row)
 
 
-def batch(row: sqlite3.Row) -> Batch:
+def batch(row: Row) -> Batch:
     """A batch."""
     return Batch(**{**dict(row), "contexts": tuple(json.loads(row["contexts"]))})
 
@@ -266,12 +266,12 @@ def batch_columns(batch: Batch) -> dict[str, object]:
     return {**asdict(batch), "contexts": json.dumps(batch.contexts)}
 
 
-def feed(row: sqlite3.Row) -> Feed:
+def feed(row: Row) -> Feed:
     """How far a feed has come."""
     return Feed(**row)
 
 
-def _filing(row: sqlite3.Row) -> Filing:
+def _filing(row: Row) -> Filing:
     return Filing(**{name: row[column] for name, column in _FILED.items()})
 
 

@@ -265,7 +265,7 @@ RELEASED: tuple[Migration, ...] = (
             reason TEXT NOT NULL,
             PRIMARY KEY (name, part)
         ) STRICT, WITHOUT ROWID""",
-        # What is looked for: labels, and parts of texts in lower case. See ``sqlite_search``.
+        # What is looked for: labels, and parts of texts in lower case. See ``search``.
         "ALTER TABLE mail ADD COLUMN author TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE mail ADD COLUMN subject TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX result_label ON result (label, request)",

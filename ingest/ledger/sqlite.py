@@ -14,19 +14,20 @@ from pathlib import Path
 from ingest import locks
 from ingest.errors import StateUnavailable
 from ingest.ledger import sqlite_file
-from ingest.ledger.asides import SqliteAsides
+from ingest.ledger.asides import KeptAsides
+from ingest.ledger.cursors import Cursors
 from ingest.ledger.database import Database
+from ingest.ledger.letters import KeptLetters
+from ingest.ledger.notices import KeptNotices
+from ingest.ledger.results import KeptResults
 from ingest.ledger.schema import MIGRATIONS
-from ingest.ledger.sqlite_cursors import Cursors
-from ingest.ledger.sqlite_letters import SqliteLetters
-from ingest.ledger.sqlite_notices import SqliteNotices
-from ingest.ledger.sqlite_results import SqliteResults
-from ingest.ledger.sqlite_search import Search
-from ingest.ledger.sqlite_steering import SqliteHappenings, SqliteSteering
+from ingest.ledger.search import Search
+from ingest.ledger.sqlite_log import SqliteLog
+from ingest.ledger.steering import KeptHappenings, KeptSteering
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
-class SqliteLedger(Search, Cursors):
+class SqliteLedger(SqliteLog, Cursors, Search):
     """A ``Ledger`` in an SQLite file."""
 
     def __init__(
@@ -34,14 +35,15 @@ class SqliteLedger(Search, Cursors):
     ) -> None:
         self._mode = mode
         self._looks = opening is Opening.LOOK
-        self._db = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
-        self._asides = SqliteAsides(self._db)
-        self._results = SqliteResults(self._db, self._append)
-        self._notices = SqliteNotices(self._db, self._append)
-        self._letters = SqliteLetters(self._db)
-        self._happenings = SqliteHappenings(self._db)
-        self._steering = SqliteSteering(
-            self._db,
+        file = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
+        self._db = self._file = file
+        self._asides = KeptAsides(file)
+        self._results = KeptResults(file, self._append)
+        self._notices = KeptNotices(file, self._append, "mail INDEXED BY mail_over")
+        self._letters = KeptLetters(file)
+        self._happenings = KeptHappenings(file)
+        self._steering = KeptSteering(
+            file,
             self._happenings,
             end=self._end,
             append=self._append,
@@ -49,34 +51,34 @@ class SqliteLedger(Search, Cursors):
         )
 
     @property
-    def asides(self) -> SqliteAsides:
+    def asides(self) -> KeptAsides:
         return self._asides
 
     @property
-    def letters(self) -> SqliteLetters:
+    def letters(self) -> KeptLetters:
         return self._letters
 
     @property
-    def results(self) -> SqliteResults:
+    def results(self) -> KeptResults:
         return self._results
 
     @property
-    def notices(self) -> SqliteNotices:
+    def notices(self) -> KeptNotices:
         return self._notices
 
     @property
-    def happenings(self) -> SqliteHappenings:
+    def happenings(self) -> KeptHappenings:
         return self._happenings
 
     @property
-    def steering(self) -> SqliteSteering:
+    def steering(self) -> KeptSteering:
         return self._steering
 
     def batch(self) -> AbstractContextManager[None]:
-        return self._db.batch()
+        return self._file.batch()
 
     def generation(self) -> str:
-        return self._db.generation
+        return self._file.generation
 
     def totals(self) -> Totals:
         with self._db.reading():
@@ -101,7 +103,7 @@ class SqliteLedger(Search, Cursors):
                 batches=self.batches(),
                 feeds=self.feeds(),
                 notices=self._notices.all() if mails[Outcome.NOTICE] else (),
-                size=sqlite_file.size(self._db.path),
+                size=sqlite_file.size(self._file.path),
                 overdue=int(
                     self._number("SELECT count(*) FROM result WHERE state = 'overdue'") or 0
                 ),
@@ -121,7 +123,7 @@ class SqliteLedger(Search, Cursors):
     def lease(self, name: str, patience: float = 0.0) -> Iterator[bool]:
         # The kernel ends a file lock with its process, so that a killed worker leaves no lease
         # to be waited out, and no clock is involved.
-        path = self._db.path.with_name(f"{self._db.path.name}-{name}.lock")
+        path = self._file.path.with_name(f"{self._file.path.name}-{name}.lock")
         if self._looks and not path.exists():  # nobody has ever held it
             yield True
             return
@@ -136,10 +138,10 @@ class SqliteLedger(Search, Cursors):
                 os.close(held)
 
     def backup(self, path: str) -> None:
-        self._db.copy(Path(path).absolute())
+        self._file.copy(Path(path).absolute())
 
     def damage(self) -> str:
-        return self._db.damage()
+        return self._file.damage()
 
     def close(self) -> None:
-        self._db.close()
+        self._file.close()

@@ -2,7 +2,6 @@
 """The mails of the SQLite ledger: taken in, worked on in turn, ended, found again."""
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -10,6 +9,8 @@ from dataclasses import asdict
 from ingest.errors import LostClaim
 from ingest.ledger import rows as made
 from ingest.ledger import turns
+from ingest.ledger.connection import Row
+from ingest.ledger.database import Database
 from ingest.ledger.sqlite_retention import Retention
 from ingest.ledger.values import (
     MOST_NOTICES,
@@ -44,6 +45,8 @@ _LONGER = "iif(length(story) + length(?) < ?, story || ?, story)"
 class Mails(Retention):
     """What a ``Ledger`` does about mails."""
 
+    _file: Database
+
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         return self.accept_all([arrival])[0]
 
@@ -76,7 +79,7 @@ class Mails(Retention):
             return int(known["id"]), False
         ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
         raw = made.packed(arrival.raw)
-        self._db.make_room(len(raw))
+        self._file.make_room(len(raw))
         event = Event(arrival.received, "accepted", {"source": arrival.source})
         new = self._db.insert(
             "mail",
@@ -267,9 +270,12 @@ class Mails(Retention):
     def find(self, name: str) -> list[Record]:
         with self._db.reading():
             found = self._db.rows(f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id", *_called(name))
-            return [self._record(row) for row in found]
+            return self._records(found)
 
-    def _record(self, row: sqlite3.Row) -> Record:
+    def _records(self, mails: Sequence[Row]) -> list[Record]:
+        return [self._record(row) for row in mails]
+
+    def _record(self, row: Row) -> Record:
         requests = self._db.rows("SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"])
         alike = "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND id <> ?"
         others = self._db.rows(f"{alike} ORDER BY id", row["message_id"], row["id"])

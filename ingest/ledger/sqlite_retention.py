@@ -2,7 +2,7 @@
 """What the SQLite ledger drops when it is old, and what of it stays."""
 
 from ingest.ledger import turns
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection
 from ingest.ledger.values import Keep
 
 # Seconds after which an expired answer is worth a write to be rid of.
@@ -27,7 +27,7 @@ _OLD_PROMISES = """DELETE FROM promise WHERE upto < (SELECT max(upto) FROM promi
 class Retention:
     """What a ``Ledger`` does about what is old."""
 
-    _db: Database
+    _db: Connection
 
     def prune(self, keep: Keep, now: float) -> int:
         # Mostly there is nothing to drop: then nothing is written.

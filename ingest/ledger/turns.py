@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whose mail is worked on next among those that were never tried: senders take turns."""
 
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection
 
 # What was never tried.
 FRESH = " WHERE outcome = 'queued' AND waiting = '' AND claimed = 0"
@@ -14,7 +14,7 @@ class Turns:
     """Whose turn it is when, in one transaction: a sender's next turn comes after its last one, and
     not before what is worked on now. So many mails of one sender hold up none of another's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         self._db = database
         self._last: dict[str, int] = {}
         query = f"SELECT min(turn) FROM mail INDEXED BY mail_fresh{FRESH}"
@@ -34,7 +34,7 @@ class Turns:
             self._db.run("INSERT OR REPLACE INTO turn VALUES (?, ?)", sender, last)
 
 
-def forget(database: Database) -> None:
+def forget(database: Connection) -> None:
     """If nobody waits, the next one begins anew."""
     waits = f"SELECT 1 FROM mail INDEXED BY mail_fresh{FRESH} LIMIT 1"
     if database.rows("SELECT 1 FROM turn LIMIT 1") and not database.rows(waits):

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far those have come that read the SQLite ledger's request log or feed it: sinks, consumers
-and the batches that they hold, feeds."""
+"""How far those have come that read a ledger's request log or feed it: sinks, consumers and the
+batches that they hold, feeds."""
 
 from dataclasses import asdict
 
 from ingest.ledger import rows as made
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 
 
 class Cursors:
     """What a ``Ledger`` does about sinks, consumers, batches and feeds."""
 
-    _db: Database
+    _db: Connection
 
     def cursor(self, name: str) -> Cursor:
         rows = self._db.rows("SELECT * FROM cursor WHERE name = ?", name)
@@ -23,8 +23,8 @@ class Cursors:
 
     def begin_cursor(self, name: str, now: float) -> None:
         with self._db.writing():
-            last = self._db.run("SELECT coalesce(max(number), 0) FROM request").fetchone()[0]
-            columns = asdict(Cursor(name, last, now))
+            last = self._db.run("SELECT coalesce(max(number), 0) AS last FROM request").fetchone()
+            columns = asdict(Cursor(name, last["last"], now))
             self._db.insert("cursor", columns, "ON CONFLICT (name) DO NOTHING")
 
     def set_cursor(self, cursor: Cursor) -> None:

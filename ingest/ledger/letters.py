@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The mails of ours that are sent once, in the SQLite ledger."""
+"""The mails of ours that are sent once, in a database."""
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
 
 from ingest.ledger import rows as made
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection, Row, one_of, pieces
 from ingest.ledger.progress import Letter
 
 # Letters about no request that stay of each sink.
 _MOST = 100
 
 
-class SqliteLetters:
-    """``Letters`` in an SQLite file."""
+class KeptLetters:
+    """``Letters`` in a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         self._db = database
 
     def keep(self, letter: Letter) -> bool:
@@ -43,13 +42,11 @@ class SqliteLetters:
             self._db.insert("letter", _columns(letter), or_replace=True)
 
     def about(self, sink: str, requests: Iterable[int]) -> frozenset[int]:
-        found = (
-            "SELECT request FROM letter WHERE sink = ?"
-            " AND request IN (SELECT value FROM json_each(?))"
-        )
-        return frozenset(
-            row["request"] for row in self._db.rows(found, sink, json.dumps(list(requests)))
-        )
+        found: set[int] = set()
+        for numbers in pieces(list(requests)):
+            query = f"SELECT request FROM letter WHERE sink = ? AND {one_of('request', numbers)}"
+            found |= {row["request"] for row in self._db.rows(query, sink, *numbers)}
+        return frozenset(found)
 
     def newest(self, sink: str) -> Letter | None:
         found = "SELECT * FROM letter WHERE sink = ? ORDER BY at DESC, id DESC LIMIT 1"
@@ -61,6 +58,6 @@ def _columns(letter: Letter) -> dict[str, object]:
     return {**asdict(letter), "recipients": json.dumps(letter.recipients), "raw": packed}
 
 
-def _letter(row: sqlite3.Row) -> Letter:
+def _letter(row: Row) -> Letter:
     recipients = tuple(json.loads(row["recipients"]))
     return Letter(**{**dict(row), "recipients": recipients, "raw": made.unpacked(row["raw"])})

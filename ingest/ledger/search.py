@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Requests and mails of the SQLite ledger by what a person looks for: see ``values.Filter``.
+"""Requests and mails of a ledger by what a person looks for: see ``values.Filter``.
 
 Each condition names ids by an index or by a narrow table, never by the wide rows, so that none
 takes more than milliseconds however long the log is.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ingest.ledger import rows as made
-from ingest.ledger import sqlite_results
+from ingest.ledger.connection import Connection, Row
 from ingest.ledger.request_values import Request
-from ingest.ledger.sqlite_log import Log
+from ingest.ledger.results import OPEN
 from ingest.ledger.values import Attention, Filter, Outcome, Record
 
 # Part of a statement, and the values that it takes.
@@ -21,11 +22,17 @@ _STUCK = (Outcome.UNRESOLVED, Outcome.FAILED)
 
 
 # The numbers of the requests that have a result still to come.
-_OPEN = f"SELECT request FROM result WHERE {sqlite_results.OPEN}"
+_OPEN = f"SELECT request FROM result WHERE {OPEN}"
 
 
-class Search(Log):
+class Search(ABC):
     """What a ``Ledger`` does to find requests and mails."""
+
+    _db: Connection
+
+    @abstractmethod
+    def _records(self, mails: Sequence[Row]) -> list[Record]:
+        """Rows of the table mail as ``show`` tells of them, within ``reading``."""
 
     def search_requests(self, filter: Filter) -> list[Request]:
         query, values = _page("request", "number", _of_requests(filter), filter)
@@ -34,8 +41,7 @@ class Search(Log):
     def search_mails(self, filter: Filter) -> list[Record]:
         query, values = _page("mail", "id", _of_mails(filter), filter)
         with self._db.reading():
-            rows = self._db.rows(query, *values)
-            return [self._record(row) for row in rows]
+            return self._records(self._db.rows(query, *values))
 
     def count_requests(self, filter: Filter) -> int:
         return self._count("request", _of_requests(filter))
@@ -45,8 +51,8 @@ class Search(Log):
 
     def _count(self, table: str, conditions: list[Condition]) -> int:
         where, values = _all(conditions)
-        rows = self._db.rows(f"SELECT count(*) FROM {table} WHERE {where}", *values)
-        return int(rows[0][0])
+        rows = self._db.rows(f"SELECT count(*) AS count FROM {table} WHERE {where}", *values)
+        return int(rows[0]["count"])
 
 
 def _page(table: str, key: str, conditions: list[Condition], filter: Filter) -> Condition:
@@ -176,4 +182,4 @@ def _any(conditions: Sequence[tuple[object, Condition]]) -> Condition:
 
 def _all(conditions: Sequence[Condition]) -> Condition:
     where = " AND ".join(f"({query})" for query, _ in conditions)
-    return where or "1", [value for _, values in conditions for value in values]
+    return where or "true", [value for _, values in conditions for value in values]

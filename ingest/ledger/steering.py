@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an operator decides, and what happens to all mails, in the SQLite ledger."""
+"""What an operator decides, and what happens to all mails, in a database."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from ingest.ledger import rows as made
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection
 from ingest.ledger.progress import Pause
 from ingest.ledger.request_values import State
-from ingest.ledger.sqlite_results import OPEN
+from ingest.ledger.results import OPEN
 from ingest.ledger.values import Event, Happening, Outcome
 
-# What ends a mail, and what adds to its story, within a transaction; see ``sqlite_mails``.
+# What ends a mail, and what adds to its story, within a transaction; see ``log``.
 End = Callable[[int, Outcome, str, float, list[Event]], None]
 Append = Callable[[int, Sequence[Event]], None]
 
 
-class SqliteHappenings:
-    """``Happenings`` in an SQLite file."""
+class KeptHappenings:
+    """``Happenings`` in a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         self._db = database
 
     def tell(self, event: Event) -> None:
@@ -49,13 +49,13 @@ _EVENTS = (
 )
 
 
-class SqliteSteering:
-    """``Steering`` in an SQLite file."""
+class KeptSteering:
+    """``Steering`` in a database."""
 
     def __init__(
         self,
-        database: Database,
-        happenings: SqliteHappenings,
+        database: Connection,
+        happenings: KeptHappenings,
         *,
         end: End,
         append: Append,

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What became of each label of each request, in the SQLite ledger."""
+"""What became of each label of each request, in a database."""
 
-import json
 import math
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from ingest.ledger import rows as made
-from ingest.ledger.database import Database
+from ingest.ledger.connection import Connection, Row, one_of, pieces
 from ingest.ledger.request_values import Request, Result, Run, Seen, State
 from ingest.ledger.values import Event
 
@@ -16,7 +14,7 @@ from ingest.ledger.values import Event
 OPEN = "state IN ('asked', 'handed over', 'pending', 'overdue')"
 
 
-def begin(database: Database, requests: Iterable[Request]) -> None:
+def begin(database: Connection, requests: Iterable[Request]) -> None:
     """The rows of new requests, within their transaction."""
     for request in requests:
         for label in labels(request):
@@ -32,19 +30,21 @@ def labels(request: Request) -> tuple[str, ...]:
     return request.contexts or ("",)
 
 
-class SqliteResults:
-    """``Results`` in an SQLite file. ``append``: adds to a mail's story, within a transaction."""
+class KeptResults:
+    """``Results`` in a database. ``append``: adds to a mail's story, within a transaction."""
 
-    def __init__(self, database: Database, append: Callable[[int, Sequence[Event]], None]) -> None:
+    def __init__(
+        self, database: Connection, append: Callable[[int, Sequence[Event]], None]
+    ) -> None:
         self._db = database
         self._append = append
 
     def of(self, requests: Iterable[int]) -> list[Result]:
-        found = (
-            "SELECT * FROM result WHERE request IN (SELECT value FROM json_each(?))"
-            " ORDER BY request, label"
-        )
-        return [_result(row) for row in self._db.rows(found, json.dumps(list(requests)))]
+        found: list[Result] = []
+        for numbers in pieces(sorted(requests)):
+            query = f"SELECT * FROM result WHERE {one_of('request', numbers)}"
+            found += map(_result, self._db.rows(f"{query} ORDER BY request, label", *numbers))
+        return found
 
     def request(self, name: str) -> Request | None:
         number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else 0
@@ -60,7 +60,7 @@ class SqliteResults:
         same = ("state", "author", "url", "summary")
         kept = self._db.run(
             "SELECT result.*, request.mail FROM result JOIN request ON request.number = request"
-            " WHERE request = ? AND label = ?",
+            f" WHERE request = ? AND label = ?{self._db.held}",
             result.request,
             result.label,
         ).fetchone()
@@ -134,8 +134,8 @@ class SqliteResults:
     ) -> list[Request]:
         found = (
             f"SELECT * FROM request WHERE number IN (SELECT request FROM result WHERE {OPEN})"
-            " AND recorded >= ? AND recorded < ? AND number > max(?,"
-            " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'results after'))"
+            " AND recorded >= ? AND recorded < ? AND number > ? AND number >"
+            " (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'results after')"
             " ORDER BY number LIMIT ?"
         )
         return [made.request(row) for row in self._db.rows(found, since, before, after, limit)]
@@ -154,5 +154,5 @@ class SqliteResults:
                 self._db.insert("baseline", kept, or_replace=True)
 
 
-def _result(row: sqlite3.Row) -> Result:
+def _result(row: Row) -> Result:
     return Result(**{**dict(row), "state": State(row["state"])})

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The request log, and the seconds that are promised to its readers."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ingest.ledger import requests as identified
+from ingest.ledger import rows as made
+from ingest.ledger.connection import Connection
+from ingest.ledger.request_values import Request
+from ingest.ledger.values import Event, Outcome, Queued
+
+
+class Log(ABC):
+    """What a ``Ledger`` does about requests."""
+
+    _db: Connection
+
+    # Whether a request is kept for good before anybody reads it.
+    _durable: bool
+
+    @abstractmethod
+    def _check_claim(self, mail: Queued) -> None:
+        """Raise ``LostClaim`` if a mail is no longer its holder's."""
+
+    @abstractmethod
+    def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
+        """End a mail, within a transaction."""
+
+    @abstractmethod
+    def _hold_head(self) -> float:
+        """Nobody else appends to the log or promises anything until this transaction ends. The
+        second that was promised last, in whatever way."""
+
+    @abstractmethod
+    def _enter(self, request: Request, reason: str) -> list[Request]:
+        """The request as it came into the log, with a result to come for each label; none if its
+        id is there already. After ``_hold_head``."""
+
+    def finish(
+        self,
+        mail: Queued,
+        outcome: Outcome,
+        reason: str,
+        events: Iterable[Event],
+        requests: Iterable[Request] = (),
+    ) -> list[Request]:
+        steps, asked = list(events), list(requests)
+        new: list[Request] = []
+        with self._db.writing(durable=self._durable and bool(asked)):
+            self._check_claim(mail)
+            promised = self._hold_head() if asked else 0.0
+            earlier: list[Request] = []
+            for request in asked:
+                namesakes = self._namesakes(request)
+                fresh = identified.news(request, namesakes, mail.identity)
+                if fresh is None:
+                    earlier += namesakes
+                    continue
+                fresh = replace(fresh, recorded=max(fresh.recorded, promised))
+                new += self._enter(fresh, reason)
+            at = steps[-1].at if steps else mail.received
+            if outcome is Outcome.DONE and earlier and not new:
+                outcome = Outcome.IGNORED
+                reason = f"mail-{earlier[0].mail_id}, of its Message-ID, asked for the same before"
+                steps[-1:] = [Event(at, outcome.value, {"reason": reason})]
+            self._end(mail.id, outcome, reason, at, steps)
+        return new
+
+    def _namesakes(self, request: Request) -> list[Request]:
+        """The requests of the same Message-ID, server and series."""
+        found = (
+            "SELECT * FROM request WHERE message_id = ? AND series = ? AND server = ?"
+            " ORDER BY number"
+        )
+        rows = self._db.run(found, request.message_id, request.series, request.server).fetchall()
+        return [made.request(row) for row in rows]
+
+    def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
+        found = "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?"
+        return [made.request(row) for row in self._db.rows(found, after, limit)]
+
+    def requests_of(self, series: int, up_to: int, server: str = "") -> list[Request]:
+        found = (
+            "SELECT * FROM request WHERE series = ? AND number <= ? AND server = ? ORDER BY number"
+        )
+        return [made.request(row) for row in self._db.rows(found, series, up_to, server)]
+
+    def recorded(
+        self,
+        since: float,
+        until: float,
+        most: int,
+        *,
+        who: str = "",
+        series: int = 0,
+        server: str = "",
+        proved: bool = False,
+    ) -> list[float]:
+        found = "SELECT recorded FROM request WHERE recorded > ? AND recorded <= ? AND rated = 1"
+        values: list[object] = [since, until]
+        for column, value in (("who", made.storable(who)), ("series", series)):
+            if value:
+                found += f" AND {column} = ?"
+                values.append(value)
+        if series:
+            found += " AND server = ?"
+            values.append(server)
+        if proved:
+            found += " AND proof <> ''"
+        rows = self._db.rows(f"{found} ORDER BY recorded DESC LIMIT ?", *values, most)
+        return [row["recorded"] for row in rows]
+
+    def reruns(self, since: float, now: float) -> tuple[list[Request], float]:
+        # Mostly there is nothing: then nothing is written.
+        news = "EXISTS (SELECT 1 FROM request WHERE recorded >= ?) AS news"
+        [head] = self._db.rows(f"SELECT second, {news} FROM head", since)
+        if not head["news"] and (since > now or since <= head["second"]):
+            return [], since
+        # The sign keeps SQLite from reading the whole log for the sake of its order.
+        found = "SELECT * FROM request WHERE recorded >= ? ORDER BY +number"
+        with self._db.writing():
+            promised = self._hold_head()
+            requests = [made.request(row) for row in self._db.run(found, since).fetchall()]
+            if not requests:
+                self._keep_promise(max(since, promised))
+                return [], since
+            last = requests[-1].number
+            before = "SELECT second FROM promise WHERE upto >= ? ORDER BY upto LIMIT 1"
+            row = self._db.run(before, last).fetchone()
+            if row is None:
+                second = self._promise(promised, 0.0)
+                self._db.insert("promise", {"upto": last, "second": second})
+            else:
+                second = float(row["second"])
+                self._db.distrust()
+        return requests, second
+
+    def promise(self, beyond: float = 0.0) -> float:
+        with self._db.writing():
+            return self._promise(self._hold_head(), beyond)
+
+    def _promise(self, promised: float, beyond: float) -> float:
+        newest = self._db.run("SELECT max(recorded) AS newest FROM request").fetchone()["newest"]
+        if newest is None and not promised:
+            return 0.0
+        second = math.floor(max(newest or 0.0, promised, beyond)) + 1.0
+        self._keep_promise(second)
+        return second
+
+    def _keep_promise(self, second: float) -> None:
+        self._db.run("UPDATE head SET second = ?", second)
