@@ -3,14 +3,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection
 from ingest.ledger.request_values import Request
-from ingest.ledger.values import Event, Outcome, Queued
+from ingest.ledger.values import Arrival, Event, Outcome, Queued
 
 
 class Log(ABC):
@@ -20,6 +20,14 @@ class Log(ABC):
 
     # Whether a request is kept for good before anybody reads it.
     _durable: bool
+
+    @abstractmethod
+    def _accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        """As ``Ledger.accept_all``, within a transaction."""
+
+    @abstractmethod
+    def _append(self, mail_id: int, events: Sequence[Event]) -> None:
+        """Add to a mail's story, within a transaction."""
 
     @abstractmethod
     def _check_claim(self, mail: Queued) -> None:
@@ -68,6 +76,26 @@ class Log(ABC):
                 steps[-1:] = [Event(at, outcome.value, {"reason": reason})]
             self._end(mail.id, outcome, reason, at, steps)
         return new
+
+    def enter(
+        self, arrival: Arrival, request: Request, events: Iterable[Event]
+    ) -> tuple[Request | None, bool]:
+        with self._db.writing():
+            [(mail, is_new)] = self._accept_all([arrival])
+            if not is_new:
+                kept = "SELECT * FROM request WHERE mail = ? ORDER BY number LIMIT 1"
+                rows = self._db.run(kept, mail).fetchall()
+                return (made.request(rows[0]) if rows else None), False
+            named = replace(
+                request,
+                mail_id=mail,
+                message_id=f"mail-{mail}",
+                recorded=max(request.recorded, self._hold_head()),
+            )
+            id = identified.request_id(named, arrival.identity)
+            [new] = self._enter(replace(named, id=id), arrival.reason)
+            self._append(mail, list(events))
+        return new, True
 
     def _namesakes(self, request: Request) -> list[Request]:
         """The requests of the same Message-ID, server and series."""
@@ -137,6 +165,26 @@ class Log(ABC):
                 second = float(row["second"])
                 self._db.distrust()
         return requests, second
+
+    def sealed(self, since: float) -> tuple[list[Request], float]:
+        # The sign keeps SQLite from reading the whole log for the sake of its order.
+        found = "SELECT * FROM request WHERE recorded >= ? AND recorded < ? ORDER BY +number"
+        with self._db.reading():
+            [head] = self._db.rows("SELECT second FROM head")
+            rows = self._db.rows(found, since, head["second"])
+        return list(map(made.request, rows)), head["second"] if rows else since
+
+    def seal(self) -> bool:
+        unsealed = "EXISTS (SELECT 1 FROM request WHERE recorded >= head.second) AS unsealed"
+        if not self._db.rows(f"SELECT {unsealed} FROM head")[0]["unsealed"]:
+            return False
+        with self._db.writing():
+            promised = self._hold_head()
+            again = self._db.run("SELECT 1 FROM request WHERE recorded >= ? LIMIT 1", promised)
+            if not again.fetchall():
+                return False
+            self._promise(promised, 0.0)
+        return True
 
     def promise(self, beyond: float = 0.0) -> float:
         with self._db.writing():

@@ -87,6 +87,13 @@ class Ledger(Protocol):
         promised last, if that is later. Raises ``LostClaim`` if the mail is no longer its
         holder's."""
 
+    def enter(
+        self, arrival: Arrival, request: Request, events: Iterable[Event]
+    ) -> tuple[Request | None, bool]:
+        """Keep a mail that was never sent, whose outcome is given, with the request that it stands
+        for, in one transaction, on the disk. The request, None if it was dropped since, and whether
+        it is new: one whose arrival's identity is known is not entered again."""
+
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
         """Put a mail back until ``wait.due``. Raises ``LostClaim`` as ``finish``."""
 
@@ -130,6 +137,14 @@ class Ledger(Protocol):
         not returned before, even if the caller drops the decimals. Without any request the
         promise is ``since``, if that is not later than ``now``: a clock that is set back loses
         nothing."""
+
+    def sealed(self, since: float) -> tuple[list[Request], float]:
+        """As ``reruns``, of the requests recorded before the second that was promised last, which
+        comes with them; nothing is written. See ``seal``."""
+
+    def seal(self) -> bool:
+        """Promise a second for the newest requests if none is promised for them yet; whether that
+        was so."""
 
     def promise(self, beyond: float = 0.0) -> float:
         """A whole second, a Unix time, for a document that hands over something new: later than

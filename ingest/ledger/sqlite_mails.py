@@ -52,11 +52,14 @@ class Mails(Retention):
 
     def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
         with self._db.writing():
-            order = turns.Turns(self._db)
-            kept = [self._accept(arrival, order) for arrival in arrivals]
-            order.keep()
-            if any(each.outcome is Outcome.NOTICE for each in arrivals):
-                self._drop_notices()
+            return self._accept_all(arrivals)
+
+    def _accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        order = turns.Turns(self._db)
+        kept = [self._accept(arrival, order) for arrival in arrivals]
+        order.keep()
+        if any(each.outcome is Outcome.NOTICE for each in arrivals):
+            self._drop_notices()
         return kept
 
     def _drop_notices(self) -> None:
