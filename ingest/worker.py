@@ -156,8 +156,10 @@ class Worker:
     def _attempt(self, queued: Queued) -> tuple[Outcome, str]:
         made = decision.judge(queued.raw, queued.envelope.sender == "", self._settings)
         if made.is_open and made.mail:
+            mail = verify.attributed(queued.raw, made.mail, queued.passage, self._settings)
+            made = replace(made, mail=mail)
             try:
-                made = decision.believe(made, self._trust(queued, made.mail), self._settings)
+                made = decision.believe(made, self._trust(queued, mail), self._settings)
             except CannotVerify as error:
                 return self._later(
                     queued, replace(made, reason=str(error), waiting=Waiting.FAILING)
@@ -196,7 +198,9 @@ class Worker:
         came = queued.passage or (passage.PATCHWORK if queued.filing else "")
         if proof is None and verify.is_wanted(policy):
             try:
-                proof = verify.author(queued.raw, mail, queued.source, queued.envelope, policy)
+                proof = verify.author(
+                    queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
+                )
             except CannotVerify:
                 if verify.DKIM in policy.required():
                     raise

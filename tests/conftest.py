@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ingest.config import tables
-from ingest.config.policy_tables import PolicySettings
+from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
@@ -140,13 +140,17 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         schedule: tables.WorkerSettings | None = None,
         requests: tables.RequestsSettings | None = None,
         policy: PolicySettings | None = None,
+        lists: Mapping[str, ListSettings] | None = None,
     ) -> Lab:
         schedule, requests = (
             schedule or tables.WorkerSettings(),
             requests or tables.RequestsSettings(),
         )
         policy = policy or PolicySettings()
-        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, policy))
+        lists = lists or {}
+        made.append(
+            Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, policy, lists)
+        )
         return made[-1]
 
     yield make

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 import pytest
 
 from ingest import intake
-from ingest.config.policy_tables import GroupSettings, PolicySettings
+from ingest.config.policy_tables import GroupSettings, ListSettings, PolicySettings
 from ingest.ledger import Envelope, Ledger, Outcome
+from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
 from tests.support.bad_server import Hell
 from tests.support.clock import DAY, MINUTE
 from tests.support.faults import OURS
 from tests.support.lab import Lab, MakeLab, knows
+from tests.support.mailman import LIST_ID, footed, listed, munged
 from tests.support.mails import reply
-from tests.support.signing import keys, name_server, signed
+from tests.support.signing import keys, name_server, sealed, signed
 
 MAIL = reply(OURS, list_id="dev.dpdk.org")
 LABEL = "iol-unit-amd64-testing"
@@ -188,3 +190,48 @@ def test_no_mail_without_a_request_costs_a_look_at_dns(hell: Hell, lab_at: MakeL
     lab.works()
     assert lab.outcome() is Outcome.IGNORED
     assert "verified" not in [each.what for each in lab.record().story]
+
+
+DEV = {"dev": ListSettings(list_id=LIST_ID, hosts=("192.0.2.25",))}
+BY_ROBIN = PolicySettings(senders=("robin@example.org",))
+
+
+@pytest.mark.parametrize(
+    ("came", "asks"),
+    [
+        ("list", [Requester("Robin Reviewer", "robin@example.org")]),
+        ("", []),
+        ("patchwork", []),
+    ],
+)
+def test_a_from_that_the_list_has_replaced_is_undone_for_mail_of_the_list_alone(
+    came: str, asks: list[Requester], hell: Hell, lab_at: MakeLab
+) -> None:
+    hell.route(knows())
+    lab = lab_at(hell.url, policy=BY_ROBIN, lists=DEV)
+    arrives(lab, munged(listed(reply(OURS))), came)
+    lab.works()
+    assert [request.requester for request in lab.ledger.requests()] == asks
+
+
+def test_what_the_lists_server_found_of_an_author_is_believed_through_footer_and_new_from(
+    hell: Hell, lab_at: MakeLab
+) -> None:
+    hell.route(knows())
+    raw = sealed(munged(footed(listed(signed(reply(OURS))))))
+    with name_server(keys("example.org", "lists.example")) as server:
+        policy = PolicySettings(
+            require=("dkim",),
+            arc_sealers=("lists.example",),
+            dns=(server,),
+            senders=("@example.org",),
+        )
+        lab = lab_at(hell.url, policy=policy, lists=DEV)
+        arrives(lab, raw, "list")
+        arrives(lab, raw)
+        lab.works()
+    (request,) = lab.ledger.requests()
+    assert (str(request.requester), request.trust) == (
+        "Robin Reviewer <robin@example.org>",
+        Trust("list", "dkim"),
+    )

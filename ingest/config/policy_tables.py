@@ -32,6 +32,12 @@ class ListSettings(Value):
     hosts: tuple[str, ...] = setting(
         values.networks, (), "networks that its mail comes from", needed=True
     )
+    author_fields: tuple[str, ...] = setting(
+        values.texts,
+        ("reply-to", "cc"),
+        "fields in which the list keeps the author of a mail whose From it replaces by its own "
+        "address; those of Mailman by default",
+    )
 
 
 class PolicySettings(Value):
@@ -91,6 +97,12 @@ class PolicySettings(Value):
     )
     dkim: bool = setting(
         values.truth, False, "whether DKIM signatures are verified also if nothing requires them"
+    )
+    arc_sealers: tuple[str, ...] = setting(
+        values.texts,
+        (),
+        "domains whose ARC seals are believed, like that of the list's server: what they found of "
+        "the author counts as dkim",
     )
     dns: tuple[str, ...] = setting(
         values.texts,

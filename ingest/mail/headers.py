@@ -39,7 +39,7 @@ class Head:
     def decoded(self, name: str) -> list[str]:
         """The values of this name with their encoded words decoded (RFC 2047), as Patchwork
         does for ids, too: Python's own EmailMessage encodes long ones."""
-        return [_decoded(value) for value in self.all(name) if value]
+        return [decoded(value) for value in self.all(name) if value]
 
 
 def read(raw: bytes) -> Head:
@@ -67,7 +67,7 @@ def _text(value: bytes) -> str:
     return _BLANKS.sub(" ", value.decode("utf-8", "backslashreplace")).strip().replace("\0", "")
 
 
-def _decoded(value: str) -> str:
+def decoded(value: str) -> str:
     """A value with its encoded words decoded; as it stands if a word makes no sense."""
     if "=?" not in value or len(value) > _LONGEST_ENCODED:
         return value

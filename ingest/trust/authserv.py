@@ -22,6 +22,13 @@ def proves(head: Head, ids: Sequence[str], domain: str) -> bool:
     return any(_is_proof(each, domain) for each in ours[0].results)
 
 
+def says(results: str, domain: str) -> bool:
+    """Whether the value of an Authentication-Results field says that a domain is the author's,
+    whoever wrote it."""
+    parsed = _parsed(results)
+    return parsed is not None and any(_is_proof(each, domain) for each in parsed.results)
+
+
 def is_aligned(signer: str, domain: str) -> bool:
     """Whether a signing domain is the author's, or one above it."""
     signer, domain = signer.lower().rstrip("."), domain.lower()
@@ -31,8 +38,6 @@ def is_aligned(signer: str, domain: str) -> bool:
 def _results(head: Head) -> Iterator[Any]:
     """What the last hop has found, None for what cannot be read: the fields above the second
     Received. The server's own may stand above or below its Received."""
-    import authres
-
     hops = 0
     for name, value in head.fields:
         if name == "received":
@@ -40,11 +45,18 @@ def _results(head: Head) -> Iterator[Any]:
             if hops == 2:
                 return
         elif name == "authentication-results":
-            field = f"Authentication-Results: {value}"
-            try:
-                yield authres.AuthenticationResultsHeader.parse(field[:_LONGEST])
-            except authres.AuthResError:
-                yield None
+            yield _parsed(value)
+
+
+def _parsed(value: str) -> Any:
+    """A field's value taken apart, None if it makes no sense."""
+    import authres
+
+    field = f"Authentication-Results: {value}"
+    try:
+        return authres.AuthenticationResultsHeader.parse(field[:_LONGEST])
+    except authres.AuthResError:
+        return None
 
 
 def _is_proof(result: Any, domain: str) -> bool:

@@ -3,8 +3,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from ingest.errors import Temporary
 from ingest.mail.headers import Head
@@ -13,11 +12,13 @@ from ingest.trust.authserv import is_aligned
 # Of what does not hold it says more than anybody wants to know.
 logging.getLogger("dkimpy").setLevel(logging.CRITICAL + 1)
 
+LEAST_KEY = 1024
 # Signatures of the author's domain that are looked at, each of which costs a look at DNS.
 _MOST = 3
-_LEAST_KEY = 1024
 # A key is a few hundred bytes.
 _LONGEST_KEY = 8192
+# RFC 8301 and RFC 8463. SHA-1 proves nothing any more.
+_ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
 # By these it is decided who asks, when, and about which patch. Any of them that a mail has must be
 # signed as often as it is there: what is added to a signed mail is not.
 _SIGNED = ("from", "date", "message-id", "in-reply-to", "references", "list-id", "auto-submitted")
@@ -32,45 +33,51 @@ class CannotVerify(Temporary):
     """A signature can be neither accepted nor refused now."""
 
 
-def proves(raw: bytes, head: Head, domain: str, lookup: Lookup) -> bool:
-    """Whether a domain has signed a mail. Raises ``CannotVerify`` if none holds, but one
-    may."""
+class Keys:
+    """Keys as the library asks for them, each looked up once. ``trouble``: why one of them could
+    not be had."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._known: dict[str, bytes] = {}
+        self.trouble: CannotVerify | None = None
+
+    def __call__(self, name: bytes, timeout: float = 0) -> bytes:
+        """The TXT record of a name, b"" for none."""
+        asked = name.decode("ascii", "replace").rstrip(".").lower()
+        if asked not in self._known:
+            try:
+                key = self._lookup(asked)
+            except CannotVerify as error:
+                self.trouble = error
+                key = b""
+            self._known[asked] = key if len(key) <= _LONGEST_KEY else b""
+        return self._known[asked]
+
+
+def proves(raw: bytes, head: Head, domain: str, keys: Keys) -> bool:
+    """Whether a domain has signed a mail. Raises ``CannotVerify`` if none of its signatures holds,
+    but one may."""
     import dkim
 
-    trouble: CannotVerify | None = None
     for index in _candidates(head, domain):
-
-        def ask(name: bytes, timeout: float = 0) -> bytes:
-            nonlocal trouble
-            try:
-                key = lookup(name.decode("ascii", "replace").rstrip("."))
-            except CannotVerify as error:
-                trouble = error
-                return b""
-            return key if len(key) <= _LONGEST_KEY else b""
-
         try:
-            signed = dkim.DKIM(raw[head.start :], minkey=_LEAST_KEY)
-            if signed.verify(index, ask):
+            signed = dkim.DKIM(raw[head.start :], minkey=LEAST_KEY)
+            if signed.verify(index, keys):
                 return True
         except Exception:  # noqa: BLE001  garbage raises of all kinds; it proves nothing
             continue
-    if trouble:
-        raise trouble
+    if keys.trouble:
+        raise keys.trouble
     return False
 
 
 def _candidates(head: Head, domain: str) -> Iterator[int]:
     """The signatures, by their places, that would prove it."""
-    there = Counter(name for name, _ in head.fields if name in _SIGNED and name not in _OF_LISTS)
     found = 0
     for index, value in enumerate(head.all("dkim-signature")):
-        tags = _tags(value)
-        signed = Counter(each.strip().lower() for each in tags.get("h", "").split(":"))
-        # Past l= anybody may have added text.
-        if "l" in tags or not is_aligned(tags.get("d", ""), domain):
-            continue
-        if any(signed[name] < number for name, number in there.items()):
+        signed = tags(value)
+        if not is_aligned(signed.get("d", ""), domain) or not covers(head, signed):
             continue
         found += 1
         if found > _MOST:
@@ -78,7 +85,18 @@ def _candidates(head: Head, domain: str) -> Iterator[int]:
         yield index
 
 
-def _tags(value: str) -> dict[str, Any]:
-    """The tags of a signature (section 3.2)."""
-    pairs = (each.partition("=") for each in value.split(";"))
-    return {name.strip(): tag.strip() for name, _, tag in pairs}
+def covers(head: Head, signed: Mapping[str, str]) -> bool:
+    """Whether a signature with these tags is for all of a mail that decides anything."""
+    there = Counter(name for name, _ in head.fields if name in _SIGNED and name not in _OF_LISTS)
+    named = Counter(each.strip().lower() for each in signed.get("h", "").split(":"))
+    # Past l= anybody may have added text.
+    if "l" in signed or signed.get("a", "").lower() not in _ALGORITHMS:
+        return False
+    return all(named[name] >= number for name, number in there.items())
+
+
+def tags(value: str) -> dict[str, str]:
+    """The tags of a signature (section 3.2). One that names a tag twice has none."""
+    pairs = [each.partition("=") for each in value.split(";")]
+    found = {name.strip(): tag.strip() for name, _, tag in pairs}
+    return found if len(found) == len(pairs) else {}

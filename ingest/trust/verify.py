@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who wrote a mail, as far as it can be proved: once, at the worker's first attempt."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 from ingest.config.policy_tables import PolicySettings
 from ingest.config.tables import Settings
 from ingest.ledger import Envelope
-from ingest.mail import headers
+from ingest.mail import headers, rewriting
+from ingest.mail.headers import Head
 from ingest.mail.message import Mail
-from ingest.trust import authserv, passage, signature
-from ingest.trust.signature import CannotVerify, Lookup
+from ingest.trust import arc, authserv, passage, signature
+from ingest.trust.signature import CannotVerify, Keys, Lookup
 
 AUTHSERV, DKIM = "authserv", "dkim"
 
@@ -21,7 +23,7 @@ def is_wanted(policy: PolicySettings) -> bool:
 
 def wants_dkim(policy: PolicySettings) -> bool:
     """Whether signatures are to be verified."""
-    return policy.dkim or DKIM in policy.required()
+    return bool(policy.dkim or policy.arc_sealers or DKIM in policy.required())
 
 
 def is_installed() -> bool:
@@ -45,6 +47,24 @@ def problems(settings: Settings) -> list[str]:
     return found
 
 
+def attributed(raw: bytes, mail: Mail, came: str, settings: Settings) -> Mail:
+    """A mail as its author's, if its list has replaced From, and as it is otherwise. ``came``: its
+    passage; nobody but its list is believed."""
+    if came != passage.LIST or not mail.requester.of_list:
+        return mail
+    fields = [
+        field.lower()
+        for each in settings.list.values()
+        if each.list_id.lower() == mail.list_id
+        for field in each.author_fields
+    ]
+    found = rewriting.author(headers.read(raw), mail.requester.name, mail.address, fields)
+    if found is None:
+        return mail
+    name, address = found
+    return replace(mail, sender=f"{name} <{address}>" if name else address, address=address)
+
+
 def author(
     raw: bytes,
     mail: Mail,
@@ -52,27 +72,55 @@ def author(
     envelope: Envelope,
     policy: PolicySettings,
     lookup: Lookup | None = None,
+    came: str = "",
 ) -> str:
-    """How the From of a mail was proved, "" if it was not. ``lookup``: of keys, by default in DNS.
-    Raises ``signature.CannotVerify``."""
+    """How the author of a mail was proved, "" if that was not. ``lookup``: of keys, by default in
+    DNS; ``came``: its passage. Raises ``signature.CannotVerify``."""
     head = headers.read(raw)
     mailbox = mail.requester.mailbox.lower()
     domain = mailbox.rpartition("@")[2]
     froms = head.all("from")
-    # Of a mail in a mail the outer From says nothing.
-    if not domain or len(froms) != 1 or mailbox not in froms[0].lower():
+    if not domain or len(froms) != 1:
         return ""
-    if wants_dkim(policy):
-        if not is_installed():
-            raise CannotVerify("signatures cannot be verified: install recheck-ingest[dkim]")
-        if lookup is None:
-            from ingest.trust import dns
-
-            lookup = dns.resolver(policy.dns, policy.dns_timeout)
-        if signature.proves(raw, head, domain, lookup):
-            return DKIM
-    if policy.authserv and passage.is_by_own_server(source, envelope):
+    # Of a mail in a mail, and of one whose From its list has replaced, the outer From says
+    # nothing; what the list's server has found of it still does.
+    is_from = mailbox in froms[0].lower()
+    if not is_from and came != passage.LIST:
+        return ""
+    if wants_dkim(policy) and _is_signed(raw, head, domain, policy, lookup, is_from):
+        return DKIM
+    if is_from and policy.authserv and passage.is_by_own_server(source, envelope):
         ids = tuple(each.lower() for each in policy.authserv)
         if authserv.proves(head, ids, domain):
             return AUTHSERV
     return ""
+
+
+def _is_signed(
+    raw: bytes,
+    head: Head,
+    domain: str,
+    policy: PolicySettings,
+    lookup: Lookup | None,
+    is_from: bool,
+) -> bool:
+    """Whether a domain has signed a mail, or one of the sealers says that it had."""
+    if not is_installed():
+        raise CannotVerify("signatures cannot be verified: install recheck-ingest[dkim]")
+    if lookup is None:
+        from ingest.trust import dns
+
+        lookup = dns.resolver(policy.dns, policy.dns_timeout)
+    keys = Keys(lookup)
+    trouble: CannotVerify | None = None
+    if is_from:
+        try:
+            if signature.proves(raw, head, domain, keys):
+                return True
+        except CannotVerify as error:
+            trouble = error
+    if policy.arc_sealers and arc.proves(raw, head, domain, policy.arc_sealers, keys):
+        return True
+    if trouble:
+        raise trouble
+    return False

@@ -3,12 +3,12 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ingest import intake
 from ingest.config import tables
-from ingest.config.policy_tables import PolicySettings
+from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.ledger import Ledger, Outcome, Record
 from ingest.patchwork.lookup import Patchwork
 from ingest.worker import Worker
@@ -31,6 +31,7 @@ class Lab:
         schedule: tables.WorkerSettings,
         requests: tables.RequestsSettings,
         policy: PolicySettings,
+        lists: Mapping[str, ListSettings],
     ) -> None:
         self.ledger = ledger
         self.clock = clock
@@ -41,7 +42,9 @@ class Lab:
             worker=schedule,
             requests=requests,
             policy=policy,
+            list=lists,
         )
+        self.settings = settings
         server = tables.PatchworkSettings(url, timeout=timeout, max_answer=MOST)
         self.patchwork = Patchwork(server, ledger, until=until, clock=clock)
         self.worker = Worker(

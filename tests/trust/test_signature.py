@@ -8,7 +8,7 @@ import pytest
 
 from ingest.mail import headers
 from ingest.trust import dns, signature
-from ingest.trust.signature import CannotVerify
+from ingest.trust.signature import CannotVerify, Keys
 from tests.support.faults import OURS
 from tests.support.mails import reply
 from tests.support.signing import SIGNED, Zone, key, keys, name_server, signed
@@ -21,7 +21,9 @@ MORE = b"Recheck-request: b\n"
 
 def proves(raw: bytes) -> bool:
     zone = keys("example.org", "evil.example")
-    return signature.proves(raw, headers.read(raw), "example.org", lambda n: zone(f"{n}.") or b"")
+    return signature.proves(
+        raw, headers.read(raw), "example.org", Keys(lambda n: zone(f"{n}.") or b"")
+    )
 
 
 def but(left_out: str) -> list[str]:
@@ -48,6 +50,7 @@ CASES: dict[str, tuple[Callable[[], bytes], bool]] = {
     "Subject not signed": (lambda: signed(MAIL, fields=but("subject")), True),
     "a part of the body": (lambda: signed(MAIL, length=True), False),
     "text added to a part of it": (lambda: signed(MAIL, length=True) + MORE, False),
+    "by SHA-1": (lambda: signed(MAIL, algorithm=b"rsa-sha1"), False),
     "expired": (lambda: signed(MAIL, expired=True), False),
     "no sense": (lambda: b"DKIM-Signature: v=1; d=example.org; h=from:" * 9 + b"\n" + MAIL, False),
     "a hundred of others first": (lambda: b"DKIM-Signature: d=a\n" * 100 + signed(MAIL), True),
@@ -69,16 +72,15 @@ def test_few_keys_are_looked_up_and_only_the_authors() -> None:
     raw = signed(MAIL, "evil.example")
     for _ in range(10):
         raw = signed(raw)
-    assert not signature.proves(raw, headers.read(raw), "example.org", lookup)
-    assert set(asked) == {"lab._domainkey.example.org"}
-    assert len(asked) <= 3
+    assert not signature.proves(raw, headers.read(raw), "example.org", Keys(lookup))
+    assert asked == ["lab._domainkey.example.org"]
 
 
 def in_dns(zone: Zone | None, seconds: float = 5.0) -> bool:
     with name_server(zone) as server:
         raw = signed(MAIL)
         look = dns.resolver([server], seconds)
-        return signature.proves(raw, headers.read(raw), "example.org", look)
+        return signature.proves(raw, headers.read(raw), "example.org", Keys(look))
 
 
 def test_a_key_comes_out_of_dns() -> None:
@@ -105,7 +107,7 @@ def test_dns_that_lies_proves_nothing(zone: Zone) -> None:
 def test_a_key_of_64_kilobytes_is_not_read() -> None:
     raw = signed(MAIL)
     huge = key()[1] + b" " * 64_000
-    assert not signature.proves(raw, headers.read(raw), "example.org", lambda name: huge)
+    assert not signature.proves(raw, headers.read(raw), "example.org", Keys(lambda name: huge))
 
 
 def test_dns_that_stalls_is_waited_for_no_longer_than_is_set() -> None:
