@@ -28,6 +28,8 @@ from ingest.ledger import (
     Wait,
     Waiting,
 )
+from ingest.mail import reason as why
+from ingest.mail import recheck
 from ingest.mail.message import Mail
 from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
@@ -255,6 +257,8 @@ class Worker:
             received=queued.received,
             trust=made.trust,
             list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
+            reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
+            parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])

@@ -157,6 +157,16 @@ def test_a_request_is_logged_with_what_was_not_read(
     assert logged(caplog) == [(logging.INFO, line)]
 
 
+def test_a_request_is_kept_with_its_reason_and_with_what_its_mail_replied_to(
+    lab: Lab, hell: Hell
+) -> None:
+    hell.route(knows())
+    lab.arrives(reply(OURS, body="Recheck-request: iol-a\nThe lab was down. Sorry.\n"))
+    lab.works()
+    [asked] = lab.record().requests
+    assert (asked.reason, asked.parent) == ("The lab was down.", OURS)
+
+
 def test_a_request_that_was_recorded_before_is_not_called_recorded(
     lab: Lab, hell: Hell, caplog: pytest.LogCaptureFixture
 ) -> None:

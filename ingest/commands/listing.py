@@ -50,7 +50,8 @@ def requests(
         name = each.requester.name or each.requester.mailbox
         _line(out, (head, ""), (_column(name, _NAME), "cyan"), (f"  {each.subject}", ""))
         asked = [*_labels(each, of_request(each.number, results)), *_arguments(each)]
-        _line(out, (" " * (digits + 2), ""), *asked)
+        reason = [(f"  “{each.reason}”", "dim")] if each.reason else []
+        _line(out, (" " * (digits + 2), ""), *asked, *reason)
 
 
 def mails(stories: Sequence[Story], form: Form) -> None:

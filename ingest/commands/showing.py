@@ -9,7 +9,7 @@ from ingest.commands.report import Printer, coloured, print_json, trouble, when
 from ingest.story import results as result_states
 from ingest.story.overview import Asked, Step, Story
 from ingest.story.sinks import Delivery
-from ingest.words import asked_for
+from ingest.words import asked_for, listed
 
 # Steps that may be repeated together, such as a question, its answer and the wait for the next.
 _LONGEST_BLOCK = 12
@@ -105,6 +105,10 @@ def _request(out: Printer, request: Asked) -> None:
     )
     if request.passage or request.proof:
         out.line(f"    passage {request.passage or 'none'}, author {request.proof or 'none'}")
+    for group, labels in request.groups.items():
+        out.line(f"    {group} stands for {listed(labels) or 'no label'}")
+    if request.reason:
+        out.line(f"    reason: {request.reason}")
     if request.leftovers:
         out.line(f"    not read: {', '.join(request.leftovers)}")
     links = request.links

@@ -25,7 +25,8 @@ class Request(Value):
     what receivers know it by, "" before the ledger has given it one. ``date`` is the mail's own,
     ``received`` when it came, ``recorded`` when its request came into the log: Unix times.
     ``reason``: why its sender asks, in his own words, "" if he does not say; ``groups``: the labels
-    that each group of [groups] stood for, by the group's name;
+    that each group of [groups] stood for, by the group's name; ``parent``: the Message-ID of what
+    its mail replied to, "" if that is not known;
     ``server``: the name of the table [patchwork.NAME] of the server whose ``series`` this is, ""
     for [patchwork]; ``revision``: which revision of the series, 0 where series have none.
     ``delegates``: of its patches, addresses in lower case, if a sink asks for them; ``rated``:
@@ -54,6 +55,7 @@ class Request(Value):
     rated: bool = True
     reason: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parent: str = ""
     cancelled: str = ""  # why nobody is handed it any more, "" if it was not cancelled
 
     @property

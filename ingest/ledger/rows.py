@@ -85,6 +85,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "recorded": request.recorded,
         "list_id": request.list_id,
         "reason": request.reason,
+        "parent": request.parent,
         "groups": json.dumps(dict(request.groups)),
         "server": request.server,
         "revision": request.revision,
@@ -233,6 +234,7 @@ def request(row: Row) -> Request:
         delegates=tuple(json.loads(row["delegates"])),
         rated=bool(row["rated"]),
         reason=row["reason"],
+        parent=row["parent"],
         groups={name: tuple(labels) for name, labels in json.loads(row["groups"]).items()},
         cancelled=row["cancelled"],
     )

@@ -44,6 +44,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         # Why its sender asks, and which labels stand there for a group of [groups].
         "ALTER TABLE request ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE request ADD COLUMN groups TEXT NOT NULL DEFAULT '{}'",
+        # The Message-ID of what its mail replied to.
+        "ALTER TABLE request ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
         # When a label was first handed over, 0 for never, and what its checks said before.
         "ALTER TABLE result ADD COLUMN handed REAL NOT NULL DEFAULT 0",
         "ALTER TABLE result ADD COLUMN earlier TEXT NOT NULL DEFAULT ''",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 KEYWORD = "Recheck-request: "
 
@@ -14,6 +15,8 @@ KEYWORD = "Recheck-request: "
 LONGEST_NAME = 255  # characters of a label, of an argument's name or value
 MOST_LABELS, MOST_ARGUMENTS = 200, 50
 MOST_LEFTOVERS, LONGEST_LEFTOVER = 100, 200
+# How far is looked behind how many lines for what is said about them.
+_LOOKED_AT, _MOST_LOOKED_BEHIND = 2000, 20
 
 _ITEM = r"([\w-]+)(?:=([\w-]+))?"
 _LIST = re.compile(
@@ -90,6 +93,25 @@ def parse(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Recheck | None:
         return None
     asked.leftovers += (hint.text for hint in _hints(text, grammar) if hint.is_meant)
     return Recheck(tuple(asked.contexts), asked.arguments, capped(asked.leftovers))
+
+
+def behind(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Iterator[str]:
+    """What stands behind the items of each of the first Recheck-request lines, from the rest of
+    their line on."""
+    expressions = _GRAMMARS[grammar]
+    for line in islice(expressions.line.finditer(text), _MOST_LOOKED_BEHIND):
+        read = line.end()
+        while item := expressions.item.match(text, read):
+            read = item.end()
+        if read > line.end():
+            # A list that ends in a line end goes on with what stands there.
+            read -= text[read - 1] == "\n"
+            yield text[read : read + _LOOKED_AT]
+
+
+def is_list(line: str) -> bool:
+    """Whether a line is made of labels with commas between."""
+    return bool(_LIST.fullmatch(line))
 
 
 def capped(leftovers: Iterable[str]) -> tuple[str, ...]:

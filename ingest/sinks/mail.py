@@ -33,7 +33,7 @@ _NOBODY = re.compile(
 # What can be named in a field on one line (RFC 5322, sections 2.1.1 and 3.6.4).
 _ID = re.compile(r"(?=.{3,900}\Z)[!-;=?-~]+@[!-;=?-~]+")
 _REPLY = re.compile(r"re:\s*", re.IGNORECASE)
-_LONGEST_SUBJECT, _LONGEST_ITEM = 200, 100
+_LONGEST_SUBJECT, _LONGEST_ITEM, _LONGEST_REASON = 200, 100, 200
 # Whoever forges a sender must not be able to send him a text of any length through us.
 _MOST_CONTEXTS, _MOST_LEFTOVERS = 100, 10
 _INDENT, _WIDTH = "    ", 72
@@ -143,7 +143,9 @@ def unquoted(request: Request, requests: RequestsSettings) -> Request:
     names; of the rest the mail says how much there was."""
     known = request.contexts
     if not labels.are_asked_for(requests):
-        known = tuple(each for each in known if each in requests.contexts)
+        # What a group stands for is Patchwork's, not the sender's.
+        ours = {*requests.contexts, *(each for group in request.groups.values() for each in group)}
+        known = tuple(each for each in known if each in ours)
     unnamed = len(request.contexts) - len(known)
     others = f"{counted(unnamed, 'label')} that your mail names"
     left = f"{counted(len(request.leftovers), 'thing')} in your mail"
@@ -153,6 +155,7 @@ def unquoted(request: Request, requests: RequestsSettings) -> Request:
         contexts=(*known, others) if unnamed else known,
         arguments=dict.fromkeys(request.arguments, "…"),
         leftovers=(left,) if request.leftovers else (),
+        reason="",
     )
 
 
@@ -222,6 +225,9 @@ def text(request: Request, table: MailSettings, requests: RequestsSettings) -> I
         "with these arguments" if request.contexts else alone, _items(arguments, _MOST_CONTEXTS)
     )
     leftovers = [line for each in request.leftovers[:_MOST_LEFTOVERS] for line in _items([each], 1)]
+    for group, meant in request.groups.items():
+        yield from _part(f"Here “{_line(group)}” stands for", _items(meant, _MOST_CONTEXTS))
+    yield from _part("Your reason", _items(filter(None, [request.reason]), 1, _LONGEST_REASON))
     yield from _part(
         "Not understood, or not run here",
         [*leftovers, *_more(len(request.leftovers) - _MOST_LEFTOVERS)],
@@ -243,9 +249,9 @@ def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from ("", f"{title}:", "", *shown)
 
 
-def _items(items: Iterable[str], most: int) -> Iterator[str]:
+def _items(items: Iterable[str], most: int, longest: int = _LONGEST_ITEM) -> Iterator[str]:
     """Items with commas between, wrapped and indented."""
-    shown = [_line(each)[:_LONGEST_ITEM] for each in items]
+    shown = [_line(each)[:longest] for each in items]
     yield from wrap(
         ", ".join(shown[:most]),
         _WIDTH,

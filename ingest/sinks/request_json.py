@@ -29,6 +29,11 @@ def shape(request: Request, settings: Settings) -> dict[str, Any]:
         "contexts": [_unicode(each) for each in request.contexts],
         "arguments": {_unicode(k): _unicode(v) for k, v in request.arguments.items()},
         "leftovers": [_unicode(each) for each in request.leftovers],
+        "reason": _unicode(request.reason),
+        "groups": {
+            _unicode(name): [_unicode(each) for each in labels]
+            for name, labels in request.groups.items()
+        },
         "requester": _unicode(str(request.requester)),
         "passage": request.trust.passage,
         "proof": request.trust.author,

@@ -43,7 +43,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, what became of it in each sink and with each consumer, and its results."""
+    """A request, what became of it in each sink and with each consumer, and its results.
+    ``reason``: why it was asked for; ``groups``: the labels that each group stood for."""
 
     id: str
     number: int
@@ -53,6 +54,8 @@ class Asked:
     contexts: tuple[str, ...]
     arguments: Mapping[str, str]
     leftovers: tuple[str, ...]
+    reason: str | None
+    groups: Mapping[str, tuple[str, ...]]
     message_id: str
     requester: str
     passage: str | None
@@ -158,6 +161,8 @@ def asked_of(
         contexts=request.contexts,
         arguments=request.arguments,
         leftovers=request.leftovers,
+        reason=request.reason or None,
+        groups=request.groups,
         message_id=request.message_id,
         requester=str(request.requester),
         passage=request.trust.passage or None,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ingest.commands import cli, showing
 from ingest.ledger import Event, Keep, Ledger, Outcome
 from ingest.story.overview import Step
-from tests.support.ledger_values import NOON, arrival, claimed, request
+from tests.support.ledger_values import NOON, arrival, claimed, record, request
 
 RAW = b"Message-ID: <first@example.org>\r\n\r\n\x1b[31mRecheck-request: \xff\r\n"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,6 +107,24 @@ def test_subject_links_and_commands_stand_with_a_request(
         "    or     b4 am first@example.org",
     ):
         assert line in out.splitlines()
+
+
+def test_why_it_was_asked_for_and_what_a_group_stands_for_are_shown_harmlessly(
+    ledger: Ledger, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = {"failed": ("iol-a", "iol-b"), "all": ()}
+    asked = record(ledger, "why@example.org", reason="\x1b[2J <b>down</b>", groups=groups)
+    _, out, _ = show(folder, capsys, "why@example.org")
+    for line in (
+        "    failed stands for iol-a, iol-b",
+        "    all stands for no label",
+        "    reason: \\x1b[2J <b>down</b>",
+    ):
+        assert line in out.splitlines()
+    _, out, _ = show(folder, capsys, "--json", "why@example.org")
+    [shown] = json.loads(out)[0]["requests"]
+    assert (shown["number"], shown["reason"]) == (asked.number, asked.reason)
+    assert shown["groups"] == {"failed": ["iol-a", "iol-b"], "all": []}
 
 
 def test_a_command_quotes_what_a_mail_says(

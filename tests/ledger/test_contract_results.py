@@ -118,7 +118,10 @@ def test_every_label_of_a_time_is_told_for_figures(ledger: Ledger) -> None:
 
 def test_a_request_s_reason_and_what_its_groups_stood_for_are_kept(ledger: Ledger) -> None:
     groups = {"failed": (A, B), "none": ()}
-    asked = record(ledger, "1@example.org", reason="the lab was down\n\0", groups=groups)
+    asked = record(
+        ledger, "1@example.org", reason="the lab was down\n\0", groups=groups, parent="p@x.org"
+    )
+    assert asked.parent == "p@x.org"
     assert (asked.reason, asked.groups) == ("the lab was down\n\\x00", groups)
     assert ledger.requests() == [asked]
 

@@ -103,6 +103,14 @@ with these arguments:
 
     rebase=3Dmain
 
+Here =E2=80=9Cfailed=E2=80=9D stands for:
+
+    iol-unit-amd64-testing
+
+Your reason:
+
+    The lab was down.
+
 Not understood, or not run here:
 
     iol-unit-tst (did you mean iol-unit-testing?)
@@ -121,6 +129,8 @@ def test_the_whole_answer() -> None:
     request = by(
         contexts=("iol-unit-amd64-testing",),
         arguments={"rebase": "main"},
+        groups={"failed": ("iol-unit-amd64-testing",)},
+        reason="The lab was down.",
         leftovers=("iol-unit-tst (did you mean iol-unit-testing?)", "iol-b  iol-c"),
     )
     table = sink_tables.MailSettings(sender=US, verified_senders=True)
@@ -148,6 +158,7 @@ def test_nothing_that_a_sender_made_up_goes_to_an_address_that_was_not_verified(
             contexts=(SPAM, "iol-a"),
             arguments={"rebase": SPAM},
             leftovers=(SPAM, SPAM),
+            reason=f"{SPAM} https://spam.example.org",
             subject=f"Re: {SPAM}",
             requester=f"{SPAM} <robin@example.org>",
         )
@@ -170,6 +181,13 @@ def test_labels_that_are_known_are_named_to_anybody(
 ) -> None:
     wanted = tables.RequestsSettings(contexts=contexts)
     assert unquoted(by(contexts=("iol-a", "x-1")), wanted).contexts[: len(shown)] == shown
+
+
+def test_what_a_group_stands_for_is_named_to_anybody() -> None:
+    request = by(contexts=("x-1", "x-2"), groups={"failed": ("x-1",)}, reason="so")
+    shown = unquoted(request, tables.RequestsSettings())
+    assert shown.contexts == ("x-1", "1 label that your mail names")
+    assert (shown.groups, shown.reason) == (request.groups, "")
 
 
 def test_one_address_gets_so_many_answers_a_day(

@@ -81,7 +81,6 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
         "tries": 0,
         "filing": None,
         "archive": None,
-        "page": None,
         "others": [],
         "story": [
             {
@@ -107,6 +106,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                 "contexts": ["iol-a", "iol-b"],
                 "arguments": {"rebase": "main"},
                 "leftovers": [".11"],
+                "reason": None,
+                "groups": {},
                 "message_id": "a@example.org",
                 "requester": "Robin Reviewer <robin@example.org>",
                 "passage": None,
