@@ -103,6 +103,8 @@ def _request(out: Printer, request: Asked) -> None:
         f"  request {request.number} for series {request.series} ({request.submission}{project})"
         f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
     )
+    if request.cancelled:
+        out.line("    ", coloured("cancelled"), f": {request.cancelled}")
     if request.passage or request.proof:
         out.line(f"    passage {request.passage or 'none'}, author {request.proof or 'none'}")
     for group, labels in request.groups.items():

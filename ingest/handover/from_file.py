@@ -41,7 +41,8 @@ def opened(ledger: Ledger, settings: Settings, clock: Clock, patience: float) ->
     file = next(delivery.files(settings))
     path = settings.retests.file
     with leased(ledger, lease_name(file.name), f"another process that writes {path}", patience):
-        file.publish(ledger, clock, patience)
+        if not delivery.is_paused(ledger, file.name):
+            file.publish(ledger, clock, patience)
         with retest_file.locked(path, patience):
             document = retest_file.read(path, clock())
             yield Stock(ledger, settings, document, ledger.cursor(file.name).position, clock())
@@ -98,7 +99,12 @@ class Stock:
     @cached_property
     def _log(self) -> ownership.Log:
         keys = filter(_SERIES.fullmatch, self._document["retests"])
-        return {key: self._ledger.requests_of(int(key), self.last) for key in keys}
+        return {key: self._recorded(int(key)) for key in keys}
+
+    def _recorded(self, series: int) -> list[Request]:
+        """The requests for a series that came into the file."""
+        recorded = self._ledger.requests_of(series, self.last)
+        return [each for each in recorded if not each.cancelled]
 
     @cached_property
     def _parts(self) -> list[Request]:

@@ -44,5 +44,5 @@ def _wanted(
         names = tuple(each for each in request.contexts if each in contexts)
         mine = replace(request, contexts=names)
         # No pattern takes all that is left: here none is wanted where no name is given.
-        if selection.select(mine, (), arguments)[0]:
+        if not request.cancelled and selection.select(mine, (), arguments)[0]:
             yield mine

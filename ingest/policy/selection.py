@@ -46,7 +46,9 @@ def summary(wanted: Recheck, series: int | None) -> str:
 
 def narrowed(request: Request, contexts: Sequence[str], arguments: Sequence[str]) -> Request | None:
     """A recorded request as a sink or consumer that is for ``contexts`` has it: what is not for
-    it becomes leftovers. None if nothing is for it; see ``select``."""
+    it becomes leftovers. None if nothing is for it, see ``select``, or if it was cancelled."""
+    if request.cancelled:
+        return None
     if not contexts:
         return request
     wanted, _ = select(request, contexts, arguments)

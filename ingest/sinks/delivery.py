@@ -41,13 +41,20 @@ def wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def lag(ledger: Ledger, settings: Settings, now: float) -> bool:
-    """Whether a sink has not got all requests, and is due."""
+    """Whether a sink that is not paused has not got all requests, and is due."""
     last = ledger.last_request()
     cursors = {cursor.name: cursor for cursor in ledger.cursors()}
+    paused = {each.sink for each in ledger.steering.pauses()}
     return any(
         (each.position < last and each.due <= now) or ledger.asides.due(each.name, now, DAY, 1)
         for each in (cursors.get(name, Cursor(name)) for name in wanted(settings))
+        if each.name not in paused
     )
+
+
+def is_paused(ledger: Ledger, name: str) -> bool:
+    """Whether an operator wants a sink to hand nothing over."""
+    return any(each.sink == name for each in ledger.steering.pauses())
 
 
 def files(settings: Settings) -> Iterator[json_file.JsonFile]:
@@ -99,10 +106,16 @@ def begin(ledger: Ledger, settings: Settings) -> None:
 def deliver(
     sink: Sink, ledger: Ledger, *, clock: Clock = time.time, until: float | None, stop: Stop
 ) -> None:
-    """Have one sink hand over what is due. What hinders it is logged, is kept in its cursor, and
-    is tried again later."""
+    """Have one sink hand over what is due, unless it is paused. What hinders it is logged, is kept
+    in its cursor, and is tried again later."""
+    if is_paused(ledger, sink.name):
+        return
+
+    def is_over() -> bool:
+        return stop() or is_paused(ledger, sink.name)
+
     try:
-        sink.deliver(ledger, clock=clock, until=until, stop=stop)
+        sink.deliver(ledger, clock=clock, until=until, stop=is_over)
     except SinkUnavailable as error:
         log.error("not published to %s: %s; it is tried again by itself", sink.name, error)
 

@@ -119,9 +119,8 @@ class JsonFile:
         patience: float,
     ) -> None:
         series = {request.series for request in requests if request.arguments}
-        earlier = [
-            request for each in series for request in ledger.requests_of(each, cursor.position)
-        ]
+        recorded = [each for one in series for each in ledger.requests_of(one, cursor.position)]
+        earlier = [each for each in recorded if not each.cancelled]
 
         def promise(beyond: float) -> float:
             # What is written once more carries the same second: a consumer that remembers series

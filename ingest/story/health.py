@@ -75,10 +75,13 @@ _LATE = 300.0
 
 def _sinks(status: Status) -> Sign:
     sinks = [each for each in status.sinks if each.configured]
+    paused = sum(each.paused is not None for each in sinks)
     behind = [each for each in sinks if each.lag and (each.tries or each.trouble)]
     left = sum(each.aside + each.skipped for each in sinks)
     if behind:
         return Sign("sinks", False, f"{counted(len(behind), 'sink')} behind")
+    if paused:
+        return Sign("sinks", False, f"{counted(paused, 'sink')} paused")
     if left:
         return Sign("sinks", False, f"{counted(left, 'request')} not handed over")
     return Sign("sinks", True, "all sinks up to date" if sinks else "no sink yet")

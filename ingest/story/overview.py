@@ -44,7 +44,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request, what became of it in each sink and with each consumer, and its results.
-    ``reason``: why it was asked for; ``groups``: the labels that each group stood for."""
+    ``reason``: why it was asked for; ``groups``: the labels that each group stood for;
+    ``cancelled``: why nobody is handed it any more."""
 
     id: str
     number: int
@@ -66,6 +67,7 @@ class Asked:
     links: Links
     deliveries: tuple[Delivery, ...]
     results: tuple[Became, ...] = ()
+    cancelled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ def story_of(
 
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
-        taken = (consumer_states.delivery(each, request.number, record.story) for each in consumers)
+        takers = () if request.cancelled else consumers
+        taken = (consumer_states.delivery(each, request.number, record.story) for each in takers)
         return asked_of(request, settings, results, (*pushed, *taken))
 
     return Story(
@@ -173,6 +176,7 @@ def asked_of(
         links=links.of_request(request, settings),
         deliveries=deliveries,
         results=result_states.of_request(request.number, results),
+        cancelled=request.cancelled or None,
     )
 
 

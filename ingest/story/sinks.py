@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest.config.tables import sink_kinds
-from ingest.ledger import Aside, Cursor, Event, Request
+from ingest.ledger import Aside, Cursor, Event, Pause, Request
 from ingest.policy import selection
-from ingest.words import ago, listed, times
+from ingest.words import ago, listed, moment, times
 
 # The feed of catching up, see ``catch_up``.
 CATCH_UP = "catch-up"
@@ -53,10 +53,15 @@ def behind(position: int, last: int) -> str:
 
 
 def state_of(
-    cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[Aside] = ()
+    cursor: Cursor,
+    last: int,
+    sinks: Sinks,
+    now: float,
+    asides: Sequence[Aside] = (),
+    pause: Pause | None = None,
 ) -> SinkState:
     """A sink's state at ``now``, a Unix time. ``last``: the newest request's number; ``asides``:
-    what the sink has set aside or skipped."""
+    what the sink has set aside or skipped; ``pause``: if it is paused."""
     lag = max(last - cursor.position, 0)
     waiting = [each for each in asides if each.due is not None]
     place = behind(cursor.position, last)
@@ -65,6 +70,9 @@ def state_of(
     place += f", {skipped} skipped" if skipped else ""
     if cursor.name not in sinks:
         return SinkState(cursor, False, lag, f"{place}, no longer configured")
+    if pause:
+        why = f": {pause.reason}" if pause.reason else ""
+        return SinkState(cursor, True, lag, f"{place}, paused since {moment(pause.since)}{why}")
     if cursor.tries:
         return SinkState(cursor, True, lag, f"{place}, {_tried(cursor, now)}", cursor.reason)
     if cursor.begun > cursor.position:
@@ -84,9 +92,9 @@ def deliveries(
     known_arguments: Sequence[str],
     now: float,
 ) -> Iterator[Delivery]:
-    """What became of a request in each configured sink. ``story``: its mail's, in which it
-    stands what was handed over and what was skipped."""
-    for cursor in cursors:
+    """What became of a request in each configured sink, nothing if it was cancelled. ``story``: its
+    mail's, in which it stands what was handed over and what was skipped."""
+    for cursor in () if request.cancelled else cursors:
         name = cursor.name
         if name not in sinks:
             continue

@@ -8,7 +8,7 @@ from datetime import datetime
 from ingest import signs
 from ingest.background import Trouble
 from ingest.config.tables import Settings
-from ingest.ledger import Aside, Cursor, Feed, Totals
+from ingest.ledger import Aside, Cursor, Feed, Pause, Totals
 from ingest.story import feeds as feed_states
 from ingest.story import sinks as sink_states
 from ingest.story.consumers import BatchState, ConsumerState
@@ -20,7 +20,8 @@ from ingest.words import utc
 @dataclass(frozen=True, slots=True)
 class Sink:
     """A sink and how far it has come. ``trying``: the request that it has begun to hand over;
-    ``due``: when one that failed is tried again; ``aside`` and ``skipped``: how many requests are
+    ``due``: when one that failed is tried again; ``paused``: since when an operator wants it to
+    hand nothing over, and ``pause_reason`` why; ``aside`` and ``skipped``: how many requests are
     set aside and tried again, and how many are left to ``retry --sink``; ``state`` and
     ``trouble`` are for a person."""
 
@@ -37,6 +38,8 @@ class Sink:
     skipped: int
     state: str
     trouble: str | None
+    paused: datetime | None = None
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,9 @@ def status(
     ``asides``: what sinks have set aside, by their names; ``seen``: the sources' signs of life."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
+    pauses = {each.sink: each for each in totals.pauses}
+    begun = {each.name for each in totals.cursors}
+    unbegun = [Cursor(name) for name in pauses if name not in begun]
     wholes = {each.name: each for each in totals.feeds if not each.part}
     catching_up = wholes.pop(sink_states.CATCH_UP, None)
     return Status(
@@ -131,8 +137,8 @@ def status(
         overdue=totals.overdue,
         last_request=last,
         sinks=tuple(
-            _sink(each, last, sinks, now, asides.get(each.name, ()))
-            for each in totals.cursors
+            _sink(each, last, sinks, now, asides.get(each.name, ()), pauses.get(each.name))
+            for each in (*totals.cursors, *unbegun)
             if sink_states.is_sink(each)
         ),
         consumers=tuple(_taker(each, last) for each in consumers),
@@ -146,8 +152,15 @@ def status(
     )
 
 
-def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[Aside]) -> Sink:
-    state = sink_states.state_of(cursor, last, sinks, now, asides)
+def _sink(
+    cursor: Cursor,
+    last: int,
+    sinks: Sinks,
+    now: float,
+    asides: Sequence[Aside],
+    pause: Pause | None,
+) -> Sink:
+    state = sink_states.state_of(cursor, last, sinks, now, asides, pause)
     waiting = sum(each.due is not None for each in asides)
     return Sink(
         name=cursor.name,
@@ -159,6 +172,8 @@ def _sink(cursor: Cursor, last: int, sinks: Sinks, now: float, asides: Sequence[
         tries=cursor.tries,
         due=utc(cursor.due) if cursor.tries else None,
         reason=cursor.reason or None,
+        paused=utc(pause.since) if pause else None,
+        pause_reason=(pause.reason or None) if pause else None,
         aside=waiting,
         skipped=len(asides) - waiting,
         state=state.state,

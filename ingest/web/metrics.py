@@ -261,6 +261,12 @@ FAMILIES = (
         _of_sinks(lambda sink: sink.tries),
     ),
     Family(
+        "sink_paused",
+        "1 if an operator has paused a sink, else 0.",
+        ("sink",),
+        _of_sinks(lambda sink: sink.paused is not None),
+    ),
+    Family(
         "sink_aside_requests",
         "Requests that a sink turned away and that are tried again.",
         ("sink",),

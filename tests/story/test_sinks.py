@@ -2,17 +2,18 @@
 """What ``status`` and ``show`` say of sinks, in every state that one can be in."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ingest.config import sink_tables
 from ingest.config.tables import Settings
-from ingest.ledger import Cursor, Event, Ledger
+from ingest.ledger import Cursor, Event, Ledger, Pause
 from ingest.sinks.command import Command
 from ingest.sinks.webhook import Webhook
 from ingest.story.sinks import Delivery, deliveries, state_of
-from ingest.words import instant, utc
+from ingest.words import instant, moment, utc
 from tests.support.bad_server import Hell, failing, http, says
 from tests.support.clock import DAY, HOUR, Clock
 from tests.support.handing_over import Giving, told
@@ -67,6 +68,19 @@ def test_a_sink_s_cursor_says_where_it_is_and_what_hinders_it(
     told = state_of(cursor, 5, {NAME: ()}, NOW)
     assert (told.state, told.trouble, told.lag) == (state, trouble, 5 - cursor.position)
     assert told.is_configured
+
+
+def test_a_paused_sink_says_since_when_and_why() -> None:
+    failing = Cursor(NAME, 3, tries=17, due=NOW + 900, reason="it is down", begun=4)
+    told = state_of(failing, 5, {NAME: ()}, NOW, pause=Pause(NAME, NOW, "moving house"))
+    since = moment(NOW)
+    assert told.state == f"at 3, 2 behind, paused since {since}: moving house"
+    assert (told.trouble, told.lag) == ("", 2)
+
+
+def test_nothing_waits_for_a_cancelled_request() -> None:
+    cancelled = replace(asked(4), cancelled="why")
+    assert list(deliveries(cancelled, (), [Cursor(NAME, 3)], {NAME: ()}, (), NOW)) == []
 
 
 def test_a_sink_that_is_gone_from_the_configuration_says_so() -> None:
@@ -196,6 +210,8 @@ def test_status_and_show_while_a_webhook_is_down_and_well_again(
         "skipped": 0,
         "state": "at 0, 2 behind, tried once, next in 24 h",
         "trouble": why,
+        "paused": None,
+        "pause_reason": None,
     }
     assert lines(told(folder, capsys, "show", "1@example.org"), NAME) == [
         f"not yet in {NAME}, tried once, next in 24 h: {why}"

@@ -6,13 +6,16 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-from ingest.commands.options import PROGRAM, Commands, settings_of
+from ingest.commands import flag_values
+from ingest.commands.options import PROGRAM, Commands, complain, settings_of
 from ingest.errors import EX_OK, NothingFound, UsageError
-from ingest.ledger import Filter, Opening, Outcome, open_configured
-from ingest.words import counted, harmless, named
+from ingest.ledger import Filter, Opening, Outcome, Pause, Record, Request, open_configured
+from ingest.words import counted, harmless, meant, named
 
 # Mails that retry --all names.
 _MOST_NAMED = 20
+# Seconds that a sink that is paused is given to end what it has in hand.
+_PATIENCE = 5.0
 
 
 def add(to: Commands) -> None:
@@ -26,6 +29,11 @@ def add(to: Commands) -> None:
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every such mail")
     which.add_argument(
+        "--ignored",
+        action="store_true",
+        help="judge ignored and rejected mails again, after a change of labels or policy",
+    )
+    which.add_argument(
         "--sink",
         metavar="KIND:NAME",
         help="hand over what this sink has set aside or skipped, such as webhook:lab",
@@ -37,6 +45,38 @@ def add(to: Commands) -> None:
         default=[],
         help="or mail-N, where there is none",
     )
+    retry.add_argument(
+        "--since",
+        metavar="TIME",
+        type=flag_values.showable_moment,
+        help="with --ignored: those received at this time or later (UTC, unless it names an "
+        "offset); default: all whose bytes are kept",
+    )
+    cancel = to.command(
+        _cancel,
+        "cancel",
+        "end mails that wait or came to nothing, and requests that nobody was handed yet",
+        to.common,
+    )
+    cancel.add_argument(
+        "names",
+        metavar="MAIL",
+        nargs="+",
+        help="a mail's Message-ID or mail-N, or the number or id of a request",
+    )
+    cancel.add_argument(
+        "--reason", metavar="TEXT", default="an operator cancelled it", help="why, for the story"
+    )
+    cancel.add_argument(
+        "--by", metavar="NAME", default="operator", help="who says so; default: operator"
+    )
+    pause = to.command(
+        _pause, "pause", "have a sink hand nothing over; it loses nothing", to.common
+    )
+    pause.add_argument("sink", metavar="KIND:NAME", help="such as webhook:lab; see status")
+    pause.add_argument("--reason", metavar="TEXT", default="", help="why, for status")
+    resume = to.command(_resume, "resume", "have a paused sink hand over again", to.common)
+    resume.add_argument("sink", metavar="KIND:NAME", help="such as webhook:lab; see status")
     consumers = to.command(
         _consumers, "consumers", "list who takes requests, or forget one", to.common, to.as_json
     )
@@ -54,8 +94,12 @@ def add(to: Commands) -> None:
 def _retry(arguments: argparse.Namespace) -> int:
     from ingest.patchwork import answers, outage
 
+    if arguments.since is not None and not arguments.ignored:
+        raise UsageError("--since goes with --ignored")
     if arguments.sink:
         return _retry_sink(arguments)
+    if arguments.ignored:
+        return _judge_again(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
     with closing(open_configured(settings_of(arguments).state)) as ledger:
         outage.close(ledger)
@@ -73,6 +117,97 @@ def _retry(arguments: argparse.Namespace) -> int:
     if arguments.all and count > len(mails):
         print(f"  … and {count - len(mails)} more, see {PROGRAM} list --state queued")
     return EX_OK
+
+
+def _judge_again(arguments: argparse.Namespace) -> int:
+    from ingest.patchwork import answers, outage
+
+    with closing(open_configured(settings_of(arguments).state)) as ledger:
+        outage.close(ledger)
+        answers.ask_anew(ledger, time.time())
+        count = ledger.steering.judge_again(arguments.since or 0.0, time.time())
+        mails = ledger.search_mails(Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED))
+    if not count:
+        raise NothingFound(
+            "no ignored or rejected mail came then whose bytes are kept (see [state] keep_days)"
+        )
+    print(f"{count} queued to be judged again; a running worker takes them up, else run: {PROGRAM}"
+          " work --once")  # fmt: skip
+    for mail in mails[:count]:
+        print(harmless(f"  {named(mail.message_id, mail.id)}"))
+    if count > len(mails):
+        print(f"  … and {count - len(mails)} more, see {PROGRAM} list --state queued")
+    return EX_OK
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from ingest.handover import withdrawal
+
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state, Opening.USE)) as ledger:
+        mails: list[Record] = []
+        requests: list[Request] = []
+        for name in dict.fromkeys(each.strip().strip("<>") for each in arguments.names):
+            found = ledger.find(name)
+            asked = None if found else ledger.results.request(name)
+            if not found and asked is None:
+                raise NothingFound(f"there is no mail or request {name} in the ledger; see list")
+            mails += found
+            requests += [asked] if asked else []
+        told = withdrawal.withdraw(
+            ledger,
+            settings,
+            mails,
+            requests,
+            reason=arguments.reason,
+            by=arguments.by,
+            now=time.time(),
+        )
+    for each in told:
+        print(harmless(f"cancelled {each}"))
+    return EX_OK
+
+
+def _pause(arguments: argparse.Namespace) -> int:
+    from ingest.sinks import delivery, lease_name
+
+    settings = settings_of(arguments)
+    name = _sink(arguments.sink, list(delivery.wanted(settings)))
+    with closing(open_configured(settings.state)) as ledger:
+        new = ledger.steering.pause(Pause(name, time.time(), arguments.reason))
+        # What it has in hand comes to its end; then it is certain that nothing more goes out.
+        with ledger.lease(lease_name(name), _PATIENCE) as at_rest:
+            begun = ledger.cursor(name)
+    if not new:
+        complain(f"{name} was paused before; see status")
+    at_work = f"; it is still at work on request {begun.begun}" if not at_rest else ""
+    print(f"{name} hands nothing over until: {PROGRAM} resume {name}{at_work}")
+    return EX_OK
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from ingest.sinks import delivery
+
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state)) as ledger:
+        paused = [each.sink for each in ledger.steering.pauses()]
+        name = _sink(arguments.sink, [*delivery.wanted(settings), *paused])
+        behind = ledger.last_request() - ledger.cursor(name).position
+        if not ledger.steering.resume(name, time.time()):
+            raise NothingFound(f"{name} is not paused; see status")
+    print(f"{name} hands over again")
+    if behind > 0:
+        print(f"{counted(behind, 'request')} behind: serve goes on, or run: {PROGRAM} work --once")
+    return EX_OK
+
+
+def _sink(name: str, known: list[str]) -> str:
+    """The sink of this name; "retests" is the retest JSON, the first one."""
+    if name in known:
+        return name
+    if name == "retests":
+        return known[0]
+    raise UsageError(f"there is no sink {name}{meant(name, known)}: there are {', '.join(known)}")
 
 
 def _retry_sink(arguments: argparse.Namespace) -> int:
