@@ -13,6 +13,7 @@ EX_DATAERR = 65
 EX_UNAVAILABLE = 69
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+EX_INTERRUPTED = 130  # as shells have it
 
 
 class Error(Exception):
@@ -100,6 +101,12 @@ class SinkUnavailable(Temporary):
         """``retry_after``: seconds that the receiver asked us to wait, if it did."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class WrongPath(SinkUnavailable):
+    """A file that the user named cannot be written, and will not be later either."""
+
+    exit_code = EX_DATAERR
 
 
 class TurnedAway(Temporary):

@@ -9,11 +9,17 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ingest.errors import SinkUnavailable
+from ingest.errors import SinkUnavailable, WrongPath
 
 STANDARD_OUTPUT = "-"
 
 log = logging.getLogger(__name__)
+
+# What is wrong with a path, and not with the disk.
+_WRONG = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO,
+}  # fmt: skip
 
 # As many as Linux follows in one path.
 _MOST_LINKS = 40
@@ -25,10 +31,11 @@ def write_out(path: str, text: str) -> None:
 
     An existing file keeps its mode, and a symbolic link stays; into a pipe or a device it is
     written as into any, and into a file whose folder may not be written as well. Raises
-    ``SinkUnavailable``, and then a file that was there is there still.
+    ``SinkUnavailable``, and then a file that was there is there still; ``WrongPath`` if that is so
+    for good.
     """
     if path == STANDARD_OUTPUT:
-        _print(f"{text}\n".encode())
+        print_bytes(f"{text}\n".encode())
         return
     try:
         if os.path.exists(path) and not os.path.isfile(path):
@@ -43,7 +50,36 @@ def write_out(path: str, text: str) -> None:
             return
         _replace(file, text)
     except OSError as error:
-        raise unavailable(path, error) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: str, error: OSError) -> SinkUnavailable:
+    """The error to raise for a file that the user named."""
+    why = f"{path} cannot be written: {error.strerror or error}"
+    return WrongPath(why) if error.errno in _WRONG else SinkUnavailable(why)
+
+
+def check_target(path: str) -> None:
+    """Raises ``WrongPath`` if no file can be put there."""
+    folder = os.path.dirname(os.path.abspath(path))
+    wrong = 0
+    if os.path.isdir(path):
+        wrong = errno.EISDIR
+    elif not os.path.isdir(folder):
+        wrong = errno.ENOENT
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        wrong = errno.EACCES
+    if wrong:
+        raise unwritable(path, OSError(wrong, os.strerror(wrong)))
+
+
+def has_working_folder() -> bool:
+    """Whether the folder that this process was started in is still there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _replace(file: Path, text: str) -> None:
@@ -87,7 +123,8 @@ def target(path: str) -> Path:
     root's own links only; others follow theirs, root's, and those of the folder's owner (as Linux
     has it with fs.protected_symlinks, in every folder).
     """
-    rest = os.path.join(os.getcwd(), path).split(os.sep)[::-1]
+    start = "" if os.path.isabs(path) else os.getcwd()
+    rest = os.path.join(start, path).split(os.sep)[::-1]
     here, links = "/", 0
     while rest:
         part = rest.pop()
@@ -149,9 +186,8 @@ def unavailable(what: str, error: OSError) -> SinkUnavailable:
     return SinkUnavailable(f"{what} cannot be written: {error.strerror or error}")
 
 
-def _print(data: bytes) -> None:
-    if sys.stdout is None:  # its number may be that of a file of ours
-        raise SinkUnavailable("standard output is closed")
+def print_bytes(data: bytes) -> None:
+    """Write to standard output: durable, if that is a file. Raises ``SinkUnavailable``."""
     try:
         # Not by the stream, which would try again at the end of the process what failed now.
         sys.stdout.flush()
@@ -161,7 +197,14 @@ def _print(data: bytes) -> None:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.fsync(descriptor)
     except OSError as error:
-        raise unavailable("standard output", error) from error
+        raise no_output(error) from error
+
+
+def no_output(error: OSError) -> SinkUnavailable:
+    """The error to raise for standard output that cannot be written."""
+    if error.errno == errno.EBADF:
+        return SinkUnavailable("standard output is closed")
+    return unavailable("standard output", error)
 
 
 def _permit(descriptor: int, replaced: Path, mode: int | None) -> None:

@@ -119,7 +119,14 @@ def read_by_each_way(folder: Path) -> Readings:
         pages["get_reruns.py"] = pages_asked(box)
 
         def run(way: str, *command: str, mail: Path | None = None) -> None:
-            flags = ["--patchwork", box.url, "--state", str(folder / way), "--contexts", *CONTEXTS]
+            flags = [
+                "--patchwork",
+                box.url,
+                "--state",
+                str(folder / way),
+                "--contexts",
+                ",".join(CONTEXTS),
+            ]
             no_budget = {"RECHECK_INGEST_PIPE_BUDGET": "0"}
             ended = commands.run(*command, *flags, mail=mail, environment=no_budget)
             assert ended.code == 0, ended.output

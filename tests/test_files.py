@@ -63,7 +63,7 @@ def test_a_link_is_followed_only_if_it_is_no_trap(
         assert (top / "there" / "real").read_text() == "new"
     else:
         assert told == (
-            f"SinkUnavailable: {path} cannot be written: the symbolic link {top}/lab/link belongs "
+            f"WrongPath: {path} cannot be written: the symbolic link {top}/lab/link belongs "
             f"to user {owner} and is not followed"
         )
         assert (top / "there" / "real").read_text() == SECRET

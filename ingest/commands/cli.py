@@ -1,43 +1,57 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs one command line: its log, its errors and its exit code."""
 
-import io
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ingest.commands import ledgers
+from ingest import files
+from ingest.commands import ledgers, output
 from ingest.commands.command_line import parser
 from ingest.commands.options import PROGRAM, complain
-from ingest.errors import EX_OK, Error, NoLedger, UsageError
+from ingest.errors import EX_INTERRUPTED, EX_OK, EX_TEMPFAIL, Error, NoLedger, UsageError
 from ingest.words import harmless
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code (sysexits.h)."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack characters that we print
-        sys.stdout.reconfigure(errors="backslashreplace")
+    output.prepare()
     try:
-        if not arguments:
-            parser().print_help()
-            return EX_OK
-        parsed = parser().parse_args(arguments)
-        _log(getattr(parsed, "verbose", 0))
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
+        code = _run(arguments)
+        output.finish()
         return code
     except Error as error:
         others = ledgers.elsewhere() if isinstance(error, NoLedger) else ""
         complain(f"{error}{others}")
-        return _exit_code(error, arguments)
+        code = _exit_code(error, arguments)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing is left to be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = EX_INTERRUPTED
+    except output.Gone:
+        code = EX_OK
+    except FileNotFoundError:
+        if files.has_working_folder():
+            raise
+        complain("the folder that this was started in is gone: change to another one")
+        code = EX_TEMPFAIL
+    try:
+        output.finish()
+    except (Error, output.Gone):
+        output.silence(1)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments:
+        parser().print_help()
         return EX_OK
+    try:
+        parsed = parser().parse_args(arguments)
+        _log(getattr(parsed, "verbose", 0))
+        code: int = parsed.run(parsed)
+    except SystemExit as ended:  # by --help, or a signal that a command has its own way with
+        return ended.code if isinstance(ended.code, int) else EX_OK
+    return code
 
 
 def _exit_code(error: Error, arguments: Sequence[str]) -> int:

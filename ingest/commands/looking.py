@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from ingest import look
+from ingest import files, look
 from ingest.commands import listing, report, showing
 from ingest.commands.options import settings_of
 from ingest.errors import EX_OK, NothingFound, UsageError
@@ -109,7 +109,7 @@ def _raw(ledger: Ledger, mails: Sequence[Record]) -> None:
             text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
             sys.stdout.write(harmless(text, keep="\n\t"))
         else:
-            sys.stdout.buffer.write(raw)
+            files.print_bytes(raw)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

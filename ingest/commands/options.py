@@ -46,10 +46,21 @@ def common(*, has_state: bool = True) -> Parser:
     group = common.add_argument_group("what it works on")
     group.add_argument("--patchwork", metavar="URL", help="the Patchwork server")
     group.add_argument(
-        "--contexts", metavar="PATTERN", nargs="+", help="the wanted labels; default: every label"
+        "--contexts",
+        metavar="PATTERN[,PATTERN…]",
+        action="extend",
+        type=_patterns,
+        help="the wanted labels; may be repeated; default: every label",
     )
     group.add_argument("--retests", metavar="FILE", help="the retest JSON")
     return common
+
+
+def _patterns(text: str) -> list[str]:
+    """Patterns of labels, with commas or blanks between them."""
+    if not (found := text.replace(",", " ").split()):
+        raise argparse.ArgumentTypeError("a pattern of labels is missing")
+    return found
 
 
 def pipe_parser() -> argparse.ArgumentParser:
@@ -86,7 +97,12 @@ class Commands:
 
 def complain(text: str) -> None:
     """Tell a person what went wrong, on standard error."""
-    print(f"{PROGRAM}: {harmless(text)}", file=sys.stderr)
+    try:
+        print(f"{PROGRAM}: {harmless(text)}", file=sys.stderr, flush=True)
+    except OSError:  # there is nobody to tell
+        from ingest.commands import output
+
+        output.silence(2)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

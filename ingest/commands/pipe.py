@@ -22,6 +22,7 @@ EX_TEMPFAIL = 75
 _FIRST_READ = 40 << 20
 _PIECE = 1 << 16
 _DEFAULT_FILE = "/etc/recheck-ingest.toml"
+_WAITS = b"recheck-ingest: reads one mail from this terminal, up to Ctrl-D at the start of a line\n"
 # The line on standard error goes into the mail server's log, and into a bounce if it makes one.
 _LONGEST_LINE = 400
 
@@ -29,6 +30,8 @@ _LONGEST_LINE = 400
 def main(arguments: list[str]) -> int:
     """Take in one mail. The exit code: 0, or 75 whatever went wrong."""
     try:
+        if os.isatty(0):
+            os.write(2, _WAITS)
         raw = _read(b"", _FIRST_READ + 1)
         is_small = len(raw) <= _FIRST_READ
         if is_small and not may_hold_request(raw) and not notice.kind(peek.header(raw)):
@@ -157,8 +160,11 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
 
 
 def _tell(error: BaseException) -> None:
+    from contextlib import suppress
+
     from ingest.words import harmless
 
     text = str(error) or type(error).__name__
     line = harmless(" ".join(f"recheck-ingest: {text}".split()))
-    os.write(2, line.encode("utf-8", "replace")[:_LONGEST_LINE] + b"\n")
+    with suppress(OSError):  # there is nobody to tell
+        os.write(2, line.encode("utf-8", "replace")[:_LONGEST_LINE] + b"\n")

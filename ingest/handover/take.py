@@ -143,7 +143,8 @@ def remove(ledger: Ledger, consumer: str, *, patience: float = PATIENCE) -> bool
 def output_to(path: str, settings: Settings) -> Output:
     """An ``Output``, see ``files.write_out``. Raises ``UsageError`` for the file that is taken
     from."""
-    if os.path.realpath(path) == os.path.realpath(settings.retests.file):
+    is_file = path != files.STANDARD_OUTPUT
+    if is_file and os.path.realpath(path) == os.path.realpath(settings.retests.file):
         raise UsageError(f"{path} is the retest JSON itself, which is emptied")
     return lambda text: files.write_out(path, text)
 

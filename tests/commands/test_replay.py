@@ -9,7 +9,7 @@ from ingest.sandbox import Sandbox
 from tests.support.command_line import SECOND, Command
 from tests.support.places import RECORDED
 
-CONTEXTS = ("--contexts", "iol-*", "github-robot")
+CONTEXTS = ("--contexts", "iol-*,github-robot")
 
 # What replies.mbox asks for: the real patch, and a cover letter.
 EXPECTED = {

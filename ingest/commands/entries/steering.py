@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
+from ingest import files
 from ingest.commands import flag_values
 from ingest.commands.options import PROGRAM, Commands, complain, settings_of
 from ingest.errors import EX_OK, NothingFound, UsageError
@@ -248,6 +249,7 @@ def _consumers(arguments: argparse.Namespace) -> int:
 
 def _ledger(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
+    files.check_target(arguments.file)
     with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
         ledger.backup(arguments.file)
     print(f"{arguments.file} holds all that {settings.state.ledger} does")
