@@ -2,50 +2,14 @@
 """What ``show`` prints: the story of each mail, with where it can be seen and what can be done."""
 
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from ingest.commands.report import Printer, coloured, print_json, trouble, when
 from ingest.story import results as result_states
+from ingest.story.folds import Fold, folded
 from ingest.story.overview import Asked, Step, Story
 from ingest.story.sinks import Delivery
 from ingest.words import asked_for, listed
-
-# Steps that may be repeated together, such as a question, its answer and the wait for the next.
-_LONGEST_BLOCK = 12
-# So often a block stands in a story before it is folded.
-_OFTEN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Steps that a story has ``times`` times, one time after the other; ``last`` ends them."""
-
-    steps: tuple[Step, ...]
-    times: int
-    last: Step
-
-
-def folded(steps: Sequence[Step]) -> Iterator[Fold]:
-    """The steps, those that come again and again only once. Every step is in one fold."""
-    said = [(each.what, each.text) for each in steps]
-    at = 0
-    while at < len(steps):
-        length, times = 1, 1
-        for size in range(1, _LONGEST_BLOCK + 1):
-            again = _repeats(said, at, size)
-            if again >= _OFTEN and again * size > length * times:
-                length, times = size, again
-        yield Fold(tuple(steps[at : at + length]), times, steps[at + length * times - 1])
-        at += length * times
-
-
-def _repeats(said: Sequence[object], at: int, size: int) -> int:
-    """How often the next so many stand there, one time after the other."""
-    block, times = said[at : at + size], 1
-    while len(block) == size and said[at + times * size : at + (times + 1) * size] == block:
-        times += 1
-    return times
 
 
 def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
@@ -67,10 +31,8 @@ def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
 def _fold(out: Printer, fold: Fold) -> None:
     for step in fold.steps:
         _step(out, step)
-    if fold.times > 1:
-        attempts = sum(each.what == "waits" for each in fold.steps) * fold.times
-        often = f"{attempts} attempts" if attempts else f"{fold.times} times"
-        out.line(f"  {when(fold.last.at)}  … {often} until here: the same answer")
+    if fold.often:
+        out.line(f"  {when(fold.last.at)}  … {fold.often} until here: the same answer")
 
 
 def _mail(out: Printer, story: Story) -> None:

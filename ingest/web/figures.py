@@ -20,7 +20,7 @@ _LONGER = "more"
 
 
 def charts(requests: Sequence[Request], results: Iterable[Result], now: float) -> tuple[Chart, ...]:
-    """All charts, of the requests recorded in the last ``DAYS`` days before ``now``, a Unix time."""
+    """All charts, of the requests of the last ``DAYS`` days before ``now``, a Unix time."""
     today = datetime.fromtimestamp(now, UTC).date()
     first = today - timedelta(DAYS - 1)
     recent = [each for each in requests if _day(each.recorded) >= first]

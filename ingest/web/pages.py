@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The pages at / for people: who may see them, and how each is answered.
 
-A page is made in the thread that asks the ledger, from what ``views`` says of the ledger.
+A page is made in the thread that asks the ledger, from what the views say of the ledger.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -16,23 +17,30 @@ from starlette.routing import BaseRoute, Route
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
 from ingest.ledger import Ledger
-from ingest.web import rendering, views
+from ingest.web import finding, mail_views, rendering, trial_line, views
+from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
 from ingest.web.head import Head
 from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
 from ingest.web.ledger_thread import LedgerThread
+from ingest.web.lookups import Reader
 from ingest.web.reading import Reading
 from ingest.web.tokens import CHALLENGE
 from ingest.web.views import Elsewhere, Look, NotThere, Page
 
 log = logging.getLogger(__name__)
 
-NAV = (("", "Requests"),)
+NAV = (
+    ("", "Requests"),
+    ("mails", "Mails"),
+    ("attention", "Attention"),
+    ("charts", "Charts"),
+    ("try", "Try a line"),
+)
 # What a result or an outcome looks like: a class of pages.css.
 LOOKS = {
     "success": "good",
     "done": "good",
     "warning": "warn",
-    "waiting": "warn",
     "queued": "run",
     "pending": "run",
     "fail": "bad",
@@ -43,7 +51,23 @@ LOOKS = {
 }
 
 View = Callable[[Look], Page]
-ROUTES: tuple[tuple[str, View], ...] = (("/", views.front),)
+ROUTES: tuple[tuple[str, View], ...] = (
+    ("/", views.front),
+    ("/requests/{name:path}", views.request),
+    ("/series/{name:path}", views.series),
+    ("/labels/{name:path}", views.label),
+    ("/mails", mail_views.mails),
+    ("/mails/{name:path}", mail_views.mail),
+    ("/attention", mail_views.attention),
+    ("/charts", views.charts),
+    ("/search", finding.search),
+    ("/try", mail_views.trial),
+)
+# A form writes three letters for a byte that is not a letter.
+_LARGEST_FORM = 3 * trial_line.MOST + 1000
+
+_TOKEN = "Whoever runs this service gives out tokens. One is the password; any name goes with it."
+_FRAME = {"nav": NAV, "looks": LOOKS, "place": None, "query": ""}
 
 
 class Pages:
@@ -54,11 +78,13 @@ class Pages:
         self._ledger = ledger
         self._reading = Reading(settings)
         self._hosts = Hosts(settings)
+        self._room = Room(settings.http)
 
     def routes(self) -> list[BaseRoute]:
         """Every page, and the files that pages are shown with."""
         shown = [Route(path, self._answering(view)) for path, view in ROUTES]
-        return [*shown, Route("/static/{name}", self._static)]
+        posted = Route("/try", self._answering(mail_views.trial), methods=["POST"])
+        return [*shown, posted, Route("/static/{name}", self._static)]
 
     async def _static(self, request: Request) -> Response:
         found = rendering.static(request.path_params["name"])
@@ -74,32 +100,52 @@ class Pages:
         try:
             if not self._reading.allows_page(head):
                 return _said("A token is needed", _TOKEN, 401, CHALLENGE)
-            asked = dict(request.query_params), dict(request.path_params)
-            return await self._ledger.ask(lambda ledger: self._made(view, ledger, *asked))
+            form = await self._form(head, request) if head.method == "POST" else {}
+            asked = dict(request.query_params), dict(request.path_params), form
+            sees_all = self._reading.sees_all(head)
+            return await self._ledger.ask(lambda ledger: self._made(view, ledger, sees_all, asked))
+        except TooLarge:
+            kilobytes = trial_line.MOST >> 10
+            return _said("Too long", f"A mail of {kilobytes} KB at most can be tried.", 413)
+        except TooSlow:
+            return _said("Too slow", "The form took too long.", 408)
         except (Temporary, OSError) as error:
             log.error("the page %s cannot be shown now: %s", request.url.path, error)
             return _said("Not now", "Please try again later; the operator's log says why.", 503)
 
-    def _made(
-        self, view: View, ledger: Ledger, query: dict[str, str], path: dict[str, str]
-    ) -> Response:
-        look = Look(ledger, self._settings, time.time(), query, path)
+    async def _form(self, head: Head, request: Request) -> dict[str, str]:
+        """The fields of a posted form, of each the first."""
+        incoming = Incoming(request.receive)
+        with await self._room.read(incoming, head.length, known=False, most=_LARGEST_FORM) as body:
+            text = body.content().decode("latin-1")
         try:
-            page = view(look)
+            fields = parse_qs(text, keep_blank_values=True, errors="replace", max_num_fields=10)
+        except ValueError:
+            return {}
+        return {name: values[0] for name, values in fields.items()}
+
+    def _made(
+        self,
+        view: View,
+        ledger: Ledger,
+        sees_all: bool,
+        asked: tuple[dict[str, str], dict[str, str], dict[str, str]],
+    ) -> Response:
+        query, path, form = asked
+        reader = Reader(ledger, self._settings, time.time(), sees_all)
+        frame = _FRAME | {"query": query.get("q", "")[: finding.LONGEST]}
+        try:
+            page = view(Look(reader, query, path, form))
         except NotThere as error:
-            return _said("Not found", str(error), 404)
+            return _said(error.title, str(error), 404)
         except Elsewhere as error:
             return RedirectResponse(error.path, 303, rendering.HEADERS)
-        return rendering.page(page.template, _FRAME | {"place": page.place} | dict(page.values))
+        return rendering.page(
+            page.template, frame | {"place": page.place} | dict(page.values), page.status
+        )
 
 
-_TOKEN = (
-    "Whoever runs this service gives out tokens; one is entered as the password, with any name."
-)
-_FRAME = {"nav": NAV, "looks": LOOKS, "place": None, "query": ""}
-
-
-def _said(title: str, line: str, status: int, fields: dict[str, str] | None = None) -> Response:
+def _said(title: str, line: str, status: int, fields: Mapping[str, str] | None = None) -> Response:
     """An answer that only says something."""
     made = rendering.page("message.html", _FRAME | {"title": title, "lines": [line]}, status)
     made.headers.update(fields or {})

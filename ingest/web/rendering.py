@@ -6,18 +6,21 @@ elsewhere is a link only if it leads to the web.
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
-from ingest.words import ago, counted, harmless
+from ingest.story.folds import folded
+from ingest.web import charts
+from ingest.words import counted, harmless
 
 # No script ever, and no style but the one file: CSP level 3.
 HEADERS = {
@@ -37,6 +40,17 @@ HEADERS = {
 STATIC = {"pages.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 # Seconds that a browser may keep such a file: its URL names its content.
 _KEPT = 365 * 24 * 3600
+# What each outcome of a mail means to whoever sent it.
+OUTCOMES = {
+    "queued": "It is being worked on, or waits until Patchwork knows what it replies to.",
+    "done": "What it asks for is recorded.",
+    "ignored": "Nothing was recorded.",
+    "rejected": "Nothing was recorded: what it asks for is not allowed here.",
+    "unresolved": "Patchwork never came to know what it replies to. It can be tried again.",
+    "failed": "It could not be worked on. It can be tried again.",
+    "notice": "It is for the operator.",
+    "cancelled": "It was withdrawn before anything was recorded.",
+}
 
 
 def page(template: str, values: Mapping[str, Any], status: int = 200) -> Response:
@@ -64,7 +78,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
-        ago=ago, counted=counted, here=here, named_file=_named_file, outside=outside, time=_time
+        counted=counted,
+        folded=folded,
+        here=here,
+        lying=charts.lying,
+        named_file=_named_file,
+        outcomes=OUTCOMES,
+        outside=outside,
+        person=_person,
+        query_of=_query_of,
+        shell=shlex.quote,
+        sink_kind=_sink_kind,
+        time=_time,
+        upright=charts.upright,
     )
     return made
 
@@ -111,6 +137,30 @@ def _time(at: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         f"{exact:%Y-%m-%dT%H:%M:%SZ}", f"{exact:%Y-%m-%d %H:%M}"
     )
+
+
+def _person(text: str) -> str:
+    """A person's name, or the address where there is none."""
+    return text.partition("<")[0].strip(' "') or text
+
+
+def _query_of(text: str) -> Markup:
+    """A search as it begins the query of a URL."""
+    return Markup("{}").format(urlencode({"q": text}, errors="backslashreplace") + "&")
+
+
+def _sink_kind(name: str) -> str:
+    """What a sink is, without its path or name."""
+    return _KINDS.get(name.partition(":")[0], "a lab")
+
+
+_KINDS = {
+    "json_file": "the retest JSON",
+    "command": "a program of the lab",
+    "webhook": "a webhook of the lab",
+    "check": "a check on Patchwork",
+    "mail": "an answer by mail",
+}
 
 
 def _named_file(name: str) -> str:

@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each page shows: a look at the ledger in, values for a template out."""
+"""What each page about requests shows: a reader and the parameters of a URL in, values for a
+template out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from ingest import links, look
-from ingest.config.tables import Settings
-from ingest.ledger import Filter, Ledger, Request
-from ingest.links import Links
-from ingest.sinks import check
+from ingest import look
+from ingest.ledger import Filter
 from ingest.story import health
-from ingest.story.results import Became, of_request
-from ingest.words import utc
+from ingest.story.overview import Asked
+from ingest.web import figures, lookups
+from ingest.web.lookups import Reader
 
-# Requests on one page, and the last page that is counted to.
-_ON_PAGE = 25
+# Items on one page, and the last page that is counted to.
+PER_PAGE = 25
 _LAST_PAGE = 100_000
+# Requests that the charts look at.
+_COUNTED = 2000
+# Series have ids that Patchwork's database and ours can hold.
+_LARGEST_SERIES = 2**63 - 1
 
 
 class NotThere(Exception):
-    """What a page would be about is not in the ledger; the text says so."""
+    """What a page would be about is not in the ledger. ``title`` and the text say so."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(text)
+        self.title = title
 
 
 class Elsewhere(Exception):
@@ -34,84 +40,82 @@ class Elsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a page is made of. ``now``: a Unix time; ``query``, ``path``: the parameters of its
-    URL."""
+    """Who looks, and at what. ``query``, ``path``: the parameters of the URL; ``form``: what was
+    posted."""
 
-    ledger: Ledger
-    settings: Settings
-    now: float
+    reader: Reader
     query: Mapping[str, str]
     path: Mapping[str, str]
+    form: Mapping[str, str]
 
     @property
     def page(self) -> int:
         """The page of a list, the first one if the URL says nothing of use."""
-        text = self.query.get("page", "")
+        text = self.query.get("page", "")[:10]
         number = int(text) if text.isascii() and text.isdigit() else 1
         return min(max(number, 1), _LAST_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A template and its values. ``place``: where it is among the pages that all pages name."""
+    """A template and its values. ``place``: the path among those that every page names."""
 
     template: str
     values: Mapping[str, Any]
     place: str | None = None
+    status: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A request in a list."""
-
-    id: str
-    number: int
-    message_id: str
-    recorded: datetime
-    requester: str
-    subject: str
-    series: int
-    links: Links
-    results: tuple[Became, ...]
-    arguments: Mapping[str, str]
-    leftovers: tuple[str, ...]
-
-
-def front(look_: Look) -> Page:
+def front(at: Look) -> Page:
     """Health, and the newest requests."""
-    page = look_.page
-    wanted = Filter(limit=_ON_PAGE + 1, offset=(page - 1) * _ON_PAGE)
-    found = look_.ledger.search_requests(wanted)
-    signs = health.signs(look.status(look_.ledger, look_.settings, look_.now)) if page == 1 else ()
-    return Page(
-        "front.html",
-        {
-            "signs": signs,
-            "requests": lines(look_, found[:_ON_PAGE]),
-            "page": page,
-            "more": len(found) > _ON_PAGE,
-        },
-        place="",
-    )
+    reader = at.reader
+    found = lookups.requests(reader, Filter(), at.page, PER_PAGE)
+    signs: tuple[health.Sign, ...] = ()
+    if found.number == 1:
+        signs = health.signs(look.status(reader.ledger, reader.settings, reader.now))
+    return Page("front.html", {"signs": signs, "found": found}, place="")
 
 
-def lines(look_: Look, requests: Iterable[Request]) -> list[Line]:
-    """Requests as a list shows them."""
-    found = list(requests)
-    results = look_.ledger.results.of(each.number for each in found)
-    return [
-        Line(
-            id=each.id,
-            number=each.number,
-            message_id=each.message_id,
-            recorded=utc(each.recorded),
-            requester=check.namely(each.requester),
-            subject=each.subject,
-            series=each.series,
-            links=links.of_request(each, look_.settings),
-            results=of_request(each.number, results),
-            arguments=each.arguments,
-            leftovers=each.leftovers,
+def request(at: Look) -> Page:
+    """One request, and what became of it everywhere."""
+    name = at.path["name"]
+    asked = lookups.request(at.reader, name)
+    if asked is None:
+        raise NotThere("No such request", f"There is no request {name} in the ledger.")
+    return Page("request.html", {"asked": asked, "sees_all": at.reader.sees_all})
+
+
+def series(at: Look) -> Page:
+    """The requests for one series."""
+    name = at.path["name"]
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else 0
+    found = _of(at, Filter(series=(number,))) if 0 < number <= _LARGEST_SERIES else None
+    if not found or not found.total:
+        raise NotThere(
+            f"Series {name}", f"Nobody has asked for a retest of series {name}, as far as we know."
         )
-        for each in found
-    ]
+    return Page("series.html", {"series": number, "found": found})
+
+
+def label(at: Look) -> Page:
+    """The requests that name one label."""
+    name = at.path["name"]
+    found = _of(at, Filter(labels=(name,)))
+    if not found.total:
+        raise NotThere(f"Label {name}", f"Nobody has asked for a retest of {name} yet.")
+    return Page("label.html", {"label": name, "found": found})
+
+
+def charts(at: Look) -> Page:
+    """How many, how fast, and what for, as charts."""
+    reader = at.reader
+    since = reader.now - figures.DAYS * 86400
+    found = reader.ledger.search_requests(Filter(since=since, limit=_COUNTED))
+    results = reader.ledger.results.of(each.number for each in found)
+    drawn = figures.charts(found, results, reader.now)
+    values = {"charts": drawn, "days": figures.DAYS, "number": len(found), "most": _COUNTED}
+    return Page("charts.html", values, place="charts")
+
+
+def _of(at: Look, filter: Filter) -> lookups.Page[Asked]:
+    return lookups.requests(at.reader, filter, at.page, PER_PAGE)

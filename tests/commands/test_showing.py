@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.commands import cli, showing
+from ingest.commands import cli
 from ingest.ledger import Event, Keep, Ledger, Outcome
+from ingest.story.folds import folded
 from ingest.story.overview import Step
 from tests.support.ledger_values import NOON, arrival, claimed, record, request
 
@@ -154,7 +155,7 @@ def step(number: int, text: str) -> Step:
 @given(st.lists(st.sampled_from("abc"), max_size=40))
 def test_folding_loses_no_step_and_no_order(texts: list[str]) -> None:
     steps = [step(number, text) for number, text in enumerate(texts)]
-    folds = list(showing.folded(steps))
+    folds = list(folded(steps))
     unfolded = [each.text for fold in folds for each in fold.steps * fold.times]
     assert unfolded == texts
     at = 0
@@ -166,7 +167,7 @@ def test_folding_loses_no_step_and_no_order(texts: list[str]) -> None:
 
 def test_a_long_wait_is_one_fold() -> None:
     steps = [step(number, "ab"[number % 2]) for number in range(100)]
-    [fold] = showing.folded(steps)
+    [fold] = folded(steps)
     assert (len(fold.steps), fold.times) == (2, 50)
 
 

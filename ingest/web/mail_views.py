@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What each page about mails shows: as ``views``, which has those about requests."""
+
+from collections.abc import Iterator
+
+from ingest import look
+from ingest.ledger import Filter
+from ingest.story import health
+from ingest.story.overview import Story
+from ingest.story.status import Status
+from ingest.web import lookups
+from ingest.web.trial_line import MOST, tried
+from ingest.web.views import PER_PAGE, Look, Page
+
+# What became of a request in a sink that a person must know.
+_HELD_UP = ("set aside", "skipped")
+_NEVER_CAME = (
+    "It has not come here, or there is no Recheck-request in it: mails that cannot hold a request "
+    "are not kept. If you have just sent it, it may still be on its way through the list."
+)
+
+
+def mail(at: Look) -> Page:
+    """The mails of a Message-ID, or the one of a number, each with its story."""
+    name = at.path["name"]
+    is_bracketed = name.startswith("<") and name.endswith(">")
+    found = lookups.mail(at.reader, name if is_bracketed else f"<{name}>")
+    if not found:
+        return Page("no_mail.html", {"name": name, "why": _NEVER_CAME}, status=404)
+    return Page("mail.html", {"stories": found})
+
+
+def mails(at: Look) -> Page:
+    """All mails, the newest first."""
+    found = lookups.mails(at.reader, Filter(), at.page, PER_PAGE)
+    return Page("mails.html", {"found": found}, place="mails")
+
+
+def attention(at: Look) -> Page:
+    """What a person must act on."""
+    reader = at.reader
+    wanted = lookups.needing_attention(reader)
+    found = lookups.mails(reader, wanted, at.page, PER_PAGE)
+    status = look.status(reader.ledger, reader.settings, reader.now)
+    values = {
+        "found": found,
+        "held_up": {each.id: [*_held_up(each)] for each in found.items},
+        "signs": [each for each in health.signs(status) if not each.well],
+        "troubles": [*_troubles(status)] if reader.sees_all else [],
+        "sees_all": reader.sees_all,
+    }
+    return Page("attention.html", values, place="attention")
+
+
+def trial(at: Look) -> Page:
+    """A form for a mail, and what would be read of the one that was posted."""
+    pasted = at.form.get("mail", "").replace("\r\n", "\n")
+    is_long = len(pasted.encode("utf-8", "surrogatepass")) > MOST
+    found = tried(pasted, at.reader.settings) if pasted.strip() and not is_long else None
+    values = {
+        "pasted": "" if is_long else pasted,
+        "is_long": is_long,
+        "found": found,
+        "most": MOST >> 10,
+    }
+    return Page("trial.html", values, place="try", status=413 if is_long else 200)
+
+
+def _held_up(story: Story) -> Iterator[str]:
+    for asked in story.requests:
+        for each in asked.deliveries:
+            if each.trouble or each.state in _HELD_UP:
+                yield f"request {asked.number}: {each.state}"
+        for became in asked.results:
+            if became.state == "overdue":
+                yield f"request {asked.number}: {became.label or 'its arguments'} overdue"
+
+
+def _troubles(status: Status) -> Iterator[tuple[str, str]]:
+    """What hinders parts of the service, with names, paths and reasons."""
+    for trouble in status.troubles:
+        yield trouble.name, trouble.reason
+    for sink in status.sinks:
+        if sink.configured and sink.trouble:
+            yield sink.name, f"{sink.state}: {sink.trouble}"
+    for feed in status.feeds:
+        if feed.failures:
+            yield feed.name, feed.trouble or "it cannot be read"
+    if status.catch_up and status.catch_up.tries:
+        yield "catch-up", status.catch_up.reason or "it cannot be read"
+    for notice in status.notices:
+        yield f"notice {notice.name}", notice.text

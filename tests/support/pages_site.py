@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A listener on a ledger that has something for every page, much of it hostile, and a client that
+reads the header fields of answers."""
+
+import contextlib
+import http.client
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from ingest.ledger import Cursor, Envelope, Event, Ledger, Outcome, Result, State, open_ledger
+from ingest.mail.requester import Requester
+from tests.support.http_site import LISTEN, Site
+from tests.support.ledger_values import NOON, arrival, claimed, record
+from tests.support.loop_thread import PATIENCE
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m‮gpj"
+HOSTILE_URL = "javascript:alert(1)"
+ARCHIVE = '[requests]\narchive = "https://inbox.example.org/{list}/{message_id}/"\n'
+NEARLY = (
+    "it has no Recheck-request line; this line is close, but not a request: "
+    "'> Recheck-request: iol-a' (it is quoted)"
+)
+# Every page of ``site``, by what it shows.
+PATHS = {
+    "front": "/",
+    "older": "/?page=2",
+    "request": "/requests/1",
+    "hostile request": "/requests/30",
+    "series": "/series/29430",
+    "label": "/labels/iol-a",
+    "mails": "/mails",
+    "mail": "/mails/m1@example.org",
+    "ignored mail": "/mails/ignored@example.org",
+    "hostile mail": "/mails/mail-30",
+    "attention": "/attention",
+    "charts": "/charts",
+    "search": "/search?q=robin",
+    "hostile label": "/labels/" + quote(HOSTILE, safe=""),
+    "hostile search": "/search?" + urlencode({"q": f"{HOSTILE}?"}),
+    "nothing found": "/search?q=nothing-like-this",
+    "try": "/try",
+}
+# And those that say that something is not there.
+MISSING = {
+    "no request": "/requests/4711",
+    "no series": "/series/4711",
+    "no label": "/labels/none",
+    "no mail": "/mails/none@example.org",
+}
+
+
+def fill(folder: Path) -> None:
+    """Thirty requests, the newest one hostile in all that it says, and mails of other ends."""
+    with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
+        for number in range(1, 30):
+            record(ledger, f"m{number}@example.org", at=NOON + number, list_id="dev.example.org")
+        _hostile(ledger)
+        for name, outcome, reason in (
+            ("ignored", Outcome.IGNORED, NEARLY),
+            ("rejected", Outcome.REJECTED, "policy lists: it came by no list"),
+            ("failed", Outcome.FAILED, HOSTILE),
+        ):
+            ledger.accept(
+                arrival(
+                    f"{name}@example.org",
+                    author="Robin Reviewer <robin@example.org>",
+                    subject=f"{name} of robin",
+                    envelope=Envelope("bounce@example.org", ("lab@example.org",), "192.0.2.77"),
+                )
+            )
+            events = [Event(NOON, outcome.value, {"reason": reason})]
+            ledger.finish(claimed(ledger), outcome, reason, events)
+        ledger.set_cursor(Cursor(f"json_file:{folder}/retests.json", 30, NOON))
+        ledger.results.tell(
+            Result(1, "iol-a", State.WARNING, NOON, "lab", "https://lab.example.org/1", "1 of 2")
+        )
+
+
+def _hostile(ledger: Ledger) -> None:
+    hostile = record(
+        ledger,
+        f"{HOSTILE}@example.org",
+        at=NOON + 100,
+        contexts=(HOSTILE,),
+        leftovers=(HOSTILE,),
+        arguments={HOSTILE: HOSTILE},
+        subject=HOSTILE,
+        project=HOSTILE,
+        requester=Requester(HOSTILE, f"{HOSTILE}@example.org"),
+    )
+    fail = Result(hostile.number, HOSTILE, State.FAIL, NOON + 200, HOSTILE, HOSTILE_URL, HOSTILE)
+    ledger.results.tell(fail)
+
+
+@contextlib.contextmanager
+def site(folder: Path, toml: str = LISTEN + ARCHIVE) -> Iterator[Site]:
+    """The listener."""
+    fill(folder)
+    with Site(folder, toml) as site:
+        yield site
+
+
+def fetch(
+    site: Site,
+    path: str,
+    fields: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+) -> tuple[int, Mapping[str, str], str]:
+    """Status, header fields with small names, and text of an answer to a GET, or to a form that
+    is posted."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        if form is None:
+            connection.request("GET", path, headers=dict(fields or {}))
+        else:
+            kind = {"Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", path, urlencode(form), kind | dict(fields or {}))
+        answer = connection.getresponse()
+        got = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, got, answer.read().decode()
