@@ -187,7 +187,7 @@ class Worker:
         if made.is_open:
             return self._later(queued, made)
         if made.outcome is Outcome.DONE:
-            if reason := self._over_rate(made):
+            if not queued.is_archived and (reason := self._over_rate(made)):
                 return self._end(queued, Outcome.REJECTED, reason, made)
             return self._record(queued, made)
         return self._end(queued, made.outcome, made.reason, made)
@@ -199,14 +199,9 @@ class Worker:
         # Patchwork may have come to know the mail since.
         came = queued.passage or (passage.PATCHWORK if queued.filing else "")
         if proof is None and verify.is_wanted(policy):
-            try:
-                proof = verify.author(
-                    queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
-                )
-            except CannotVerify:
-                if verify.DKIM in policy.required():
-                    raise
-                proof = ""
+            proof = verify.author(
+                queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
+            )
             told = {"reason": str(Trust(came, proof))}
             self._ledger.prove(queued, proof, Event(self._clock(), "verified", told))
         return Trust(came, proof or "")
@@ -257,6 +252,7 @@ class Worker:
             received=queued.received,
             trust=made.trust,
             list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
+            rated=not queued.is_archived,
             reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
             parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
         )

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field, replace
 from ingest import decision, intake, signs
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
-from ingest.ledger import WORKER_LEASE, Ledger, Outcome, Queued, Waiting
+from ingest.ledger import ARCHIVED, WORKER_LEASE, Envelope, Ledger, Outcome, Queued, Waiting
 from ingest.mail import headers
+from ingest.mail.trust import Trust
 from ingest.patchwork import labels
 from ingest.patchwork.lookup import Patchwork
 from ingest.sources.mbox import Reader
 from ingest.sources.mbox_pieces import Item
+from ingest.trust import verify
+from ingest.trust.signature import CannotVerify
 from ingest.worker import Worker, connect
 
 _NOT_ASKED = "every label counts as wanted here: only Patchwork could say which of them are"
@@ -103,7 +106,7 @@ def _unbounded(settings: Settings) -> Settings:
 def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
     now = time.time()
     delivered = [
-        intake.Delivered(item.raw, f"replay {item.where}", now, in_order=True) for item in batch
+        intake.Delivered(item.raw, f"{ARCHIVED}{item.where}", now, in_order=True) for item in batch
     ]
     for receipt in intake.accept_all(delivered, ledger=ledger, max_size=settings.intake.max_size):
         summary.duplicates += receipt is intake.Receipt.DUPLICATE
@@ -135,14 +138,14 @@ def rehearse(
                 summary.duplicates += 1
                 continue
             known.add(identity)
-            made = decision.judge(item.raw, False, settings)
-            if made.is_open and summary.down:
+            made = _believed(decision.judge(item.raw, False, settings), item, settings, offline)
+            if made.is_open and not made.waiting and summary.down:
                 made = replace(made, waiting=Waiting.DOWN, reason=down)
-            elif patchwork:
+            elif patchwork and not made.waiting:
                 made = decision.resolve(made, time.time(), settings, patchwork)
                 if made.waiting is Waiting.DOWN:
                     summary.down, down = True, made.reason
-            if made.outcome is Outcome.DONE or (offline and made.is_open):
+            if made.outcome is Outcome.DONE or (offline and made.is_open and not made.waiting):
                 summary.recorded += 1
             else:
                 summary.count(made.outcome.value, made.reason)
@@ -151,6 +154,24 @@ def rehearse(
     if offline and labels.are_asked_for(settings.requests):
         summary.warnings.append(_NOT_ASKED)
     return summary
+
+
+def _believed(made: Decision, item: Item, settings: Settings, offline: bool) -> Decision:
+    """A decision about a mail whose sender is believed as far as the worker would believe it."""
+    if not made.is_open or made.mail is None:
+        return made
+    proof = ""
+    if verify.is_wanted(settings.policy):
+        source, lookup = f"{ARCHIVED}{item.where}", _no_lookup if offline else None
+        try:
+            proof = verify.author(item.raw, made.mail, source, Envelope(), settings.policy, lookup)
+        except CannotVerify as error:
+            return replace(made, reason=str(error), waiting=Waiting.FAILING)
+    return decision.believe(made, Trust("", proof), settings)
+
+
+def _no_lookup(name: str) -> bytes:
+    raise CannotVerify("DNS is not asked for keys offline")
 
 
 class _Recollection:

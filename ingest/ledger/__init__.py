@@ -14,6 +14,7 @@ from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter,
 from ingest.ledger.protocol import Ledger
 from ingest.ledger.request_values import Request, Result, Run, Seen, State, Submission
 from ingest.ledger.values import (
+    ARCHIVED,
     Arrival,
     Attention,
     Envelope,
@@ -34,6 +35,7 @@ from ingest.ledger.values import (
 )
 
 __all__ = [
+    "ARCHIVED",
     "WORKER_LEASE",
     "Arrival",
     "Aside",

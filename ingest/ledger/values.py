@@ -127,6 +127,10 @@ class Happening(Value):
     message_id: str = ""
 
 
+# What the sources of mails out of archives begin with; the place in the archive follows.
+ARCHIVED = "replay "
+
+
 class Queued(Value):
     """A mail that a worker has taken up. ``wait`` is the wait that has just ended; ``holder`` the
     name of the lease that the worker holds."""
@@ -144,6 +148,11 @@ class Queued(Value):
     filing: Filing = Filing()
     passage: str = ""  # see ``Trust``
     proof: str | None = None  # how its author was proved, None before that was tried
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it came out of an archive: what it asks for was asked long ago."""
+        return self.source.startswith(ARCHIVED)
 
 
 class Record(Value):

@@ -75,7 +75,24 @@ def author(
     came: str = "",
 ) -> str:
     """How the author of a mail was proved, "" if that was not. ``lookup``: of keys, by default in
-    DNS; ``came``: its passage. Raises ``signature.CannotVerify``."""
+    DNS; ``came``: its passage. Raises ``signature.CannotVerify`` if that matters."""
+    try:
+        return _author(raw, mail, source, envelope, policy, lookup, came)
+    except CannotVerify:
+        if DKIM in policy.required():
+            raise
+        return ""
+
+
+def _author(
+    raw: bytes,
+    mail: Mail,
+    source: str,
+    envelope: Envelope,
+    policy: PolicySettings,
+    lookup: Lookup | None,
+    came: str,
+) -> str:
     head = headers.read(raw)
     mailbox = mail.requester.mailbox.lower()
     domain = mailbox.rpartition("@")[2]

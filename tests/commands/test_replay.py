@@ -2,9 +2,11 @@
 """``replay``: what it records, and what a dry run says."""
 
 import json
+from contextlib import closing
 
 import pytest
 
+from ingest.ledger import open_ledger
 from ingest.sandbox import Sandbox
 from tests.support.command_line import SECOND, Command
 from tests.support.places import RECORDED
@@ -103,3 +105,31 @@ def test_offline_without_dry_run_is_a_usage_error(command: Command) -> None:
     done = command("replay", "--offline", str(RECORDED / "replies.mbox"))
     assert done.returncode == 64
     assert b"--dry-run" in done.stderr
+
+
+RATE = {"RECHECK_INGEST_POLICY_RATE": "1 per week"}
+DKIM = {"RECHECK_INGEST_POLICY_REQUIRE": "dkim", "RECHECK_INGEST_POLICY_DNS": "127.0.0.1:9"}
+
+
+@pytest.mark.slow
+def test_what_was_asked_long_ago_is_no_matter_of_rates(
+    command: Command, patchwork: Sandbox
+) -> None:
+    replies = str(RECORDED / "replies.mbox")
+    command("replay", replies, *CONTEXTS, url=patchwork.url, environment=RATE)
+    assert command.document() == EXPECTED
+    with closing(open_ledger(f"sqlite:{command.state}/ledger.sqlite")) as ledger:
+        assert [each.rated for each in ledger.requests()] == [False, False]
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",), ("--dry-run", "--offline")])
+@pytest.mark.slow
+def test_a_dry_run_believes_a_sender_as_the_real_one_does(
+    dry: tuple[str, ...], command: Command, patchwork: Sandbox
+) -> None:
+    replies = str(RECORDED / "replies.mbox")
+    done = command("replay", *dry, replies, *CONTEXTS, url=patchwork.url, environment=DKIM)
+    assert done.returncode == 0
+    assert "policy require: not proved of it: dkim" in done.stdout.decode()
+    assert "0 requests" in done.stdout.decode()
+    assert not command.retests.exists()
