@@ -140,7 +140,7 @@ def resolve(
     made = replace(decision, wanted=wanted, target=target, trail=tuple(trail))
     if wanted is None:
         return replace(made, outcome=Outcome.IGNORED, reason=reason)
-    return replace(made, outcome=Outcome.DONE, reason=selection.summary(wanted, target.series))
+    return replace(made, outcome=Outcome.DONE, reason=selection.summary(wanted, target))
 
 
 def _allowed(

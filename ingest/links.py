@@ -27,16 +27,34 @@ class Links:
 
 def of_request(request: Request, settings: Settings) -> Links:
     """The links of a request."""
-    base = _API.sub("", settings.patchwork.url.rstrip("/"))
-    kind, number = request.submission.kind, request.submission.id
-    project, series = _quoted(request.project), request.series
+    patch, series, mbox = _in_patchwork(request, settings)
     return Links(
-        patch=f"{base}/{kind}/{number}/" if kind and number else None,
-        series=f"{base}/project/{project}/list/?series={series}&state=*" if project else None,
-        mbox=f"{base}/series/{series}/mbox/",
+        patch=patch,
+        series=series,
+        mbox=mbox,
         archive=in_archive(request.message_id, request.list_id, settings),
         page=page(request.number, settings),
     )
+
+
+def _in_patchwork(
+    request: Request, settings: Settings
+) -> tuple[str | None, str | None, str | None]:
+    """Where a patch or cover letter, its series and the series' mbox are. freedesktop's fork has
+    other pages, and none of a cover letter."""
+    server = settings.server(request.server)
+    if server is None:
+        return None, None, None
+    base = _API.sub("", server.url.rstrip("/"))
+    kind, number = request.submission.kind, request.submission.id
+    patch = f"{base}/{kind}/{number}/" if kind and number else None
+    series = f"{base}/series/{request.series}/"
+    if request.revision:
+        revision = f"{request.series}/revisions/{request.revision}"
+        return patch, series, f"{base}/api/1.0/series/{revision}/mbox/"
+    project = _quoted(request.project)
+    listed = f"{base}/project/{project}/list/?series={request.series}&state=*"
+    return patch, listed if project else None, f"{series}mbox/"
 
 
 def page_path(number: int) -> str:

@@ -11,6 +11,7 @@ from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable
 from ingest.ledger import Attention, Ledger, Record
 from ingest.patchwork import outage
+from ingest.patchwork.outage import of_server
 from ingest.sinks import delivery
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
@@ -26,7 +27,8 @@ from ingest.story.status import Status
 def status(ledger: Ledger, settings: Settings, now: float) -> Status:
     """The ledger at a glance at ``now``, a Unix time."""
     totals, sinks = ledger.totals(), delivery.wanted(settings)
-    threads = [background.WORKER, CATCH_UP, FEED, *sinks]
+    asking = [of_server(each, name) for name in settings.server_names for each in (CATCH_UP, FEED)]
+    threads = [background.WORKER, *asking, *sinks]
     return statuses.status(
         totals,
         consumer_states.consumers(totals.consumers, totals.batches),

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 # Characters of a list of names in a reason; a hostile mail may hold a hundred thousand names.
 _LONGEST_LIST = 500
@@ -63,6 +63,29 @@ def meant(word: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(word, [*known], n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+class Series(Protocol):
+    """What names a series: see ``Request``."""
+
+    @property
+    def series(self) -> int: ...
+    @property
+    def revision(self) -> int | None: ...
+    @property
+    def server(self) -> str | None: ...
+
+
+def of_series(it: Series) -> str:
+    """A series in a sentence: "series 29430", "series 2, revision 3, of fdo"."""
+    revision = f", revision {it.revision}" if it.revision else ""
+    return f"series {it.series}{revision}" + (f", of {it.server}" if it.server else "")
+
+
+def short_series(it: Series) -> str:
+    """A series in a column: "29430", "2/3" with its revision, "fdo 2/3" of another server."""
+    short = f"{it.series}/{it.revision}" if it.revision else str(it.series)
+    return f"{it.server} {short}" if it.server else short
 
 
 def times(number: int) -> str:

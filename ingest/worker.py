@@ -35,7 +35,7 @@ from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
-from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.servers import Chooser, Servers
 from ingest.policy import rules
 from ingest.results import overdue
 from ingest.sinks import delivery
@@ -54,13 +54,13 @@ POLL = 1.0
 _JUDGED_EVERY = 60.0
 
 
-def connect(settings: Settings, memory: Memory, budget: float | None = None) -> Patchwork:
-    """The configured Patchwork, remembering in the ledger or elsewhere.
+def connect(settings: Settings, memory: Memory, budget: float | None = None) -> Servers:
+    """The configured Patchwork servers, remembering in the ledger or elsewhere.
 
     ``budget``: seconds from now after which it is not asked any more.
     """
     until = None if budget is None else time.monotonic() + budget
-    return Patchwork(settings.patchwork, memory, until=until)
+    return Servers(settings, memory, until=until)
 
 
 def _ignore(queued: Queued, outcome: Outcome, reason: str) -> None:
@@ -73,7 +73,7 @@ class Worker:
     def __init__(
         self,
         ledger: Ledger,
-        patchwork: Patchwork,
+        patchwork: Chooser,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
@@ -168,19 +168,20 @@ class Worker:
                 )
             if made.waiting:
                 return self._later(queued, made)
-        if made.is_open:
-            down = outage.broken(self._ledger, self._clock())
-            if down is not None:
-                # The first mail that is due when the pause is over makes an attempt for all.
-                return self._put_back(queued, Waiting.DOWN, *down)
+        if made.is_open and made.mail:
             try:
+                patchwork = self._patchwork.for_mail(made.mail, queued.filing)
+                down = outage.broken(self._ledger, self._clock(), patchwork.name)
+                if down is not None:
+                    # The first mail that is due when the pause is over makes an attempt for all.
+                    return self._put_back(queued, Waiting.DOWN, *down)
                 made = decision.resolve(
-                    made, queued.received, self._settings, self._patchwork, queued.filing
+                    made, queued.received, self._settings, patchwork, queued.filing
                 )
             except OutOfTime as error:
                 self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
                 raise
-            self._note(made)
+            self._note(made, patchwork.name)
         if made.pause is not None and not schedule.is_over(queued.wait, self._settings.worker):
             until = self._clock() + made.pause
             return self._put_back(queued, made.waiting, until, made.reason, made)
@@ -216,21 +217,22 @@ class Worker:
             until = now + seconds
             # What anybody may send uses up nothing of somebody who proves who he is.
             proved = bool(made.trust.author)
+            server = made.target.server if made.target else ""
             return self._ledger.recorded(
-                now - seconds, until, most, who=who, series=series, proved=proved
+                now - seconds, until, most, who=who, series=series, server=server, proved=proved
             )
 
         policy, asks = self._settings.policy, _bounded(made.mail.requester)
         return rules.by_rate(policy, asks, made.target.series, now, history)
 
-    def _note(self, made: Decision) -> None:
-        """Remember for every process how Patchwork is."""
+    def _note(self, made: Decision, server: str) -> None:
+        """Remember for every process how a Patchwork server is."""
         now = self._clock()
         if made.waiting is Waiting.DOWN:
             error = Unavailable(made.reason, made.retry_after)
-            outage.trip(self._ledger, error, now, self._settings.worker.retry[0])
+            outage.trip(self._ledger, error, now, self._settings.worker.retry[0], server)
         elif made.target or made.waiting is Waiting.MISSING:
-            outage.note_answer(self._ledger, now)
+            outage.note_answer(self._ledger, now, server)
 
     def _record(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
         assert made.mail and made.wanted and made.target
@@ -255,6 +257,8 @@ class Worker:
             rated=not queued.is_archived,
             reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
             parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
+            server=target.server,
+            revision=target.revision,
         )
         events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])

@@ -22,6 +22,7 @@ from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
 from ingest.patchwork import feed, outage
 from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.outage import of_server
 from ingest.patchwork.thread import PatchworkThread
 from ingest.sources import events
 from ingest.story.sinks import CATCH_UP
@@ -46,14 +47,16 @@ class Summary:
     work: replay.Summary = field(default_factory=replay.Summary)
 
 
-def run(settings: Settings, ledger: Ledger, since: float | None = None) -> Summary:
-    """Catch up, and make one attempt at each mail that is due if no worker is running.
-
-    Raises as ``catch_up``.
-    """
-    with contextlib.closing(connect(settings, ledger)) as patchwork:
-        summary = catch_up(settings, ledger, patchwork, since=since)
-        replay.work_off(settings, ledger, patchwork, summary.work)
+def run(
+    settings: Settings, ledger: Ledger, since: float | None = None, server: str = ""
+) -> Summary:
+    """Catch up with one server, and make one attempt at each mail that is due if no worker is
+    running. Raises as ``catch_up``, and ``ConfigError`` if there is no such server."""
+    if settings.server(server) is None:
+        raise ConfigError(f"there is no [patchwork.{server}]")
+    with contextlib.closing(connect(settings, ledger)) as servers:
+        summary = catch_up(settings, ledger, servers.named(server), since=since)
+        replay.work_off(settings, ledger, servers, summary.work)
     return summary
 
 
@@ -73,11 +76,13 @@ def catch_up(
     to end. Raises ``ConfigError`` for a server that has no comment events, ``StateUnavailable``
     also if another run is under way.
     """
-    with ledger.lease(CATCH_UP) as held:
+    name = of_server(CATCH_UP, patchwork.name)
+    lease = name.replace(".", "-")  # the name of a file
+    with ledger.lease(lease) as held:
         if not held:
             raise StateUnavailable("another process is catching up on this ledger")
         begun = clock()
-        whole = state(ledger)
+        whole = state(ledger, patchwork.name)
         known = whole.moved or whole.begun or ledger.totals().last_received or begun - DAY
         # Of a clock that was set back nobody knows what it said when.
         known = min(known, begun)
@@ -96,25 +101,27 @@ def catch_up(
                 whole = replace(whole, tries=whole.tries + 1, reason=summary.problem)
                 ledger.set_feed(whole)
         if not summary.problem:
-            outage.note_answer(ledger, clock())
+            outage.note_answer(ledger, clock(), patchwork.name)
             summary.moved = summary.since <= start
             if summary.moved:
                 for kind, id in last.items():
                     part = _part(patchwork, kind)
-                    ledger.set_feed(Feed(CATCH_UP, part, position=str(id), moved=begun))
-                ledger.set_feed(Feed(CATCH_UP, moved=begun))
+                    ledger.set_feed(Feed(name, part, position=str(id), moved=begun))
+                ledger.set_feed(Feed(name, moved=begun))
     return summary
 
 
-def state(ledger: Ledger) -> Feed:
-    """How far catching up has come. The feed has moved when the last complete run began. While
-    there was none, it has begun at the second that the first run had to begin with: later runs
-    begin there, too, although what the first one took in is the last mail by then."""
-    return next((each for each in _feeds(ledger) if not each.part), Feed(CATCH_UP))
+def state(ledger: Ledger, server: str = "") -> Feed:
+    """How far catching up with a server has come. The feed has moved when the last complete run
+    began. While there was none, it has begun at the second that the first run had to begin with:
+    later runs begin there, too, although what the first one took in is the last mail by then."""
+    kept = (each for each in _feeds(ledger, server) if not each.part)
+    return next(kept, Feed(of_server(CATCH_UP, server)))
 
 
-def _feeds(ledger: Ledger) -> list[Feed]:
-    return [each for each in ledger.feeds() if each.name == CATCH_UP]
+def _feeds(ledger: Ledger, server: str) -> list[Feed]:
+    name = of_server(CATCH_UP, server)
+    return [each for each in ledger.feeds() if each.name == name]
 
 
 def _take_in(
@@ -133,7 +140,7 @@ def _take_in(
         if judge(raw, False, settings).wanted:
             summary.missed.append(headers.message_id(headers.read(raw)))
 
-    down = outage.broken(ledger, clock())
+    down = outage.broken(ledger, clock(), patchwork.name)
     if down is not None:
         until, reason = down
         summary.problem = f"Patchwork is asked again at {moment(until)}: {reason}"
@@ -156,11 +163,12 @@ def _take_in(
             each=note,
             stop=stop,
             counted_in=settings.state.dir,
+            server=patchwork.name,
         )
     except Unavailable as error:
         # Otherwise it is the worker's to find out: what it asks may well be answered.
         if error.retry_after is not None:
-            outage.trip(ledger, error, clock(), settings.worker.retry[0])
+            outage.trip(ledger, error, clock(), settings.worker.retry[0], patchwork.name)
         summary.problem = str(error)
     except Unanswered as error:
         summary.problem = str(error)
@@ -182,7 +190,7 @@ def _news(
 ) -> list[feed.Event]:
     """The events that are new. ``newest`` is given the id of the newest one of each kind."""
     found: list[feed.Event] = []
-    seen = {each.part: int(each.position) for each in _feeds(ledger) if each.part}
+    seen = {each.part: int(each.position) for each in _feeds(ledger, patchwork.name) if each.part}
     for kind in feed.KINDS:
         last = seen.get(_part(patchwork, kind), 0) if by_id else 0
         news = feed.news(patchwork.dialect, kind, last, summary.since)
@@ -208,15 +216,15 @@ class Periodic(PatchworkThread):
     """Catching up in a thread of its own, every [catch_up] interval seconds; none if that is 0.
     It works off nothing: a worker sees what it has taken in."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(CATCH_UP, settings, settings.catch_up.interval, self._work)
+    def __init__(self, settings: Settings, server: str = "") -> None:
+        super().__init__(CATCH_UP, settings, settings.catch_up.interval, self._work, server)
         self._logged = ""
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         while not thread.is_stopping():
             # A restart is no reason to ask before it is time. A time that is farther away than
             # that is one that a clock had which was set back since.
-            left = state(ledger).moved + self._interval - time.time()
+            left = state(ledger, self.server).moved + self._interval - time.time()
             if not 0 < left <= self._interval:
                 try:
                     self._catch_up(ledger, thread.is_stopping)

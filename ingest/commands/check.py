@@ -8,48 +8,33 @@ the sinks, and Patchwork. It leaves nothing changed.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from contextlib import closing
 from pathlib import Path
 
-from ingest import secret, signs
-from ingest.commands import alias, as_user, doors, exposure, pipe_trial, send_test
+from ingest import signs
+from ingest.commands import (
+    alias,
+    as_user,
+    check_patchwork,
+    doors,
+    exposure,
+    pipe_trial,
+    send_test,
+)
+from ingest.commands.finding import Finding
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import (
-    Error,
     FeedUnavailable,
-    NoApi,
-    SinkUnavailable,
     StateUnavailable,
-    Unavailable,
 )
 from ingest.ledger import WORKER_LEASE, Opening, open_configured, open_ledger
-from ingest.patchwork.dialect import Abilities
-from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import Configured, delivery
 from ingest.trust import verify
-from ingest.worker import connect
 
-# What a finding is about if Patchwork gives no usable answer.
-PATCHWORK = "patchwork"
-
-# Seconds by which our clock may differ from Patchwork's before retries and dates are off.
-_CLOCK_OFF = 120.0
 # local(8) lets no file that an alias pipe writes grow past mailbox_size_limit.
 _MAILBOX_LIMIT = 51_200_000
 _READ_WRITE = os.R_OK | os.W_OK
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. ``level``: "ok", "warning" or "problem"."""
-
-    level: str
-    what: str
-    text: str
 
 
 def check(
@@ -95,7 +80,7 @@ def check(
         yield Finding(*told)
     for name in settings.inbox:
         yield _inbox(settings, name)
-    yield from _patchwork(settings)
+    yield from check_patchwork.findings(settings)
 
 
 def _paths(settings: Settings, user: str) -> Iterator[Finding]:
@@ -221,83 +206,3 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
             f"{path} has {size} bytes; Postfix lets an alias pipe write no file past "
             "mailbox_size_limit: raise that, lower [state] keep_days, or use LMTP or a Maildir",
         )
-
-
-def _patchwork(settings: Settings) -> Iterator[Finding]:
-    patchwork = connect(settings, _NoMemory())
-    try:
-        server = patchwork.probe()
-        projects = patchwork.projects()
-        yield Finding("ok", PATCHWORK, f"{patchwork.base} answers")
-        yield _clock(server.date)
-        yield from _abilities(server, patchwork.base, settings)
-        lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
-        yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
-        yield from _tokens(settings, patchwork)
-    except NoApi as error:
-        yield Finding("problem", "API", str(error))
-    except Unavailable as error:
-        yield Finding("problem", PATCHWORK, str(error))
-    except Error as error:
-        yield Finding("problem", "API", str(error))
-    finally:
-        patchwork.close()
-
-
-def _abilities(server: Abilities, base: str, settings: Settings) -> Iterator[Finding]:
-    """What the server can do, and what follows from what it cannot."""
-    if server.finds_by_message_id:
-        yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
-    else:
-        yield Finding(
-            "warning",
-            "API",
-            f"{base} ignores the msgid filter, which API 1.2 brought: patches are found by title "
-            "and time, with more questions, and one whose reply has another subject perhaps not; "
-            "give [patchwork] url without an API version, or ask for an upgrade",
-        )
-    if not server.tells_of_comments:
-        yield Finding(
-            "problem" if settings.catch_up.interval else "warning",
-            "comments",
-            f"API {server.version} has no events of comments, which came with 1.3: catching up "
-            "does not work, and a reply without References to another reply is not resolved; give "
-            "[patchwork] url without an API version, or ask for an upgrade",
-        )
-
-
-def _tokens(settings: Settings, patchwork: Patchwork) -> Iterator[Finding]:
-    """Whether Patchwork knows the tokens that checks are posted with."""
-    for name, table in settings.check.items():
-        with suppress(SinkUnavailable):  # told of the sink already
-            if not patchwork.knows_token(secret.token(table.token_file)):
-                yield Finding(
-                    "problem",
-                    f"check:{name}",
-                    f"Patchwork does not know the token in {table.token_file}: make a new one on "
-                    "your profile page there",
-                )
-
-
-def _clock(date: str) -> Finding:
-    try:
-        theirs = parsedate_to_datetime(date)
-    except (TypeError, ValueError):
-        return Finding("warning", "clock", f"Patchwork's Date header says nothing: {date!r}")
-    off = (datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds()
-    if abs(off) > _CLOCK_OFF:
-        ahead = "ahead of" if off > 0 else "behind"
-        return Finding(
-            "problem", "clock", f"{abs(off):.0f} s {ahead} Patchwork's: set this machine's clock"
-        )
-    return Finding("ok", "clock", "agrees with Patchwork's")
-
-
-class _NoMemory:
-    """A check asks anew."""
-
-    def recall(self, key: str, now: float) -> str | None:
-        return None
-
-    def remember(self, key: str, answer: str, expires: float) -> None:
-        pass

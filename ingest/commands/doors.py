@@ -15,7 +15,7 @@ from ingest.config.web_tables import HttpSettings
 from ingest.errors import ConfigError, SinkUnavailable
 from ingest.sources import sockets
 
-# Level, what it is about, and the text, as in ``check.Finding``.
+# Level, what it is about, and the text, as in ``Finding``.
 Found = tuple[str, str, str]
 
 

@@ -17,7 +17,7 @@ from ingest.ledger import Request, Result
 from ingest.sinks.request_json import shape
 from ingest.story.overview import Story, jsonable
 from ingest.story.results import Became, of_request
-from ingest.words import harmless, utc
+from ingest.words import harmless, short_series, utc
 
 # Columns of a requester's name.
 _NAME = 18
@@ -44,9 +44,10 @@ def requests(
         return
     out = Printer()
     digits = len(str(max((each.number for each in requests), default=0)))
-    series = len(str(max((each.series for each in requests), default=0)))
+    series = max((len(short_series(each)) for each in requests), default=0)
     for each in requests:
-        head = f"{each.number:{digits}}  {_when(utc(each.recorded))}  {each.series:{series}}  "
+        of = f"{short_series(each):>{series}}"
+        head = f"{each.number:{digits}}  {_when(utc(each.recorded))}  {of}  "
         name = each.requester.name or each.requester.mailbox
         _line(out, (head, ""), (_column(name, _NAME), "cyan"), (f"  {each.subject}", ""))
         asked = [*_labels(each, of_request(each.number, results)), *_arguments(each)]

@@ -14,7 +14,7 @@ from ingest.commands import alias, as_user
 from ingest.commands.alias import Alias
 from ingest.config.tables import Settings
 
-# Level, what it is about, and the text, as in ``check.Finding``.
+# Level, what it is about, and the text, as in ``Finding``.
 Found = tuple[str, str, str]
 
 _PROGRAM = "recheck-ingest"

@@ -14,11 +14,20 @@ from dataclasses import dataclass, field, replace
 from ingest import decision, intake, signs
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
-from ingest.ledger import ARCHIVED, WORKER_LEASE, Envelope, Ledger, Outcome, Queued, Waiting
+from ingest.ledger import (
+    ARCHIVED,
+    WORKER_LEASE,
+    Envelope,
+    Filing,
+    Ledger,
+    Outcome,
+    Queued,
+    Waiting,
+)
 from ingest.mail import headers
 from ingest.mail.trust import Trust
 from ingest.patchwork import labels
-from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.servers import Chooser
 from ingest.sources.mbox import Reader
 from ingest.sources.mbox_pieces import Item
 from ingest.trust import verify
@@ -82,7 +91,7 @@ def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
     return summary
 
 
-def work_off(settings: Settings, ledger: Ledger, patchwork: Patchwork, summary: Summary) -> None:
+def work_off(settings: Settings, ledger: Ledger, patchwork: Chooser, summary: Summary) -> None:
     """Make one attempt at each mail that is due, unless a worker is running that will."""
     before = ledger.last_request()
     with ledger.lease(WORKER_LEASE) as held:
@@ -100,7 +109,11 @@ def _unbounded(settings: Settings) -> Settings:
     """The settings for an archive: its mails may cost any number of questions, and Patchwork has
     had its time to file them."""
     table = replace(settings.patchwork, questions=0, questions_per_sender=0, waits=())
-    return replace(settings, patchwork=table)
+    others = {
+        name: replace(each, questions=0, questions_per_sender=0, waits=())
+        for name, each in settings.servers.items()
+    }
+    return replace(settings, patchwork=table, servers=others)
 
 
 def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
@@ -127,9 +140,9 @@ def rehearse(
     Nothing is written; with ``offline`` Patchwork is asked nothing either. Raises ``BadInput``.
     """
     summary = Summary(dry=True)
-    patchwork = None if offline else connect(_unbounded(settings), _Recollection())
+    chooser = None if offline else connect(_unbounded(settings), _Recollection())
     known: set[str] = set()
-    down = ""
+    down: dict[str, str] = {}
     with _reading(paths, settings.intake, summary) as items:
         for item in items:
             head = headers.read(item.raw)
@@ -139,12 +152,14 @@ def rehearse(
                 continue
             known.add(identity)
             made = _believed(decision.judge(item.raw, False, settings), item, settings, offline)
-            if made.is_open and not made.waiting and summary.down:
-                made = replace(made, waiting=Waiting.DOWN, reason=down)
-            elif patchwork and not made.waiting:
-                made = decision.resolve(made, time.time(), settings, patchwork)
+            if made.is_open and not made.waiting and made.mail and chooser:
+                patchwork = chooser.for_mail(made.mail, Filing())
+                if reason := down.get(patchwork.name):
+                    made = replace(made, waiting=Waiting.DOWN, reason=reason)
+                else:
+                    made = decision.resolve(made, time.time(), settings, patchwork)
                 if made.waiting is Waiting.DOWN:
-                    summary.down, down = True, made.reason
+                    summary.down, down[patchwork.name] = True, made.reason
             if made.outcome is Outcome.DONE or (offline and made.is_open and not made.waiting):
                 summary.recorded += 1
             else:

@@ -22,7 +22,7 @@ from ingest.words import ago, as_json, counted, harmless, listed, moment, times,
 
 if TYPE_CHECKING:
     from ingest.commands import catch_up
-    from ingest.commands.check import Finding
+    from ingest.commands.finding import Finding
     from ingest.commands.replay import Rehearsal, Summary
 
 # A text, or a text and its style.
@@ -182,10 +182,9 @@ def rehearsed(rehearsal: "Rehearsal") -> None:
     made = rehearsal.decision
     if made.wanted is None:
         return
-    series = made.target.series if made.target else None
     name = f"<{rehearsal.message_id}>" if rehearsal.message_id else rehearsal.where
     reason = f" ({made.outcome}: {made.reason})" if made.reason and not made.target else ""
-    Printer().line(f"{name} {selection.summary(made.wanted, series)}{reason}")
+    Printer().line(f"{name} {selection.summary(made.wanted, made.target)}{reason}")
 
 
 def checked(findings: "Iterable[Finding]", *, in_json: bool = False) -> "list[Finding]":
@@ -197,7 +196,7 @@ def checked(findings: "Iterable[Finding]", *, in_json: bool = False) -> "list[Fi
         if not in_json:
             out.line((f"{each.level:8}", _LEVELS[each.level]), f" {each.what}: {each.text}")
     if in_json:
-        print_json([asdict(each) for each in seen])
+        print_json([{"level": f.level, "what": f.what, "text": f.text} for f in seen])
     return seen
 
 

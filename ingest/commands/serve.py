@@ -23,7 +23,7 @@ from ingest.config.tables import Settings
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
 from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
-from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.servers import Servers
 from ingest.results.follower import Follower
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
@@ -221,34 +221,38 @@ class _Working:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._delivery = Delivery(settings)
-        self._catching_up = Periodic(settings)
+        self._asking = [
+            kind(settings, server)
+            for server in settings.server_names
+            for kind in (Periodic, Follower)
+        ]
         self._inboxes = Inboxes(settings, self.wake)
-        self._follower = Follower(settings)
         # An attempt asks several questions, each of which may take a timeout.
-        patience = 100 * settings.patchwork.timeout + settings.state.busy_timeout
+        slowest = max(each.timeout for each in (settings.patchwork, *settings.servers.values()))
+        patience = 100 * slowest + settings.state.busy_timeout
         self._worker = Background(WORKER, settings.state, self._work, patience=patience)
 
     def start(self) -> None:
         self._delivery.start()
         self._worker.start()
-        self._catching_up.start()
         self._inboxes.start()
-        self._follower.start()
+        for thread in self._asking:
+            thread.start()
 
     def stop(self, timeout: float) -> None:
         """End them between two mails or requests; one that is waited on for longer is left as
         after a crash, to be taken up at the next start."""
         end = time.monotonic() + timeout
         self._worker.stop()
-        self._catching_up.stop()
         self._inboxes.stop()
-        self._follower.stop()
+        for thread in self._asking:
+            thread.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
         self._worker.wait(max(0.0, end - time.monotonic()))
-        self._catching_up.wait(max(0.0, end - time.monotonic()))
         self._inboxes.wait(max(0.0, end - time.monotonic()))
-        self._follower.wait(max(0.0, end - time.monotonic()))
+        for thread in self._asking:
+            thread.wait(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
         """Have the worker look at the queue now."""
@@ -256,34 +260,36 @@ class _Working:
 
     def is_well(self) -> bool:
         """Whether all of them live, and none is stuck."""
-        others = (self._delivery, self._catching_up, self._inboxes, self._follower)
+        others = (self._delivery, self._inboxes, *self._asking)
         parts = (self._worker, *others)
         return all(each.is_well() for each in parts)
 
     def troubles(self) -> list[Trouble]:
         """What keeps any of them from its work."""
         mine = [self._worker.trouble] if self._worker.trouble else []
-        others = (self._delivery, self._catching_up, self._inboxes, self._follower)
+        others = (self._delivery, self._inboxes, *self._asking)
         return [*mine, *(trouble for each in others for trouble in each.troubles())]
 
     def _publish(self, until: float | None) -> None:
         """There may be new requests."""
         self._delivery.wake(until)
-        self._follower.wake()
+        for thread in self._asking:
+            if isinstance(thread, Follower):
+                thread.wake()
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
-        with contextlib.closing(connect(self._settings, ledger)) as patchwork:
+        with contextlib.closing(connect(self._settings, ledger)) as chooser:
             while not thread.is_stopping():
                 with ledger.lease(WORKER_LEASE) as held:
                     if held:
-                        self._work_off(ledger, patchwork, thread)
+                        self._work_off(ledger, chooser, thread)
                 thread.rest(POLL)
 
-    def _work_off(self, ledger: Ledger, patchwork: Patchwork, thread: Background) -> None:
+    def _work_off(self, ledger: Ledger, chooser: Servers, thread: Background) -> None:
         """Work off the queue until the thread is stopped; only the holder of the lease may."""
         worker = Worker(
             ledger,
-            patchwork,
+            chooser,
             self._settings,
             report=lambda *_: thread.sign(),
             publish=self._publish,

@@ -9,7 +9,7 @@ from ingest.story import results as result_states
 from ingest.story.folds import Fold, folded
 from ingest.story.overview import Asked, Step, Story
 from ingest.story.sinks import Delivery
-from ingest.words import asked_for, listed
+from ingest.words import asked_for, listed, of_series
 
 
 def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
@@ -62,7 +62,7 @@ def _step(out: Printer, step: Step) -> None:
 def _request(out: Printer, request: Asked) -> None:
     project = f" in {request.project}" if request.project else ""
     out.line(
-        f"  request {request.number} for series {request.series} ({request.submission}{project})"
+        f"  request {request.number} for {of_series(request)} ({request.submission}{project})"
         f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
     )
     if request.cancelled:
@@ -79,7 +79,8 @@ def _request(out: Printer, request: Asked) -> None:
     for name, url in (("patch", links.patch), ("series", links.series), ("mbox", links.mbox)):
         if url:
             out.line(f"    {name:6} {url}")
-    out.line(f"    apply  git-pw series apply {request.series}")
+    if not request.revision:
+        out.line(f"    apply  git-pw series apply {request.series}")
     if "@" in request.message_id:
         out.line(f"    or     b4 am {shlex.quote(request.message_id)}")
     for became in request.results:

@@ -13,8 +13,9 @@ from typing import Any
 from ingest.config import reading
 from ingest.config.layout import Layout, layout
 from ingest.config.reading import ENVIRONMENT
-from ingest.config.tables import BY_PATCHWORK, Settings, SmtpSettings
+from ingest.config.tables import BY_PATCHWORK, Settings, SmtpSettings, sink_kinds
 from ingest.errors import ConfigError
+from ingest.words import meant
 
 DEFAULT_FILE = Path("/etc/recheck-ingest.toml")
 
@@ -46,6 +47,7 @@ def load(
     for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
         _check_listener(name, listener, loaded.intake.max_size)
     _check_http(loaded)
+    _check_servers(loaded)
     return _with_paths(loaded, environment)
 
 
@@ -116,6 +118,25 @@ def _check_http(settings: Settings) -> None:
             "[http] max_body must hold a mail of [intake] max_size, "
             f"{settings.intake.max_size} bytes"
         )
+
+
+def _check_servers(settings: Settings) -> None:
+    """Whether further servers are ever asked, and are there for what names them. Raises
+    ``ConfigError``."""
+    for name, server in settings.servers.items():
+        if not server.lists and not server.projects:
+            raise ConfigError(
+                f"[patchwork.{name}] needs lists or projects: without them no mail is looked up "
+                "there"
+            )
+    named = {"retests": settings.retests.patchwork}
+    for kind in sink_kinds():
+        for name, table in getattr(settings, kind).items():
+            named[f"{kind}.{name}"] = getattr(table, "patchwork", "")
+    for where, wanted in named.items():
+        if settings.server(wanted) is None:
+            near = meant(wanted, settings.servers)
+            raise ConfigError(f"[{where}] patchwork: there is no [patchwork.{wanted}]{near}")
 
 
 def token_needed(text: str) -> str:

@@ -6,6 +6,11 @@ from ingest.config.layout import setting
 from ingest.config.values import DAY, MINUTE
 from ingest.value import Value
 
+SERVER_HELP = "the requests of which server: NAME of [patchwork.NAME]; empty: of [patchwork]"
+REVISIONS_HELP = (
+    "whether the key of an entry is SERIES/REVISION, where the server has revisions of a series"
+)
+
 
 class SinkSettings(Value):
     """What every sink has."""
@@ -20,6 +25,8 @@ class JsonFileSettings(SinkSettings):
 
     file: str = setting(values.text, "", "the file", needed=True)
     mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
+    patchwork: str = setting(values.text, "", SERVER_HELP)
+    revisions: bool = setting(values.truth, False, REVISIONS_HELP)
 
 
 class ReceiverSettings(SinkSettings):
@@ -74,6 +81,7 @@ class CheckSettings(ReceiverSettings):
         "all",
         'for a cover letter: "all" patches of the series, or the "last"',
     )
+    patchwork: str = setting(values.text, "", SERVER_HELP)
     target_url: str = setting(
         values.text, "", "link of the check; default the request's page, with [http] public_url"
     )

@@ -9,8 +9,12 @@ from dataclasses import field, fields
 
 from ingest.config import values
 from ingest.config.layout import named, setting
+from ingest.config.patchwork_tables import PatchworkSettings as PatchworkSettings
+from ingest.config.patchwork_tables import ServerSettings as ServerSettings
 from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.config.sink_tables import (
+    REVISIONS_HELP,
+    SERVER_HELP,
     CheckSettings,
     CommandSettings,
     JsonFileSettings,
@@ -25,36 +29,6 @@ from ingest.value import Value
 
 # In the place of patterns of contexts: those of the checks that the patch has.
 BY_PATCHWORK = "patchwork"
-
-
-class PatchworkSettings(Value):
-    """The Patchwork server that knows the patches."""
-
-    url: str = setting(
-        values.url,
-        "https://patches.dpdk.org",
-        "the server; /api is added unless an API path is given",
-    )
-    timeout: float = setting(
-        values.positive, 10.0, "seconds a request may take, from first to last byte"
-    )
-    max_answer: int = setting(values.whole, 8 << 20, "bytes of an answer read at most")
-    remember_found: float = setting(
-        values.number, DAY, "seconds that a found patch or project list is cached"
-    )
-    remember_missing: float = setting(values.number, 30.0, "seconds that “not found” is cached")
-    waits: tuple[float, ...] = setting(
-        values.numbers,
-        (10.0, 20.0, 30.0, 60.0),
-        "seconds before Patchwork is asked again for the mail that was replied to, before another "
-        "one of the thread counts",
-    )
-    questions: int = setting(
-        values.whole, 40, "questions that an attempt at a mail may cost; then it goes on later"
-    )
-    questions_per_sender: int = setting(
-        values.whole, 200, "questions that the mails of one sender may cost in an hour"
-    )
 
 
 class RequestsSettings(Value):
@@ -225,6 +199,8 @@ class RetestsSettings(Value):
 
     file: str = setting(values.text, "", "the file; default retests.json in the state folder")
     mode: int = setting(values.octal, 0o644, "permissions of a new file, octal")
+    patchwork: str = setting(values.text, "", SERVER_HELP)
+    revisions: bool = setting(values.truth, False, REVISIONS_HELP)
 
 
 class TakeSettings(Value):
@@ -294,6 +270,7 @@ class Settings(Value):
     """Everything that can be set. ``origin`` names the file read, "" if none was."""
 
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)
+    servers: Mapping[str, ServerSettings] = named(ServerSettings, at="patchwork")
     requests: RequestsSettings = field(default_factory=RequestsSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     list: Mapping[str, ListSettings] = named(ListSettings)
@@ -320,6 +297,16 @@ class Settings(Value):
     check: Mapping[str, CheckSettings] = named(CheckSettings)
     mail: Mapping[str, MailSettings] = named(MailSettings)
     origin: str = ""
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The names of the Patchwork servers' tables, "" for [patchwork] first."""
+        return ("", *self.servers)
+
+    def server(self, name: str) -> PatchworkSettings | None:
+        """The settings of a Patchwork server by the name of its table, "" for [patchwork]; None
+        if there is no such table, any more."""
+        return self.servers.get(name) if name else self.patchwork
 
 
 def sink_kinds() -> list[str]:

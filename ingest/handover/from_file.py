@@ -21,8 +21,8 @@ from ingest.retests import ownership
 from ingest.retests.document import Document
 from ingest.sinks import Clock, delivery, lease_name
 
-# A series' number as a key; such numbers have 64 bits.
-_SERIES = re.compile(r"[1-9][0-9]{0,17}")
+# A series' number as a key, or with its revision; such numbers have 64 bits.
+_SERIES = re.compile(r"([1-9][0-9]{0,17})(?:/([1-9][0-9]{0,17}))?")
 
 
 @contextmanager
@@ -80,11 +80,12 @@ class Stock:
         elsewhere."""
         if not requests:
             return self._document
-        return ownership.without(self._document, requests, self.other_than(requests), self._log)
+        others, revisions = self.other_than(requests), self._table.revisions
+        return ownership.without(self._document, requests, others, self._log, revisions=revisions)
 
     def only(self, requests: Sequence[Request]) -> Document:
         """The file's content when all but these has left it."""
-        return ownership.only(self._document, requests)
+        return ownership.only(self._document, requests, revisions=self._table.revisions)
 
     @contextmanager
     def becoming(self, kept: Document) -> Iterator[Callable[[], None]]:
@@ -98,13 +99,18 @@ class Stock:
 
     @cached_property
     def _log(self) -> ownership.Log:
-        keys = filter(_SERIES.fullmatch, self._document["retests"])
-        return {key: self._recorded(int(key)) for key in keys}
-
-    def _recorded(self, series: int) -> list[Request]:
-        """The requests for a series that came into the file."""
-        recorded = self._ledger.requests_of(series, self.last)
-        return [each for each in recorded if not each.cancelled]
+        """The log's requests of each entry of ours, by its key."""
+        table = self._table
+        found: dict[str, list[Request]] = {}
+        for key in self._document["retests"]:
+            if named := _SERIES.fullmatch(key):
+                requests = self._ledger.requests_of(int(named[1]), self.last, table.patchwork)
+                found[key] = [
+                    each
+                    for each in requests
+                    if not each.cancelled and retests.key_of(each, table.revisions) == key
+                ]
+        return found
 
     @cached_property
     def _parts(self) -> list[Request]:

@@ -23,12 +23,16 @@ def document(
     """What was recorded since a time, and the time to ask for next, None if nothing was.
 
     ``since`` and ``now`` are Unix times; ``contexts``: the names of the wanted ones, of which
-    there may be none. What the document promises is on the disk. Raises ``StateUnavailable``.
+    there may be none. Only requests of the server that [retests] names are in it. What the
+    document promises is on the disk. Raises ``StateUnavailable``.
     """
     requests, promise = ledger.reruns(since, now)
-    wanted = list(_wanted(requests, contexts, settings.requests.arguments))
+    table = settings.retests
+    ours = [each for each in requests if each.server == table.patchwork]
+    wanted = list(_wanted(ours, contexts, settings.requests.arguments))
     log.info("%d requests since then, %d of them for these contexts", len(requests), len(wanted))
-    merged = retests.merge(retests.empty(), wanted, promise if requests else 0.0)
+    second = promise if requests else 0.0
+    merged = retests.merge(retests.empty(), wanted, second, revisions=table.revisions)
     if not (requests or ledger.last_request() or ledger.totals().last_received):
         log.warning(
             "no mail has come to the ledger %s yet; is it the one that the mail goes to?",

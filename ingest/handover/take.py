@@ -46,12 +46,14 @@ log = logging.getLogger(__name__)
 class Order:
     """What a consumer asks for. ``contexts``: the patterns of those that a named one wants, none
     for all; ``single``: requests one by one, not merged into a document; ``hold``: as a batch,
-    which it will confirm. Raises ``UsageError``."""
+    which it will confirm; ``server``: for series of which server, see ``Request``, by default that
+    of the retest JSON for a document, and all for requests one by one. Raises ``UsageError``."""
 
     consumer: str = DEFAULT
     contexts: tuple[str, ...] = ()
     single: bool = False
     hold: bool = False
+    server: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.consumer):
@@ -63,6 +65,11 @@ class Order:
             raise UsageError(
                 "--contexts needs a consumer of its own: --consumer NAME; the retest JSON is taken"
                 " whole, narrow it by [requests] contexts or have another as [json_file.NAME]"
+            )
+        if self.consumer == DEFAULT and self.server is not None:
+            raise UsageError(
+                "--server needs a consumer of its own: --consumer NAME; the retest JSON holds "
+                "the requests of one server, which [retests] patchwork names"
             )
         if BY_PATCHWORK in self.contexts:
             raise UsageError("--contexts patchwork is for what is recorded; name patterns here")
@@ -256,7 +263,17 @@ class _Handing:
         what it is given first, under the same second."""
         consumer = self._consumer()
         order, generation = self.order, self.ledger.generation()
-        fresh = Batch(order.consumer, consumer.position, last, order.contexts, generation)
+        server = order.server
+        if server is None and not order.single:  # series of two servers may have one number
+            server = self.settings.retests.patchwork
+        fresh = Batch(
+            order.consumer,
+            consumer.position,
+            last,
+            order.contexts,
+            generation,
+            server=server,
+        )
         if consumer.position < consumer.begun <= last:
             return replace(fresh, last=consumer.begun, second=consumer.second)
         return fresh
@@ -266,7 +283,11 @@ class _Handing:
         known = self.settings.requests.arguments
         behind = requests_after(self.ledger, batch.after)
         those = takewhile(lambda request: request.number <= batch.last, behind)
-        return [mine for each in those if (mine := selection.narrowed(each, batch.contexts, known))]
+        return [
+            mine
+            for each in those
+            if (mine := selection.narrowed(each, batch.contexts, known, batch.server))
+        ]
 
     def _promised(self, fresh: Batch, beyond: float = 0.0) -> float:
         """The second under which something new is handed over, noted before it is."""
@@ -335,7 +356,8 @@ class _Handing:
         head = {"batch": batch and batch.id, "given": batch.given if batch else 0}
         held = head if self.order.hold else {}
         if not self.order.single:
-            document = retests.merge(retests.empty(), requests, second)
+            revisions = self.settings.retests.revisions
+            document = retests.merge(retests.empty(), requests, second, revisions=revisions)
             return retests.dump({**held, **document})
         shapes = [shape(request, self.settings) for request in requests]
         return json.dumps({**held, "requests": shapes} if held else shapes, indent=4)

@@ -83,7 +83,7 @@ def _had(ledger: Ledger, settings: Settings, request: Request) -> Iterator[str]:
     """Who has had a request, or may have had it."""
     configured = delivery.wanted(settings)
     cursors = ledger.cursors()
-    sinks = {each.name: configured.get(each.name, ()) for each in cursors}
+    sinks = {each.name: configured.get(each.name, sink_states.Scope()) for each in cursors}
     [mail] = ledger.find(f"mail-{request.mail_id}")
     known = settings.requests.arguments
     for each in sink_states.deliveries(request, mail.story, cursors, sinks, known, 0.0):

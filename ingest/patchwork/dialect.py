@@ -60,6 +60,8 @@ class Target:
     project: str  # the project's link name
     # It changes, and is not what makes a target another one.
     standing: Standing = field(default_factory=Standing, compare=False)
+    revision: int = 0  # of the series, where the server has revisions of one
+    server: str = ""  # the name of its table [patchwork.NAME]
 
 
 class Lookup(Value):

@@ -6,6 +6,7 @@ answers, and what one mail may cost.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import IsSubmission, NotFound, Temporary
@@ -21,7 +22,8 @@ from ingest.words import listed
 
 
 class Patchwork:
-    """A Patchwork server whose answers are remembered for as long as its settings say."""
+    """A Patchwork server whose answers are remembered for as long as its settings say. ``name``:
+    that of its table [patchwork.NAME], "" for [patchwork]."""
 
     def __init__(
         self,
@@ -30,15 +32,21 @@ class Patchwork:
         *,
         until: float | None = None,
         clock: Callable[[], float] = time.time,
+        name: str = "",
     ) -> None:
         """``until``: the moment of ``time.monotonic`` after which nothing is asked any more."""
         api = Api(table, until=until, clock=clock, before_each=self._spend)
         self.dialect: Dialect = Rest(api)
         self._answers = Answers(self.dialect, memory, table, clock)
+        self.name = name
         self._table = table
         self._memory = memory
         self._clock = clock
         self._attempt: Attempt | None = None
+
+    def for_mail(self, mail: Mail, filing: Filing) -> "Patchwork":
+        """See ``Servers``: this is the only one."""
+        return self
 
     @property
     def base(self) -> str:
@@ -79,7 +87,7 @@ class Patchwork:
         with self._attempted() as attempt:
             waits = self._table.waits
             resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
-            return resolution.target(filing)
+            return replace(resolution.target(filing), server=self.name)
 
     def contexts(self, target: Target, is_enough: Callable[[set[str]], bool]) -> set[str]:
         """The contexts of the checks that the target's patch has, or for a cover letter the

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all processes remember of how Patchwork is: when it last answered and, while it is down,
-until when nobody asks it (a circuit breaker).
+"""What all processes remember of how each Patchwork server is: when it last answered and, while
+it is down, until when nobody asks it (a circuit breaker). ``server``: the name of its table
+[patchwork.NAME], "" for [patchwork].
 """
 
 import json
@@ -16,33 +17,40 @@ _ANSWERED, _BROKEN = "patchwork answered", "outage"
 _STEP = 60.0
 
 
-def answered(memory: "Memory", now: float) -> float:
-    """The Unix time of Patchwork's last usable answer, 0.0 if there was none."""
-    return float(memory.recall(_ANSWERED, now) or 0)
+def of_server(what: str, server: str) -> str:
+    """What there is for each server, as it is called for this one."""
+    return f"{what}.{server}" if server else what
 
 
-def note_answer(memory: "Memory", now: float) -> None:
-    """Patchwork has just answered."""
-    if not 0 <= now - answered(memory, now) < _STEP:  # below 0 the clock was set back
-        memory.remember(_ANSWERED, str(now), math.inf)
+def answered(memory: "Memory", now: float, server: str = "") -> float:
+    """The Unix time of the server's last usable answer, 0.0 if there was none."""
+    return float(memory.recall(of_server(_ANSWERED, server), now) or 0)
 
 
-def broken(memory: "Memory", now: float) -> tuple[float, str] | None:
-    """The Unix time until which Patchwork is not asked, and why; None if it may be asked: also
+def note_answer(memory: "Memory", now: float, server: str = "") -> None:
+    """The server has just answered."""
+    if not 0 <= now - answered(memory, now, server) < _STEP:  # below 0 the clock was set back
+        memory.remember(of_server(_ANSWERED, server), str(now), math.inf)
+
+
+def broken(memory: "Memory", now: float, server: str = "") -> tuple[float, str] | None:
+    """The Unix time until which the server is not asked, and why; None if it may be asked: also
     if the pause begins later than now, for then the clock was set back."""
-    down = memory.recall(_BROKEN, now)
+    down = memory.recall(of_server(_BROKEN, server), now)
     if down is None:
         return None
     since, until, reason = json.loads(down)
     return (float(until), str(reason)) if since <= now else None
 
 
-def trip(memory: "Memory", error: "Unavailable", now: float, pause: float) -> None:
-    """Have nobody ask Patchwork for ``pause`` seconds, or for as long as it said."""
+def trip(
+    memory: "Memory", error: "Unavailable", now: float, pause: float, server: str = ""
+) -> None:
+    """Have nobody ask the server for ``pause`` seconds, or for as long as it said."""
     until = now + (error.retry_after or pause)
-    memory.remember(_BROKEN, json.dumps([now, until, str(error)]), until)
+    memory.remember(of_server(_BROKEN, server), json.dumps([now, until, str(error)]), until)
 
 
-def close(memory: "Memory") -> None:
-    """Have Patchwork asked again by the next mail that is due, down as it may have been."""
-    memory.remember(_BROKEN, "", 0.0)
+def close(memory: "Memory", server: str = "") -> None:
+    """Have the server asked again by the next mail that is due, down as it may have been."""
+    memory.remember(of_server(_BROKEN, server), "", 0.0)

@@ -8,10 +8,12 @@ from ingest.background import Background, Trouble
 from ingest.config.tables import Settings
 from ingest.ledger import Ledger
 from ingest.patchwork.lookup import Patchwork
+from ingest.patchwork.outage import of_server
 
 
 class PatchworkThread:
-    """The thread; none is started if ``interval`` is 0. ``work``: see ``Background``."""
+    """The thread; none is started if ``interval`` is 0. ``work``: see ``Background``; ``server``:
+    which server it asks, by the name of its table [patchwork.NAME]."""
 
     def __init__(
         self,
@@ -19,11 +21,13 @@ class PatchworkThread:
         settings: Settings,
         interval: float,
         work: Callable[[Ledger, Background], None],
+        server: str = "",
     ) -> None:
+        self.server = server
         self._settings = settings
         self._interval = interval
         self._patchwork: Patchwork | None = None
-        self._thread = Background(name, settings.state, work)
+        self._thread = Background(of_server(name, server), settings.state, work)
 
     def start(self) -> None:
         """Begin."""
@@ -56,6 +60,7 @@ class PatchworkThread:
     @contextlib.contextmanager
     def _asking(self, ledger: Ledger) -> Iterator[Patchwork]:
         """The connection, which ``stop`` cuts."""
-        with contextlib.closing(Patchwork(self._settings.patchwork, ledger)) as patchwork:
+        table = self._settings.server(self.server) or self._settings.patchwork
+        with contextlib.closing(Patchwork(table, ledger, name=self.server)) as patchwork:
             self._patchwork = patchwork
             yield patchwork

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingest.ledger import Request
 from ingest.mail.recheck import Recheck, capped
-from ingest.words import asked_for, listed
+from ingest.words import Series, asked_for, listed, of_series
 
 if TYPE_CHECKING:
     from ingest.mail.message import Mail
@@ -38,16 +38,22 @@ def no_request(mail: "Mail", null_sender: bool = False) -> str:
     return ""
 
 
-def summary(wanted: Recheck, series: int | None) -> str:
+def summary(wanted: Recheck, target: Series | None) -> str:
     """A request in one line: "series 29430: iol-a, rebase=main (not read: iol-b)"."""
-    for_whom = "series unknown" if series is None else f"series {series}"
+    for_whom = of_series(target) if target else "series unknown"
     return f"{for_whom}: {asked_for(wanted.contexts, wanted.arguments)}{_left(wanted)}"
 
 
-def narrowed(request: Request, contexts: Sequence[str], arguments: Sequence[str]) -> Request | None:
+def narrowed(
+    request: Request,
+    contexts: Sequence[str],
+    arguments: Sequence[str],
+    server: str | None = None,
+) -> Request | None:
     """A recorded request as a sink or consumer that is for ``contexts`` has it: what is not for
-    it becomes leftovers. None if nothing is for it, see ``select``, or if it was cancelled."""
-    if request.cancelled:
+    it becomes leftovers. None if nothing is for it, see ``select``, or if it was cancelled.
+    ``server``: only requests for series of this server, see ``Request``; None for all servers."""
+    if request.cancelled or (server is not None and request.server != server):
         return None
     if not contexts:
         return request

@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 class Follower(PatchworkThread):
     """What became of requests, by Patchwork's checks; nothing if [results] interval is 0."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(FEED, settings, settings.results.interval, self._work)
+    def __init__(self, settings: Settings, server: str = "") -> None:
+        super().__init__(FEED, settings, settings.results.interval, self._work, server)
         self._logged = ""
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with self._asking(ledger) as patchwork:
-            watch = Watch(patchwork.dialect, ledger, self._settings, time.time)
+            watch = Watch(patchwork.dialect, ledger, self._settings, time.time, self.server)
             asks_again = 0.0
             while not thread.is_stopping():
                 if time.monotonic() >= asks_again:
@@ -43,7 +43,7 @@ class Follower(PatchworkThread):
 
     def _look(self, watch: Watch, ledger: Ledger, thread: Background) -> bool:
         """One look; whether Patchwork answered, as far as it was asked."""
-        if outage.broken(ledger, time.time()) is not None:
+        if outage.broken(ledger, time.time(), self.server) is not None:
             return False
         try:
             watch.begin()
@@ -53,7 +53,7 @@ class Follower(PatchworkThread):
             raise
         except Temporary as error:
             if isinstance(error, Unavailable) and error.retry_after is not None:
-                outage.trip(ledger, error, time.time(), _AFTER_TROUBLE)
+                outage.trip(ledger, error, time.time(), _AFTER_TROUBLE, self.server)
             if not thread.is_stopping():
                 self._log(str(error))
             return False

@@ -28,24 +28,30 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """The checks of one server, looked at now and then."""
+    """The checks of one server, looked at now and then. ``server``: its name, see ``Request``."""
 
     def __init__(
-        self, dialect: Dialect, ledger: Ledger, settings: Settings, clock: Callable[[], float]
+        self,
+        dialect: Dialect,
+        ledger: Ledger,
+        settings: Settings,
+        clock: Callable[[], float],
+        server: str = "",
     ) -> None:
+        self._server = server
         self._dialect = dialect
         self._ledger = ledger
         self._settings = settings.results
         self._clock = clock
 
     def open(self) -> list[Request]:
-        """The requests whose results are looked for. One of arguments alone has no label that a
-        check could have."""
+        """The requests whose results are looked for there. One of arguments alone has no label
+        that a check could have."""
         since = self._clock() - self._settings.follow
         found: list[Request] = []
         while page := self._ledger.results.open(since, after=found[-1].number if found else 0):
             found += page
-        return [each for each in found if each.contexts]
+        return [each for each in found if each.contexts and each.server == self._server]
 
     def is_due(self) -> bool:
         """Whether it is time to ask for new checks. A time that is farther away than the interval

@@ -12,8 +12,8 @@ from ingest.ledger import Request
 Document = dict[str, Any]
 
 _TEXT = {str}
-# How old the mails are that set a value, by series, name and value.
-_Ages = dict[tuple[int, str, str], tuple[float, str]]
+# How old the mails are that set a value, by an entry's key, name and value.
+_Ages = dict[tuple[str, str, str], tuple[float, str]]
 
 
 def empty() -> Document:
@@ -21,8 +21,20 @@ def empty() -> Document:
     return {"retests": {}, "last_comment_timestamp": None}
 
 
+def key_of(request: Request, revisions: bool) -> str:
+    """The key of a request's entry: its series, or with ``revisions`` series and revision, where
+    the server has revisions."""
+    series = str(request.series)
+    return f"{series}/{request.revision}" if revisions and request.revision else series
+
+
 def merge(
-    document: Document, requests: Sequence[Request], second: float, earlier: Iterable[Request] = ()
+    document: Document,
+    requests: Sequence[Request],
+    second: float,
+    earlier: Iterable[Request] = (),
+    *,
+    revisions: bool = False,
 ) -> Document:
     """The document with these requests in it.
 
@@ -31,13 +43,14 @@ def merge(
     were merged before, by which the age of a value that stands in the document is known. A value
     of another program stays, whatever it is, until a request sets its name. The same requests
     again change nothing. ``second``: the promised second that the document carries as its
-    ``last_comment_timestamp``, a Unix time; 0 leaves what stands there.
+    ``last_comment_timestamp``, a Unix time; 0 leaves what stands there. ``revisions``: see
+    ``key_of``.
     """
-    known = _ages(earlier)
+    known = _ages(earlier, revisions)
     retests = {series: _tidied(entry) for series, entry in document["retests"].items()}
     touched: set[str] = set()
     for request in requests:
-        series = str(request.series)
+        series = key_of(request, revisions)
         if series not in touched:
             touched.add(series)
             retests[series] = dict(retests.get(series, {"contexts": [], "arguments": {}}))
@@ -46,20 +59,20 @@ def merge(
         if request.arguments:
             arguments = dict(arguments_of(entry))
             for name, value in request.arguments.items():
-                standing = _age_of(arguments.get(name), request.series, name, known)
+                standing = _age_of(arguments.get(name), series, name, known)
                 if standing is None or standing <= _age(request):
                     arguments[name] = value
-                    known[request.series, name, value] = _age(request)
+                    known[series, name, value] = _age(request)
             entry["arguments"] = arguments
     carried = stamp(second) if second else document.get("last_comment_timestamp")
     return {**document, "retests": retests, "last_comment_timestamp": carried}
 
 
-def _ages(requests: Iterable[Request]) -> _Ages:
+def _ages(requests: Iterable[Request], revisions: bool) -> _Ages:
     known: _Ages = {}
     for request in requests:
         for name, value in request.arguments.items():
-            key = (request.series, name, value)
+            key = (key_of(request, revisions), name, value)
             known[key] = max(known.get(key, _age(request)), _age(request))
     return known
 
@@ -85,7 +98,7 @@ def arguments_of(entry: Document) -> Mapping[str, Any]:
     return arguments if isinstance(arguments, dict) else {}
 
 
-def _age_of(standing: object, series: int, name: str, known: _Ages) -> tuple[float, str] | None:
+def _age_of(standing: object, series: str, name: str, known: _Ages) -> tuple[float, str] | None:
     """How old the mail is that set a standing value, None for a value of another program's."""
     return known.get((series, name, standing)) if isinstance(standing, str) else None
 

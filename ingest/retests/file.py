@@ -45,24 +45,26 @@ def append(
     mode: int,
     now: float,
     earlier: Iterable[Request] = (),
+    revisions: bool = False,
     patience: float,
     promise: Callable[[float], float],
     ready: Callable[[float], None] = lambda second: None,
 ) -> bool:
     """Merge requests into the file under its lock; whether that changed the file.
 
-    ``mode``: permissions of a new file; an existing file keeps its own, and its owner. A file
-    that is not a retest JSON is set aside as ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the
-    second that the new content carries, later than that of the present content. ``ready`` is
-    called with this second when the new content is on the disk and about to take its place, see
-    ``left``. Raises ``SinkUnavailable`` if the file cannot be read or written.
+    ``revisions``: see ``document.key_of``; ``mode``: permissions of a new file; an existing file
+    keeps its own, and its owner. A file that is not a retest JSON is set aside as
+    ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the second that the new content carries, later
+    than that of the present content. ``ready`` is called with this second when the new content is
+    on the disk and about to take its place, see ``left``. Raises ``SinkUnavailable`` if the file
+    cannot be read or written.
     """
     with locked(path, patience):
         try:
             standing = _read(path, now)
             present = standing if standing is not None else empty()
             second = promise(standing_second(present, now))
-            merged = merge(present, requests, second, earlier)
+            merged = merge(present, requests, second, earlier, revisions=revisions)
             if merged == standing:
                 # Perhaps put there by a process that was killed before it made that durable.
                 files.sync(files.target(path).parent)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.ledger import Request
-from ingest.retests.document import Document, arguments_of
+from ingest.retests.document import Document, arguments_of, key_of
 
 # The log's requests of each series that the file has an entry for, by the entry's key.
 Log = Mapping[str, Sequence[Request]]
@@ -28,11 +28,17 @@ def part_of(request: Request, entry: Document, series: Sequence[Request]) -> Req
 
 
 def without(
-    document: Document, share: Iterable[Request], others: Iterable[Request], log: Log
+    document: Document,
+    share: Iterable[Request],
+    others: Iterable[Request],
+    log: Log,
+    *,
+    revisions: bool = False,
 ) -> Document:
     """The document when a share has left it. ``others``: the other parts that it holds; what
-    they ask for stays, and what no request in the log has asked for."""
-    leaving, staying = _asked(share), _asked(others)
+    they ask for stays, and what no request in the log has asked for. ``revisions``: see
+    ``document.key_of``."""
+    leaving, staying = _asked(share, revisions), _asked(others, revisions)
     retests = {}
     for key, entry in document["retests"].items():
         if key not in leaving:
@@ -54,9 +60,9 @@ def without(
     return {**document, "retests": retests}
 
 
-def only(document: Document, share: Iterable[Request]) -> Document:
+def only(document: Document, share: Iterable[Request], *, revisions: bool = False) -> Document:
     """The document with nothing but a share."""
-    asked = _asked(share)
+    asked = _asked(share, revisions)
     retests = {}
     for key, entry in document["retests"].items():
         if key in asked:
@@ -70,11 +76,13 @@ def only(document: Document, share: Iterable[Request]) -> Document:
     return {**document, "retests": retests}
 
 
-def _asked(those: Iterable[Request]) -> defaultdict[str, tuple[set[str], set[str]]]:
+def _asked(
+    those: Iterable[Request], revisions: bool
+) -> defaultdict[str, tuple[set[str], set[str]]]:
     """Contexts, and names of arguments, that parts ask for, by the key of their series' entry."""
     asked: defaultdict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for part in those:
-        contexts, names = asked[str(part.series)]
+        contexts, names = asked[key_of(part, revisions)]
         contexts.update(part.contexts)
         names.update(part.arguments)
     return asked

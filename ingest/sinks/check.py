@@ -48,7 +48,7 @@ class Check:
         self.name = f"check:{name}"
         self._table = table
         self._settings = settings
-        self._patchwork = settings.patchwork
+        self._patchwork = settings.server(table.patchwork) or settings.patchwork
 
     @property
     def purpose(self) -> str:

@@ -19,6 +19,7 @@ from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
+from ingest.story.sinks import Scope
 
 # Seconds between two looks at the request log, which other processes write, too.
 POLL = 1.0
@@ -28,15 +29,17 @@ _LAST_WORDS = 1.5
 log = logging.getLogger(__name__)
 
 
-def wanted(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """All sinks by the names of their cursors, the retest JSON's first, and the patterns of the
-    contexts that each is for, none for all."""
-    named: dict[str, tuple[str, ...]] = {json_file.name(settings.retests.file): ()}
+def wanted(settings: Settings) -> dict[str, Scope]:
+    """All sinks by the names of their cursors, the retest JSON's first, and what each is for."""
+    table = settings.retests
+    named = {json_file.name(table.file): Scope((), table.patchwork)}
     for file in settings.json_file.values():
-        named[json_file.name(file.file)] = file.contexts
+        named[json_file.name(file.file)] = Scope(file.contexts, file.patchwork)
     for kind in sink_kinds():
         if kind != "json_file":
-            named |= {f"{kind}:{n}": each.contexts for n, each in getattr(settings, kind).items()}
+            for name, each in getattr(settings, kind).items():
+                server = getattr(each, "patchwork", None)
+                named[f"{kind}:{name}"] = Scope(each.contexts, server)
     return named
 
 
@@ -62,10 +65,23 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
     known = settings.requests.arguments
     pause = settings.worker.retry[0]
     table = settings.retests
-    yield json_file.JsonFile(table.file, mode=table.mode, arguments=known, pause=pause)
+    yield json_file.JsonFile(
+        table.file,
+        mode=table.mode,
+        arguments=known,
+        server=table.patchwork,
+        revisions=table.revisions,
+        pause=pause,
+    )
     for each in settings.json_file.values():
         yield json_file.JsonFile(
-            each.file, mode=each.mode, contexts=each.contexts, arguments=known, pause=pause
+            each.file,
+            mode=each.mode,
+            contexts=each.contexts,
+            arguments=known,
+            server=each.patchwork,
+            revisions=each.revisions,
+            pause=pause,
         )
 
 

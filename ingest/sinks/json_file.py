@@ -35,9 +35,10 @@ def name(path: str) -> str:
 
 class JsonFile:
     """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``contexts``: the
-    patterns of those that it is for, none for all; ``arguments``: the known ones; ``pause``:
-    seconds to the next attempt after a failure; ``patience``: seconds to wait for a consumer that
-    holds the file's lock."""
+    patterns of those that it is for, none for all; ``arguments``: the known ones; ``server``:
+    whose series it holds, for those of two servers may have one number; ``revisions``: see
+    ``document.key_of``; ``pause``: seconds to the next attempt after a failure; ``patience``:
+    seconds to wait for a consumer that holds the file's lock."""
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class JsonFile:
         mode: int,
         contexts: Sequence[str] = (),
         arguments: Sequence[str] = (),
+        server: str = "",
+        revisions: bool = False,
         pause: float = 60.0,
         patience: float = PATIENCE,
     ) -> None:
@@ -54,6 +57,8 @@ class JsonFile:
         self._mode = mode
         self._contexts = contexts
         self._arguments = arguments
+        self._server = server
+        self._revisions = revisions
         self._pause = pause
         self._patience = patience
 
@@ -107,7 +112,7 @@ class JsonFile:
         return count
 
     def _narrowed(self, request: Request) -> Request | None:
-        return selection.narrowed(request, self._contexts, self._arguments)
+        return selection.narrowed(request, self._contexts, self._arguments, self._server)
 
     def _append(
         self,
@@ -119,8 +124,12 @@ class JsonFile:
         patience: float,
     ) -> None:
         series = {request.series for request in requests if request.arguments}
-        recorded = [each for one in series for each in ledger.requests_of(one, cursor.position)]
-        earlier = [each for each in recorded if not each.cancelled]
+        earlier = [
+            request
+            for each in series
+            for request in ledger.requests_of(each, cursor.position, self._server)
+            if not request.cancelled
+        ]
 
         def promise(beyond: float) -> float:
             # What is written once more carries the same second: a consumer that remembers series
@@ -139,6 +148,7 @@ class JsonFile:
             mode=self._mode,
             now=now,
             earlier=earlier,
+            revisions=self._revisions,
             patience=patience,
             promise=promise,
             ready=begin,

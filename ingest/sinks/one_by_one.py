@@ -101,7 +101,8 @@ class OneByOne:
             return count
 
     def _narrowed(self, request: Request) -> Request | None:
-        return selection.narrowed(request, self._table.contexts, self._arguments)
+        server = getattr(self._table, "patchwork", None)
+        return selection.narrowed(request, self._table.contexts, self._arguments, server)
 
     def _had(self, ledger: Ledger, request: Request) -> Given | None:
         """Why the receiver does not get a request of a mail that it got before, None if it

@@ -24,6 +24,8 @@ def shape(request: Request, settings: Settings) -> dict[str, Any]:
         "id": request.id,
         "message_id": _unicode(request.message_id),
         "series": request.series,
+        "revision": request.revision or None,
+        "server": request.server or None,
         "submission": _unicode(str(request.submission)),
         "project": _unicode(request.project),
         "contexts": [_unicode(each) for each in request.contexts],

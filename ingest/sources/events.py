@@ -7,7 +7,7 @@ For what the mail feed missed, and for installations without one.
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.errors import HeaderParseError
 from email.header import decode_header
 
@@ -70,14 +70,15 @@ def take_in(
     each: Callable[[bytes], None],
     stop: Callable[[], bool],
     counted_in: str = "",
+    server: str = "",
 ) -> None:
     """Take in the comments of these events, oldest first, counting in ``haul``. What was taken in
     before something is raised stays.
 
     ``give_up``: seconds after which a comment is left out that cannot be had while others can;
     ``each`` is given every mail that was queued; ``stop``: asked before each comment whether to
-    end; ``counted_in``: see ``intake.accept``. Raises ``Unavailable``, ``Unanswered`` or
-    ``StateUnavailable``.
+    end; ``counted_in``: see ``intake.accept``; ``server``: see ``Request``. Raises
+    ``Unavailable``, ``Unanswered`` or ``StateUnavailable``.
     """
     failed: list[tuple[_Memory, str]] = []
     in_a_row = 0
@@ -108,11 +109,12 @@ def take_in(
             log.info("deleted meanwhile <%s>: %s", printable(event.message_id), event.name)
             continue
         haul.fetched += 1
+        filing = replace(event.filing, server=server)
         if copies := _copies(raw, ledger):
             haul.known += 1
             for id in copies:
-                ledger.file(id, event.filing, clock())
-        elif _accepted(raw, event.filing, ledger, clock(), max_size, haul, counted_in):
+                ledger.file(id, filing, clock())
+        elif _accepted(raw, filing, ledger, clock(), max_size, haul, counted_in):
             each(raw)
         memory.done(clock())
     for memory, reason in failed:

@@ -50,6 +50,8 @@ class Asked:
     id: str
     number: int
     series: int
+    revision: int | None  # of the series, where the server has revisions
+    server: str | None  # NAME of [patchwork.NAME], None for [patchwork]
     submission: str
     project: str | None
     contexts: tuple[str, ...]
@@ -159,6 +161,8 @@ def asked_of(
         id=request.id,
         number=request.number,
         series=request.series,
+        revision=request.revision or None,
+        server=request.server or None,
         submission=str(request.submission),
         project=request.project or None,
         contexts=request.contexts,

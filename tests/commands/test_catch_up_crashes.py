@@ -31,8 +31,8 @@ from tests.support.retest_files import MEMORY
 CATCH_UP, EVENTS = "commands/catch_up.py", "sources/events.py"
 COMMIT = Place("ledger/database.py", 'self._db.execute("COMMIT")')
 COMMITTED = Place("ledger/database.py", "if self._unproven:")
-STARTED = Place(CATCH_UP, "with ledger.lease(CATCH_UP) as held:")
-MOVES = Place(CATCH_UP, "ledger.set_feed(Feed(CATCH_UP, moved=begun))")
+STARTED = Place(CATCH_UP, "with ledger.lease(lease) as held:")
+MOVES = Place(CATCH_UP, "ledger.set_feed(Feed(name, moved=begun))")
 FETCHED = Place(EVENTS, "haul.fetched += 1")
 
 POINTS = {

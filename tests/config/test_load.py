@@ -122,6 +122,12 @@ KINDS = {
         ("", "REQUIRED", "no"),
         '"offered" or "required"',
     ),
+    values.choice("auto", "patchwork", "freedesktop"): Kind(
+        ("patchwork", "freedesktop", "patchwork"),
+        ("", "Auto", 1, True, ["auto"], {}),
+        ("", "AUTO"),
+        '"auto" or "patchwork" or "freedesktop"',
+    ),
     values.choice("local", "open", "token"): Kind(
         ("open", "open", "open"),
         ("", "Open", 1, True, ["open"], {}),
@@ -139,7 +145,7 @@ KINDS = {
     ),
 }
 # Settings of which some values need another setting.
-NARROW = {("smtp", "starttls"), ("lmtp", "starttls")}
+NARROW = {("smtp", "starttls"), ("lmtp", "starttls"), ("retests", "patchwork")}
 
 SETTINGS = {
     (table, key): setting
@@ -486,6 +492,14 @@ BAD_SINKS: dict[str, tuple[str, str]] = {
     "a name that is none": (
         "[command.\"a/b\"]\nprogram = ['x']\n",
         "[command.a/b]: a name is made of the letters a to z, digits, and single hyphens",
+    ),
+    "a server that is not there": (
+        "[patchwork.fdo]\nurl = 'http://x'\nlists = ['a']\n[retests]\npatchwork = 'fd'\n",
+        "[retests] patchwork: there is no [patchwork.fd] (did you mean fdo?)",
+    ),
+    "a server for no list": (
+        "[patchwork.fdo]\nurl = \"https://fdo.example.org\"\n",
+        "[patchwork.fdo] needs lists or projects: without them no mail is looked up there",
     ),
     "another choice": (
         "[check.a]\ntoken_file = 't'\ncover = 'first'\n",

@@ -21,6 +21,7 @@ from ingest.ledger.requests import request_id
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery, json_file
 from ingest.sinks.delivery import Delivery
+from ingest.story.sinks import Scope
 from tests.sinks.test_command import is_alive, is_gone
 from tests.support import retest_files
 from tests.support.bad_server import Hell, http, says, stalls
@@ -55,12 +56,12 @@ def test_all_sinks_are_named_the_retest_json_first_and_what_each_is_for() -> Non
         mail={"y": sink_tables.MailSettings()},
     )
     assert list(delivery.wanted(settings).items()) == [
-        ("json_file:/r.json", ()),
-        ("json_file:/b.json", ("b-*",)),
-        ("command:run", ()),
-        ("webhook:ci", ("a", "c")),
-        ("check:x", ()),
-        ("mail:y", ()),
+        ("json_file:/r.json", Scope((), "")),
+        ("json_file:/b.json", Scope(("b-*",), "")),
+        ("command:run", Scope()),
+        ("webhook:ci", Scope(("a", "c"))),
+        ("check:x", Scope((), "")),
+        ("mail:y", Scope()),
     ]
     sinks = [*delivery.files(settings), *delivery.receivers(settings)]
     assert [sink.name for sink in sinks] == list(delivery.wanted(settings))

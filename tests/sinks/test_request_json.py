@@ -55,6 +55,8 @@ def test_a_request_is_told_by_names_that_are_a_contract() -> None:
         "id": "recheck-00000000000000000000000000000007",
         "message_id": "7@example.org",
         "series": 29430,
+        "revision": None,
+        "server": None,
         "submission": "patch 131182",
         "project": "ci",
         "contexts": ["iol-b", "iol-a"],

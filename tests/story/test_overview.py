@@ -21,6 +21,7 @@ from ingest.ledger import (
 from ingest.story import overview as story
 from ingest.story.consumers import BatchState, ConsumerState
 from ingest.story.overview import jsonable
+from ingest.story.sinks import Scope
 from tests.support.ledger_values import (
     NOON,
     arrival,
@@ -32,7 +33,7 @@ from tests.support.ledger_values import (
 
 SETTINGS = tables.Settings()
 FILE, HOOK = "json_file:/r.json", "webhook:lab"
-SINKS = {FILE: (), HOOK: ("other-*",)}
+SINKS = {FILE: Scope(), HOOK: Scope(("other-*",))}
 AT_NOON = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 BATCH = BatchState("night:1-1", "night", 1, 1, (), 2, AT_NOON + timedelta(minutes=5))
 CONSUMERS = [
@@ -101,6 +102,8 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                 "id": asked.id,
                 "number": 1,
                 "series": 29430,
+                "revision": None,
+                "server": None,
                 "submission": "patch 131182",
                 "project": "dpdk",
                 "contexts": ["iol-a", "iol-b"],

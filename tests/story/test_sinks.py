@@ -12,7 +12,7 @@ from ingest.config.tables import Settings
 from ingest.ledger import Cursor, Event, Ledger, Pause
 from ingest.sinks.command import Command
 from ingest.sinks.webhook import Webhook
-from ingest.story.sinks import Delivery, deliveries, state_of
+from ingest.story.sinks import Delivery, Scope, deliveries, state_of
 from ingest.words import instant, moment, utc
 from tests.support.bad_server import Hell, failing, http, says
 from tests.support.clock import DAY, HOUR, Clock
@@ -65,14 +65,14 @@ CURSORS: dict[str, tuple[Cursor, str, str]] = {
 def test_a_sink_s_cursor_says_where_it_is_and_what_hinders_it(
     cursor: Cursor, state: str, trouble: str
 ) -> None:
-    told = state_of(cursor, 5, {NAME: ()}, NOW)
+    told = state_of(cursor, 5, {NAME: Scope()}, NOW)
     assert (told.state, told.trouble, told.lag) == (state, trouble, 5 - cursor.position)
     assert told.is_configured
 
 
 def test_a_paused_sink_says_since_when_and_why() -> None:
     failing = Cursor(NAME, 3, tries=17, due=NOW + 900, reason="it is down", begun=4)
-    told = state_of(failing, 5, {NAME: ()}, NOW, pause=Pause(NAME, NOW, "moving house"))
+    told = state_of(failing, 5, {NAME: Scope()}, NOW, pause=Pause(NAME, NOW, "moving house"))
     since = moment(NOW)
     assert told.state == f"at 3, 2 behind, paused since {since}: moving house"
     assert (told.trouble, told.lag) == ("", 2)
@@ -80,7 +80,7 @@ def test_a_paused_sink_says_since_when_and_why() -> None:
 
 def test_nothing_waits_for_a_cancelled_request() -> None:
     cancelled = replace(asked(4), cancelled="why")
-    assert list(deliveries(cancelled, (), [Cursor(NAME, 3)], {NAME: ()}, (), NOW)) == []
+    assert list(deliveries(cancelled, (), [Cursor(NAME, 3)], {NAME: Scope()}, (), NOW)) == []
 
 
 def test_a_sink_that_is_gone_from_the_configuration_says_so() -> None:
@@ -140,7 +140,7 @@ STATES = {
 def test_what_became_of_a_request_is_told_for_each_sink(
     cursor: Cursor, story: tuple[Event, ...], text: str, trouble: str
 ) -> None:
-    sinks = {NAME: (), FILE: ()}
+    sinks = {NAME: Scope(), FILE: Scope()}
     [delivery] = deliveries(asked(7), story, [cursor], sinks, (), NOW)
     assert (delivery.to, delivery.text, delivery.trouble) == (cursor.name, text, trouble or None)
     assert delivery.state == STATES[delivery.text.partition(cursor.name)[0]]
@@ -148,10 +148,18 @@ def test_what_became_of_a_request_is_told_for_each_sink(
 
 def test_a_request_that_a_sink_is_not_for_is_not_waited_for() -> None:
     cursors = [Cursor(NAME, 3, begun=4), Cursor(FILE, 7)]
-    sinks = {NAME: ("iol-*", "unh-*"), FILE: ("c-*",)}
+    sinks = {NAME: Scope(("iol-*", "unh-*")), FILE: Scope(("c-*",))}
     assert list(deliveries(asked(7), (), cursors, sinks, (), NOW)) == [
         Delivery(NAME, "not for it", f"not for {NAME}: it is for iol-*, unh-*"),
         Delivery(FILE, "published", f"published to {FILE}"),
+    ]
+
+
+def test_a_request_for_another_server_is_not_for_a_sink_of_one() -> None:
+    sinks = {FILE: Scope((), "")}
+    request = replace(asked(7), server="fdo")
+    assert list(deliveries(request, (), [Cursor(FILE, 7)], sinks, (), NOW)) == [
+        Delivery(FILE, "not for it", f"not for {FILE}: it is for series of [patchwork]"),
     ]
 
 

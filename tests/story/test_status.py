@@ -23,11 +23,12 @@ from ingest.signs import Sign
 from ingest.story import status as statuses
 from ingest.story.consumers import BatchState, ConsumerState
 from ingest.story.overview import jsonable
+from ingest.story.sinks import Scope
 from tests.support.ledger_values import NOON, arrival, claimed, ended, finish, put_back, request
 
 SETTINGS = tables.Settings()
 FILE, HOOK = "json_file:/r.json", "webhook:lab"
-SINKS = {FILE: (), HOOK: ("other-*",)}
+SINKS = {FILE: Scope(), HOOK: Scope(("other-*",))}
 AT_NOON = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 BATCH = BatchState("night:1-1", "night", 1, 1, (), 2, AT_NOON + timedelta(minutes=5))
 CONSUMERS = [

@@ -38,6 +38,12 @@ def add(to: Commands) -> None:
         "--requests", action="store_true", help="print requests one by one, not merged by series"
     )
     take.add_argument(
+        "--server",
+        metavar="NAME",
+        help="requests for series of [patchwork.NAME] only; default: of the server that [retests] "
+        "names, with --requests of all servers",
+    )
+    take.add_argument(
         "--hold", action="store_true", help="give a batch, and give it again until it is confirmed"
     )
     take.add_argument(
@@ -102,6 +108,7 @@ def _take(arguments: argparse.Namespace) -> int:
         tuple(arguments.contexts or ()),
         single=arguments.requests,
         hold=arguments.hold,
+        server=arguments.server,
     )
     output = take.output_to(arguments.out_file, settings)
     with closing(open_configured(settings.state)) as ledger:

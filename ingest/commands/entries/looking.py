@@ -85,8 +85,8 @@ def _check(arguments: argparse.Namespace) -> int:
         check.check(settings_of(arguments), arguments.users, arguments.test_address),
         in_json=arguments.json,
     )
-    problems = {each.what for each in findings if each.level == "problem"}
-    if problems == {check.PATCHWORK}:
+    problems = [each for each in findings if each.level == "problem"]
+    if problems and all(each.is_down for each in problems):
         return EX_UNAVAILABLE
     return EX_CONFIG if problems else EX_OK
 

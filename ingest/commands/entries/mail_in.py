@@ -54,6 +54,9 @@ def add(to: Commands) -> None:
         to.as_json,
     )
     catch_up.add_argument(
+        "--server", metavar="NAME", default="", help="with [patchwork.NAME]; default: [patchwork]"
+    )
+    catch_up.add_argument(
         "--since",
         type=flag_values.showable_moment,
         metavar="TIME",
@@ -123,7 +126,7 @@ def _catch_up(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     with closing(open_configured(settings.state)) as ledger:
-        summary = catch_up.run(settings, ledger, arguments.since)
+        summary = catch_up.run(settings, ledger, arguments.since, arguments.server)
     report.caught_up(summary, in_json=arguments.json)
     if summary.problem:
         complain(f"catching up is not complete: {summary.problem}")

@@ -102,8 +102,10 @@ def _retry(arguments: argparse.Namespace) -> int:
     if arguments.ignored:
         return _judge_again(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
-    with closing(open_configured(settings_of(arguments).state)) as ledger:
-        outage.close(ledger)
+    settings = settings_of(arguments)
+    with closing(open_configured(settings.state)) as ledger:
+        for server in settings.server_names:
+            outage.close(ledger, server)
         answers.ask_anew(ledger, time.time())
         count = ledger.retry(None if arguments.all else ids, time.time())
         wanted = Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED)
