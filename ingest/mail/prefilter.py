@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 # The keyword in small letters. Between its words a blank or an underscore will do, and nothing
 # where something was that is not ASCII, and NULs do not count, which Patchwork takes out: so
 # lines that nearly are requests are found, too (dashes, zero-width characters, byte order marks).
-_KEYWORD, _JOINED = b"recheck-request", b"recheckrequest"
+_WORD, _KEYWORD, _JOINED = b"recheck", b"recheck-request", b"recheckrequest"
 _SMALL = bytes(0x2D if each in b" _" else ord(chr(each).lower()) for each in range(0x80))
 _SMALL += bytes(range(0x80, 0x100))
 _UNSEEN = bytes([0, *range(0x80, 0x100)])
 
 # The fields that can hide a text, one by a charset, one by an encoding: one search finds both.
-_FIELD = b"content-t"
+_FIELD = b"\ncontent-t"
 _TYPE, _ENCODING = b"ype:", b"ransfer-encoding:"
 _PARTS = b"parts"  # what the type of a mail says that has further headers in its text
 
@@ -46,6 +46,10 @@ _LONGEST_REST = 16 << 10
 _MOST_FIELDS = 30
 _MOST_DECODED = 16 << 20
 
+# What lines say that were seen before, for most are spelled alike; so many at most.
+_known: dict[bytes, bytes] = {}
+_MOST_KNOWN = 2000
+
 
 def may_hold_request(raw: bytes, ends: "Sequence[int]" = ()) -> bool:
     """Whether a mail could hold a Recheck-request line, or one that nearly is one. Never says no
@@ -56,32 +60,38 @@ def may_hold_request(raw: bytes, ends: "Sequence[int]" = ()) -> bool:
     mail that may hide its text otherwise, by a charset or by being broken, gets a yes: only the
     parser can tell.
     """
-    small = raw.translate(_SMALL)
-    if _KEYWORD in small or (not (small.isascii() and b"\0" not in small) and _is_spelled(small)):
+    if raw[: len(_FIELD) - 1].lower() == _FIELD[1:]:
+        raw, ends = b"\n" + raw, [each + 1 for each in ends]
+    small = raw.lower()
+    if _is_spelled(raw, small):
         return True
-    known: dict[bytes, bytes] = {}
+    # The parser takes a CR that does not stand at a line's end for the end of a line.
+    if b"\r" in raw and _FIELD.replace(b"\n", b"\r") in small:
+        return True
     plain: set[bytes] = set()
     begin = 0
     for end in ends or (len(raw),):
-        fields = _encodings(raw, small, begin, end, known)
+        fields = _encodings(raw, small, begin, end)
         if fields is None or (fields and _is_hidden(raw, fields, end, plain)):
             return True
         begin = end
     return False
 
 
-def _is_spelled(text: bytes) -> bool:
-    """Whether the keyword is in a text, or nearly."""
-    small = text.translate(_SMALL, _UNSEEN)
-    return _KEYWORD in small or (len(small) < len(text) and _JOINED in small)
+def _is_spelled(text: bytes, small: bytes) -> bool:
+    """Whether the keyword is in a text, or nearly. ``small``: the text in lower case."""
+    is_plain = text.isascii() and b"\0" not in text
+    if _WORD not in (small if is_plain else small.translate(None, _UNSEEN)):
+        return False
+    if _KEYWORD in text.translate(_SMALL):
+        return True
+    seen = text.translate(_SMALL, _UNSEEN)
+    return not is_plain and (_KEYWORD in seen or _JOINED in seen)
 
 
-def _encodings(
-    raw: bytes, small: bytes, begin: int, end: int, known: dict[bytes, bytes]
-) -> list[tuple[int, bytes]] | None:
+def _encodings(raw: bytes, small: bytes, begin: int, end: int) -> list[tuple[int, bytes]] | None:
     """Where each field of a mail ends that says base64 or quoted-printable, and which of them;
-    None if a field says what only the parser can tell. ``known``: what lines say that were seen
-    before, for most are spelled alike."""
+    None if a field says what only the parser can tell."""
     found = []
     stop, has_parts = -1, False
     at = small.find(_FIELD, begin, end)
@@ -91,17 +101,17 @@ def _encodings(
             stop = end if stop < 0 else stop
         at += len(_FIELD)
         line_end = raw.find(b"\n", at, at + _LONGEST_FIELD)
-        line = raw[at : line_end + 2]  # with what follows it: by a blank the field would go on
-        coding = known.get(line)
+        line = small[at : line_end + 2]  # with what follows it: by a blank the field would go on
+        coding = _known.get(line)
         if coding is None and small.startswith((_TYPE, _ENCODING), at):
             while 0 <= line_end < end - 1 and raw[line_end + 1] in b" \t":
                 line_end = raw.find(b"\n", line_end + 1, at + _LONGEST_FIELD)
             # A field that is too long, or not ended at all, is not looked into.
-            coding = _coding(raw[at:line_end].lower()) if 0 <= line_end < end else None
+            coding = _coding(small[at:line_end]) if 0 <= line_end < end else None
             if coding is None:
                 return None
-            if at + len(line) == line_end + 2:
-                known[line] = coding
+            if at + len(line) == line_end + 2 and len(_known) < _MOST_KNOWN:
+                _known[line] = coding
         if coding == _PARTS:
             has_parts = True
         elif coding:
@@ -115,13 +125,11 @@ def _encodings(
 def _coding(value: bytes) -> bytes | None:
     """The encoding that a field names, or that there are parts; "" if neither; None if only the
     parser can tell. ``value``: in lower case, with the rest of the name."""
-    if _FIELD in value:  # Fields within fields would be looked at again for each they are in.
-        return None
     if value.startswith(_TYPE):
         if _is_hiding(value):
             return None
         return _PARTS if b"multipart" in value or b"message" in value else b""
-    # No more than the one CR of a line's end: the parser takes any other for the end of a line.
+    # No more than the one CR of a line's end.
     coding = value[len(_ENCODING) :].removesuffix(b"\r").strip(b" \t\n")
     if coding in (b"base64", b"quoted-printable"):
         return coding
@@ -184,7 +192,6 @@ def _body(raw: bytes, line: int, end: int, plain: set[bytes]) -> int:
                 name, colon, _ = text.partition(b":")
                 if not name or not colon or name.translate(None, _NAME):
                     return -1
-        # The parser takes a CR that does not stand at a line's end for the end of a line.
         if rest.count(b"\r") != rest.count(b"\r\n"):
             return -1
         plain.add(rest)
@@ -196,13 +203,13 @@ def _in_base64(data: bytes) -> bool:
     import binascii
 
     # What cannot be decoded is taken as it is, its lines joined.
-    if 0x2D in data and _is_spelled(data.translate(None, b"\r\n")):
+    if 0x2D in data and _spells(data.translate(None, b"\r\n")):
         return True
     # An end without its padding would be an error, and so would one letter more than a multiple
     # of four. Where nothing is missing the padding is left unread.
     for end in (b"==", b"A=="):
         try:
-            return _is_spelled(binascii.a2b_base64(data + end))
+            return _spells(binascii.a2b_base64(data + end))
         except binascii.Error:
             continue
     return True  # A Python that reads base64 more strictly: its parser has to tell.
@@ -212,4 +219,8 @@ def _in_quoted_printable(data: bytes) -> bool:
     """Whether these lines hold the keyword when they are decoded."""
     import binascii
 
-    return _is_spelled(binascii.a2b_qp(data))
+    return _spells(binascii.a2b_qp(data))
+
+
+def _spells(text: bytes) -> bool:
+    return _is_spelled(text, text.lower())

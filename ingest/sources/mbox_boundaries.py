@@ -2,6 +2,7 @@
 """Where one mail ends and the next begins in the bytes of an mbox. Pure: bytes in, offsets out."""
 
 import re
+from collections.abc import Iterator
 
 _LONGEST_LINE = 512  # of a separator; keeps the expressions cheap on hostile input
 _LONGEST_HEADER = 16 << 10  # looked through for the fields that every mail has
@@ -26,9 +27,14 @@ _DATED = rb"""
     [ \t]{0,9} (?: remote[ ]from[ ]\S{1,99} )? [ \t\r]{0,9}
     """ % {b"commit": _COMMIT, b"day": _DAY, b"month": _MONTH, b"time": _TIME, b"zone": _ZONE}
 _LINE = re.compile(_DATED, re.VERBOSE)
-# Perhaps behind a line that UUCP left.
-_BOUNDARY = re.compile(
-    _DATED + rb"\n (?: >From[ ][^\n]{0,200}\n )? [!-9;-~]{1,200} [ \t]{0,9} :", re.VERBOSE
+# A header field behind it, perhaps behind a line that UUCP left.
+_BEHIND = rb"\n ) (?: >From[ ][^\n]{0,200}\n )? [!-9;-~]{1,200} [ \t]{0,9} :"
+_BOUNDARY = re.compile(rb"(" + _DATED + _BEHIND, re.VERBOSE)
+# Each line that may be a separator. Group 1 is there only if it is one for certain, as nearly all
+# are: to ask no further then is what makes this fast. The line ends where the group does.
+_CANDIDATE = re.compile(
+    rb"\nFrom[ ] (?: (?<= \n\nFrom[ ] ) (" + _DATED.replace(b"From[ ]", b"", 1) + _BEHIND + rb")?",
+    re.VERBOSE,
 )
 # What other programs write: nothing or a dash (Thunderbird), one word (Takeout's number, patchew's
 # sender), or anything with a year and a time of day in it.
@@ -70,20 +76,12 @@ def spans(buffer: bytes, final: bool, longest: int) -> list[Span]:
     ends (mboxcl2, whose writers do not quote); any other, and one above ``longest``, is ignored.
     """
     found: list[Span] = []
-    find, usual = buffer.find, _BOUNDARY.match
     claims = _CONTENT_LENGTH in buffer
     line, size = 0, len(buffer)
-    while line < size:
-        start = find(b"\n", line) + 1 or size
-        at = find(b"\nFrom ", start - 1)
-        # Nearly all are of this kind, and to ask no further is what makes this fast.
-        if at > start and buffer[at - 1] == 0x0A and usual(buffer, at + 1):
-            end, following = at, at + 1
-        else:
-            place = boundary(buffer, start, final)
-            if place is None:
-                break
-            end, following = place
+    start = buffer.find(b"\n") + 1 or size
+    places = _boundaries(buffer, start, final)
+    while line < size and (place := next(places, None)):
+        end, following, behind = place
         quoted = True
         claim = _claimed_end(buffer, start, end, longest) if claims else None
         if claim is not None:
@@ -92,8 +90,10 @@ def spans(buffer: bytes, final: bool, longest: int) -> list[Span]:
                 break
             if claimed >= 0:
                 end, following, quoted = claim, claimed, False
+                behind = buffer.find(b"\n", following) + 1 or size
+                places = _boundaries(buffer, behind, final)
         found.append((line, start, end, following, quoted))
-        line = following
+        line, start = following, behind
     return found
 
 
@@ -104,24 +104,32 @@ def boundary(buffer: bytes, start: int, final: bool) -> tuple[int, int] | None:
     A separator with a sender and a date is enough before a header field if it stands behind a
     blank line. Without that line, or in the forms of other programs, a header of a mail follows.
     """
-    at = start - 1
-    while (at := buffer.find(b"\nFrom ", at)) >= 0:
+    place = next(_boundaries(buffer, start, final), None)
+    return place and place[:2]
+
+
+def _boundaries(buffer: bytes, start: int, final: bool) -> Iterator[tuple[int, int, int]]:
+    """Of each mail from the one on that begins at ``start``: its end, the next separator, and where
+    the mail behind that begins; up to where more has to be read to decide."""
+    size = len(buffer)
+    for found in _CANDIDATE.finditer(buffer, max(start - 1, 0)):
+        at = found.start()
+        if (behind := found.end(1)) >= 0:
+            yield at, at + 1, behind
+            start = behind
+            continue
         line = at + 1
         end = at if buffer[at - 1] == 0x0A else at - 1 if buffer[at - 2 : at] == b"\n\r" else line
         separates = _separates(buffer, line, end < line, final)
         if separates is None:
-            return None
+            return
         if separates:
-            return max(end, start), line
-        at = line
-    if not final:
-        return None
-    end = len(buffer)
-    if buffer.endswith(b"\n\n"):
-        end -= 1
-    elif buffer.endswith(b"\n\r\n"):
-        end -= 2
-    return max(end, start), len(buffer)
+            behind = buffer.find(b"\n", line) + 1 or size
+            yield max(end, start), line, behind
+            start = behind
+    if final:
+        blank = 1 if buffer.endswith(b"\n\n") else 2 if buffer.endswith(b"\n\r\n") else 0
+        yield max(size - blank, start), size, size
 
 
 def _separates(buffer: bytes, line: int, behind_blank: bool, final: bool) -> bool | None:
