@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A large mbox searched by several processes, each of which reads ranges of it.
+"""A large mbox searched by this process and others, each of which reads ranges of it.
 
 The mails stay in their order, and no more ranges are begun than a few ahead. Whether a range was
 begun at a true boundary is checked: where the range before it ends differently, as a
@@ -9,10 +9,12 @@ Content-Length may have it, the range is read again from there.
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import get_context
 from typing import Self
 
@@ -21,11 +23,11 @@ from ingest.sources.mbox_pieces import Found
 from ingest.sources.unpacked import Input, Unpacked
 
 # Bytes of a range: what a process gives back of it at once is held by the one that asks.
-RANGE = 8 << 20
+RANGE = 4 << 20
 # Ranges of a file for which to start processes is worth their time.
-_LEAST = 4
+_LEAST = 8
 # Ranges begun ahead, for each process.
-_AHEAD = 2
+_AHEAD = 4
 _END = 1 << 62  # behind the end of any file
 
 
@@ -39,8 +41,29 @@ class _Part:
     found: list[Found]
 
 
+@dataclass(slots=True)
+class _Range:
+    """A range, and what was found in it, by this process (``part``) or another (``future``)."""
+
+    begin: int
+    stop: int
+    part: _Part | None = None
+    future: Future[_Part] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.part is not None or (self.future is not None and self.future.done())
+
+    def found(self) -> _Part | None:
+        """What was found, waited for; None if the process that was to find it was killed."""
+        try:
+            return self.future.result() if self.future else self.part
+        except BrokenProcessPool:
+            return None
+
+
 class Ranges:
-    """Processes that search files. A context manager; they are started when first needed."""
+    """Processes that search files. A context manager; the others are started when needed."""
 
     def __init__(self, processes: int, longest: int) -> None:
         """``longest``: bytes of a mail, see ``mbox.Reader``."""
@@ -63,18 +86,17 @@ class Ranges:
         """What is in the mbox, in order. ``file``: its name for people. Raises ``OSError``."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self._processes, get_context("spawn"), initializer=_leave_interrupts
+                self._processes - 1, get_context("spawn"), initializer=_leave_interrupts
             )
         stops = [*range(RANGE, size, RANGE), _END]  # the last one is read to where the file ends
-        begins = deque(zip([0, *stops], stops, strict=False))
-        pending: deque[tuple[int, Future[_Part] | None]] = deque()
+        ranges = map(_Range, [0, *stops], stops)
+        ahead: deque[_Range] = deque(islice(ranges, _AHEAD * self._processes))
         expected = 0
-        while begins or pending:
-            while begins and len(pending) < _AHEAD * self._processes:
-                begin, stop = begins.popleft()
-                pending.append((stop, self._begun(path, file, begin, stop)))
-            stop, future = pending.popleft()
-            part = _of(future)
+        while ahead:
+            self._advance(ahead, path, file)
+            first = ahead.popleft()
+            ahead.extend(islice(ranges, 1))
+            stop, part = first.stop, first.found()
             if part is None or part.begin != (expected if expected < stop else -1):
                 part = _Part(-1, expected, [])
                 if expected < stop:
@@ -85,12 +107,24 @@ class Ranges:
             self.position = min(stop, size)
         self.position = 0
 
-    def _begun(self, path: str, file: str, begin: int, stop: int) -> Future[_Part] | None:
-        try:
-            assert self._pool
-            return self._pool.submit(search, path, file, begin, stop, self._longest, begin == 0)
-        except BrokenProcessPool:
-            return None
+    def _advance(self, ahead: Iterable[_Range], path: str, file: str) -> None:
+        """Have these ranges searched, here and by the others, until the first one is."""
+        first, *_ = ahead
+        while not first.is_done:
+            free = [each for each in ahead if each.part is None and each.future is None]
+            if not free:
+                return
+            given = sum(each.future is not None and not each.future.done() for each in ahead)
+            # One more than there are processes, so that none waits for the next one.
+            for each in free[1 : 1 + self._processes - given]:
+                with suppress(BrokenProcessPool):
+                    each.future = self._submitted(each, path, file)
+            mine = free[0]
+            mine.part = search(path, file, mine.begin, mine.stop, self._longest, mine.begin == 0)
+
+    def _submitted(self, each: _Range, path: str, file: str) -> Future[_Part]:
+        assert self._pool
+        return self._pool.submit(search, path, file, each.begin, each.stop, self._longest, False)
 
 
 def search(path: str, file: str, begin: int, stop: int, longest: int, is_boundary: bool) -> _Part:
@@ -118,14 +152,6 @@ def search(path: str, file: str, begin: int, stop: int, longest: int, is_boundar
         return _Part(at, _END, found)
     finally:
         source.close()
-
-
-def _of(future: Future[_Part] | None) -> _Part | None:
-    """The result; None if the process that was to give it was killed."""
-    try:
-        return future.result() if future else None
-    except BrokenProcessPool:
-        return None
 
 
 def _leave_interrupts() -> None:
