@@ -76,6 +76,31 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def text(self) -> str:
+        """The page's text, as its elements hold it; also without JavaScript."""
+        tree = self.call("DOM.getDocument", depth=-1)["root"]
+        return " ".join(" ".join(_texts(tree)).split())
+
+    def url(self) -> str:
+        """Where the tab is."""
+        there = self.call("Page.getNavigationHistory")
+        found: str = there["entries"][there["currentIndex"]]["url"]
+        return found
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of the first element that a CSS selector finds."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.scrollIntoViewIfNeeded", nodeId=node)
+        corners = self.call("DOM.getContentQuads", nodeId=node)["quads"][0]
+        x, y = sum(corners[::2]) / 4, sum(corners[1::2]) / 4
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Put a text where the keyboard is."""
+        self.call("Input.insertText", text=text)
+
     def press(self, key: str, code: int, text: str = "") -> None:
         """Press a key and let it go."""
         typed = {"text": text} if text else {}
@@ -94,6 +119,13 @@ class Tab:
             elif said["method"] == "Runtime.exceptionThrown":
                 self.problems.append(str(said["params"]))
         return said
+
+
+def _texts(node: dict[str, Any]) -> Iterator[str]:
+    if node["nodeName"] == "#text":
+        yield node["nodeValue"]
+    for each in node.get("children", ()):
+        yield from _texts(each)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from tests.support.ledger_values import NOON, arrival, claimed, record
 from tests.support.loop_thread import PATIENCE
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m‮gpj"
+# A word that no line has room for.
+LONG = "x" * 250
 HOSTILE_URL = "javascript:alert(1)"
 ARCHIVE = '[requests]\narchive = "https://inbox.example.org/{list}/{message_id}/"\n'
 NEARLY = (
@@ -82,10 +84,10 @@ def _hostile(ledger: Ledger) -> None:
         ledger,
         f"{HOSTILE}@example.org",
         at=NOON + 100,
-        contexts=(HOSTILE,),
+        contexts=(HOSTILE, LONG),
         leftovers=(HOSTILE,),
         arguments={HOSTILE: HOSTILE},
-        subject=HOSTILE,
+        subject=f"{HOSTILE} {LONG}",
         project=HOSTILE,
         requester=Requester(HOSTILE, f"{HOSTILE}@example.org"),
     )
