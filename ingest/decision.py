@@ -4,7 +4,7 @@
 It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ingest.config.policy_tables import PolicySettings
 from ingest.config.tables import Settings
@@ -38,7 +38,7 @@ class Decision:
     ``retry_after`` how many seconds a server asked us to wait, and ``pause`` after how many
     seconds the same attempt goes on, if it does. ``mail`` is None if it cannot be read; ``wanted``
     is the part of its request that counts here; ``target`` what it is for. ``trail``: every
-    question that Patchwork was asked.
+    question that Patchwork was asked; ``raw``: the mail's bytes, as long as the decision is open.
     """
 
     outcome: Outcome
@@ -51,6 +51,7 @@ class Decision:
     retry_after: float | None = None
     pause: float | None = None
     trust: Trust = Trust()  # noqa: RUF009  frozen
+    raw: bytes = field(default=b"", repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -82,17 +83,14 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
     wanted, reason = selection.select(found, patterns, settings.requests.arguments)
     if wanted is None:
         return Decision(Outcome.IGNORED, reason, mail)
-    return Decision(Outcome.QUEUED, "", mail, wanted)
+    return Decision(Outcome.QUEUED, "", mail, wanted, raw=raw)
 
 
 def believe(decision: Decision, trust: Trust, settings: Settings) -> Decision:
-    """An open decision about a mail whose sender is believed so far: rejected, waiting until
-    Patchwork has it, if that is all that it lacks, or as it was."""
+    """An open decision about a mail whose sender is believed so far: rejected, or as it was.
+    Whether Patchwork has the mail shows once it is known what the mail is about."""
     trusted = replace(decision, trust=trust)
-    reason = rules.by_trust(settings.policy, trust)
-    if reason and trust.lacks(settings.policy.require) == [passage.PATCHWORK]:
-        told = "policy require: Patchwork is not known to have it as a comment yet"
-        return replace(trusted, reason=told, waiting=Waiting.MISSING)
+    reason = rules.by_trust(settings.policy, trust.by(passage.PATCHWORK))
     return replace(trusted, outcome=Outcome.REJECTED, reason=reason) if reason else trusted
 
 
@@ -115,7 +113,8 @@ def resolve(
     trail: list[Lookup] = []
     try:
         target = patchwork.resolve(decision.mail, received, trail, filing)
-        wanted, refused = _allowed(decision, target, settings.policy, patchwork, trail)
+        trust, wanted, refused = _allowed(decision, target, settings.policy, patchwork, trail)
+        decision = replace(decision, trust=trust)
         if wanted is None:
             trailed = replace(decision, target=target, trail=tuple(trail))
             return replace(trailed, outcome=Outcome.REJECTED, reason=refused)
@@ -149,20 +148,28 @@ def _allowed(
     policy: PolicySettings,
     patchwork: Patchwork,
     trail: list[Lookup],
-) -> tuple[Recheck | None, str]:
-    """The part of a request that its sender may ask for, or None and the reason. Patchwork is
-    asked how the patch stands only if a rule depends on that."""
-    assert decision.mail and decision.wanted
+) -> tuple[Trust, Recheck | None, str]:
+    """How far the sender of a request is believed by now, and the part of it that the sender may
+    ask for, or None and the reason. Patchwork is asked how the patch stands, and whether it has the
+    mail as a comment, only if a rule depends on that."""
+    mail, wanted, trust = decision.mail, decision.wanted, decision.trust
+    assert mail and wanted
     if reason := rules.by_project(policy, target.project):
-        return None, reason
+        return trust, None, reason
     standing = rules.Standing()
     if rules.need_standing(policy):
         standing = _standing(target, patchwork, trail)
-    if reason := rules.by_state(policy, standing):
-        return None, reason
-    return rules.by_sender(
-        policy, decision.mail.requester, standing, decision.wanted, decision.trust
-    )
+    if rules.by_state(policy, standing):
+        is_superseded = any("superseded" in states for states in standing.states)
+        newer = patchwork.newer(target, mail.subject, trail) if is_superseded else 0
+        return trust, None, rules.by_state(policy, standing, newer)
+    at_best = trust.by(passage.PATCHWORK)
+    best = rules.by_sender(policy, mail.requester, standing, wanted, at_best)
+    now = rules.by_sender(policy, mail.requester, standing, wanted, trust)
+    if best[0] and (best != now or rules.by_trust(policy, trust)):
+        patchwork.await_comment(target, mail, decision.raw, trail)
+        return at_best, *best
+    return trust, *now
 
 
 def _standing(target: Target, patchwork: Patchwork, trail: list[Lookup]) -> rules.Standing:

@@ -166,8 +166,6 @@ class Worker:
                 return self._later(
                     queued, replace(made, reason=str(error), waiting=Waiting.FAILING)
                 )
-            if made.waiting:
-                return self._later(queued, made)
         if made.is_open and made.mail:
             try:
                 patchwork = self._patchwork.for_mail(made.mail, queued.filing)
@@ -197,15 +195,16 @@ class Worker:
         """How far the sender of a mail is believed, verified once: signatures expire, and keys
         change. Raises ``CannotVerify`` if that matters."""
         policy, proof = self._settings.policy, queued.proof
-        # Patchwork may have come to know the mail since.
-        came = queued.passage or (passage.PATCHWORK if queued.filing else "")
+        came = Trust(queued.passage)
+        if queued.filing:  # Patchwork may have come to know the mail since
+            came = came.by(passage.PATCHWORK)
         if proof is None and verify.is_wanted(policy):
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
             )
-            told = {"reason": str(Trust(came, proof))}
+            told = {"reason": str(replace(came, author=proof))}
             self._ledger.prove(queued, proof, Event(self._clock(), "verified", told))
-        return Trust(came, proof or "")
+        return replace(came, author=proof or "")
 
     def _over_rate(self, made: Decision) -> str:
         """Why a request is one too many, "" if it is not."""

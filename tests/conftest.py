@@ -141,16 +141,14 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         requests: tables.RequestsSettings | None = None,
         policy: PolicySettings | None = None,
         lists: Mapping[str, ListSettings] | None = None,
+        questions: int = 40,
     ) -> Lab:
         schedule, requests = (
             schedule or tables.WorkerSettings(),
             requests or tables.RequestsSettings(),
         )
-        policy = policy or PolicySettings()
-        lists = lists or {}
-        made.append(
-            Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, policy, lists)
-        )
+        given = (policy or PolicySettings(), lists or {}, questions)
+        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, *given))
         return made[-1]
 
     yield make

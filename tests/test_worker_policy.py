@@ -170,6 +170,53 @@ def test_a_series_whose_patches_are_all_superseded_is_not_tested(
     assert lab.record().reason == "policy states: the patch is superseded"
 
 
+# What is there of the same title, and what the reason says of it.
+NEWER: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "nothing": ([], ""),
+    "two newer ones": (
+        [{"series": [{"id": 29512}]}, {"series": [{"id": 29601}]}],
+        "; the newer series is 29601",
+    ),
+    "this one": ([{"series": [{"id": 29430}]}], ""),
+    "an older one": ([{"series": [{"id": 29000}]}], ""),
+    "somebody else's": ([{"series": [{"id": 29601}], "submitter": ROBIN}], ""),
+    "of no series": ([{"series": []}], ""),
+}
+
+
+@pytest.mark.parametrize(("titled", "told"), NEWER.values(), ids=NEWER)
+def test_the_series_that_replaces_a_superseded_one_is_named(
+    titled: list[dict[str, Any]], told: str, hell: Hell, lab_at: MakeLab
+) -> None:
+    def route(seen: Seen) -> Answer | None:
+        if seen.path == "/api/patches/" and seen.query.get("q") == ["a: fix it"]:
+            newer = {"submitter": ALEX}
+            return rows(*(patch_row(f"{n}@b", **{**newer, **t}) for n, t in enumerate(titled)))
+        return stands(state="superseded", submitter=ALEX)(seen)
+
+    hell.route(route)
+    lab = lab_at(hell.url, policy=SUPERSEDED)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.record().reason == f"policy states: the patch is superseded{told}"
+
+
+@pytest.mark.parametrize(("questions", "told"), [(2, "; the newer series is 29601"), (1, "")])
+def test_the_newer_series_is_not_worth_more_questions_than_a_mail_may_cost(
+    questions: int, told: str, hell: Hell, lab_at: MakeLab
+) -> None:
+    def route(seen: Seen) -> Answer | None:
+        if seen.path == "/api/patches/" and seen.query.get("q"):
+            return rows(patch_row("v2@b", submitter=ALEX, series=[{"id": 29601}]))
+        return stands(state="superseded", submitter=ALEX)(seen)
+
+    hell.route(route)
+    lab = lab_at(hell.url, policy=SUPERSEDED, questions=questions)
+    lab.arrives(reply(OURS))
+    lab.works()
+    assert lab.record().reason == f"policy states: the patch is superseded{told}"
+
+
 def test_a_hundred_requests_of_one_sender_leave_room_for_another(
     hell: Hell, lab_at: MakeLab
 ) -> None:

@@ -11,7 +11,7 @@ from ingest.ledger import Envelope, Ledger, Outcome
 from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
 from tests.support.bad_server import Hell
-from tests.support.clock import DAY, MINUTE
+from tests.support.clock import MINUTE
 from tests.support.faults import OURS
 from tests.support.lab import Lab, MakeLab, knows
 from tests.support.mailman import LIST_ID, footed, listed, munged
@@ -74,20 +74,6 @@ def test_without_require_two_copies_run_nothing_twice(
     lab = lab_at(hell.url)
     arrives(lab, MAIL, first)
     arrives(lab, MAIL, "" if first else "list")
-    lab.works()
-    assert contexts(lab) == [(LABEL,)]
-
-
-def test_a_comment_on_patchwork_is_waited_for(hell: Hell, lab_at: MakeLab) -> None:
-    hell.route(knows())
-    lab = lab_at(hell.url, policy=PolicySettings(require=("patchwork",)))
-    arrives(lab, MAIL)
-    lab.works()
-    told = "policy require: Patchwork is not known to have it as a comment yet"
-    assert outcomes(lab.ledger) == [(Outcome.QUEUED, told)]
-    lab.works_until(lab.clock() + 2 * DAY)
-    assert outcomes(lab.ledger) == [(Outcome.UNRESOLVED, f"gave up: {told}")]
-    arrives(lab, MAIL, "patchwork")
     lab.works()
     assert contexts(lab) == [(LABEL,)]
 

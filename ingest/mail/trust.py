@@ -8,15 +8,20 @@ from ingest.value import Value
 
 class Trust(Value):
     """Two parts, neither of which implies the other. ``passage``: "list" if the mail came from a
-    host of its list, "patchwork" if Patchwork has it as a comment, else ""; ``author``: how its
-    From was proved, "authserv" or "dkim", else ""."""
+    host of its list, "patchwork" if Patchwork has it as a comment, both with a blank between, else
+    ""; ``author``: how its author was proved, "authserv" or "dkim", else ""."""
 
     passage: str = ""
     author: str = ""
 
+    def by(self, passage: str) -> "Trust":
+        """The same with this passage in addition."""
+        known = self.passage.split()
+        return self if passage in known else Trust(" ".join([*known, passage]), self.author)
+
     def lacks(self, needed: Iterable[str]) -> list[str]:
         """What is needed of a mail and was not proved."""
-        return [each for each in needed if each not in (self.passage, self.author)]
+        return [each for each in needed if each not in (*self.passage.split(), self.author)]
 
     def __str__(self) -> str:
         return f"passage {self.passage or 'none'}, author {self.author or 'none'}"

@@ -147,6 +147,14 @@ class Comment(Value):
     content: str
 
 
+class Said(Value):
+    """What a server tells of a comment. ``sender``: its From; ``content``: the text that it made of
+    the body."""
+
+    sender: str
+    content: str
+
+
 class Check(Value):
     """A check, as far as this program cares. ``id`` grows; it is 0 before Patchwork gave one.
     ``author``: the name of the account that posted it, "" if it is not known."""
@@ -220,6 +228,10 @@ class Dialect(Protocol):
 
     def comments_on(self, kind: str, submission: int) -> Iterator[str]:
         """The Message-IDs, as Patchwork shows them, of the comments on a patch or cover letter."""
+
+    def said(self, kind: str, submission: int, message_id: str) -> list[Said]:
+        """The comments of this Message-ID on a patch or cover letter; none where a server keeps no
+        comments."""
 
     def comment_events(
         self,

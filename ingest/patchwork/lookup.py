@@ -9,13 +9,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ingest.config.tables import PatchworkSettings
-from ingest.errors import IsSubmission, NotFound, Temporary
+from ingest.errors import IsSubmission, NotFound, NotYet, Temporary
 from ingest.ledger import Filing
+from ingest.mail import headers, message
 from ingest.mail.message import Mail
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import Api
 from ingest.patchwork.attempt import Attempt, Memory
-from ingest.patchwork.dialect import Abilities, Dialect, Lookup, Project, Standing, Target
+from ingest.patchwork.dialect import (
+    Abilities,
+    Clue,
+    Dialect,
+    Lookup,
+    Project,
+    Said,
+    Standing,
+    Target,
+)
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
 from ingest.words import listed
@@ -121,6 +131,48 @@ class Patchwork:
         trail.append(Lookup(f"state of {of}", listed(dict.fromkeys(states)) or "unknown"))
         return found
 
+    def newer(self, target: Target, subject: str, trail: list[Lookup]) -> int:
+        """The newest series that came after a target's, of the same submitter and title; 0 if there
+        is none, or if Patchwork does not tell now: nothing depends on it. ``subject``: that of a
+        reply to the target; ``trail``: as ``resolve``."""
+        title = Clue(subject).title
+        if not title or not target.standing.submitter:
+            return 0
+        try:
+            with self._attempted():
+                found = self.dialect.titled(target.kind, title, [target.project])
+        except Temporary:
+            return 0
+        by = target.standing.submitter.lower()
+        theirs = [each.series for each in found if each.standing.submitter.lower() == by]
+        newest = max(theirs, default=0)
+        told = f"series {newest}" if newest > target.series else "none"
+        trail.append(Lookup(f"a newer series of {title!r}", told))
+        return newest if newest > target.series else 0
+
+    def await_comment(self, target: Target, mail: Mail, raw: bytes, trail: list[Lookup]) -> None:
+        """Return once a mail is a comment by its sender on what was resolved, with its text. Raises
+        ``NotYet`` a few times and then ``NotFound`` as long as it is not, and as ``resolve``."""
+        with self._attempted() as attempt:
+            ours = Said(_address(headers.read(raw).first("from")), message.stored(raw).strip())
+            found = [
+                Said(_address(each.sender), each.content.strip())
+                for each in self.dialect.said(target.kind, target.id, mail.message_id)
+            ]
+            asked = f"<{mail.message_id}> among the comments on {target.kind} {target.id}"
+            if ours in found:
+                trail.append(Lookup(asked, "there"))
+                return
+            trail.append(Lookup(asked, "with another sender or text" if found else "not there"))
+            what = f"a comment on {target.kind} {target.id}"
+            why = f"policy require: Patchwork does not have it as {what} yet"
+            waited = attempt.searched.get("comment waits", 0)
+            if waited < len(self._table.waits):
+                attempt.searched["comment waits"] = waited + 1
+                attempt.end()
+                raise NotYet(why, self._table.waits[waited])
+            raise NotFound(why)
+
     @contextmanager
     def _attempted(self) -> Iterator[Attempt]:
         """A part of an attempt at a mail, which is kept if it is to go on later."""
@@ -149,3 +201,8 @@ class Patchwork:
     def cut(self) -> None:
         """Have the question that another thread waits for raise ``Unavailable`` now."""
         self.dialect.cut()
+
+
+def _address(sender: str) -> str:
+    """The address in a From field, in lower case."""
+    return message.parse(f"From: {sender}\n\n".encode("utf-8", "replace")).address.lower()

@@ -23,6 +23,7 @@ from ingest.patchwork.dialect import (
     EventPage,
     Found,
     Project,
+    Said,
     Standing,
     Target,
     described,
@@ -32,6 +33,8 @@ from ingest.words import printable
 PATHS = {"patch": "patches", "cover": "covers"}
 # The first version of the API with comment events, and an address of each comment.
 _FIRST_WITH_COMMENTS = "1.3"
+# Patchwork keeps so many characters of a Message-ID with its brackets.
+_COLUMN = 255
 _NO_ID = "recheck-ingest-check%40invalid"
 
 
@@ -130,11 +133,21 @@ class Rest:
         return _target(filing.kind, row, projects)
 
     def comments_on(self, kind: str, submission: int) -> Iterator[str]:
-        """See ``Dialect``. API 1.0 has no comments."""
+        """See ``Dialect``."""
+        return (_text(row.get("msgid")) for row in self._comments(kind, submission))
+
+    def said(self, kind: str, submission: int, message_id: str) -> list[Said]:
+        """See ``Dialect``."""
+        shown = f"<{message_id}>"[:_COLUMN]
+        rows = self._comments(kind, submission)
+        return [_said(row) for row in rows if _text(row.get("msgid")) == shown]
+
+    def _comments(self, kind: str, submission: int) -> Iterator[dict[str, Any]]:
+        """API 1.0 has no comments."""
         if self._api.version == "1.0":
             return iter(())
         path = f"{PATHS[kind]}/{submission}/comments/?per_page={PER_PAGE}"
-        return (_text(row.get("msgid")) for row in self._api.pages(path))
+        return iter(self._api.pages(path))
 
     def comment_events(
         self,
@@ -260,6 +273,12 @@ def _target(kind: str, row: dict[str, Any], projects: Sequence[str]) -> Target |
     if projects and _link_name(row) not in projects:
         return None
     return Target(first["id"], kind, row["id"], _link_name(row), _standing(row))
+
+
+def _said(row: dict[str, Any]) -> Said:
+    headers = row.get("headers")
+    sender = headers.get("From") if isinstance(headers, dict) else None
+    return Said(_text(sender), _text(row.get("content")))
 
 
 def _event(row: dict[str, Any], kind: str) -> CommentEvent | BadEvent:

@@ -66,14 +66,15 @@ def by_project(policy: PolicySettings, project: str) -> str:
     return ""
 
 
-def by_state(policy: PolicySettings, standing: Standing) -> str:
+def by_state(policy: PolicySettings, standing: Standing, newer: int = 0) -> str:
     """Why the state of the patches rules a request out, "" if it does not: none is left in a
-    state in which it is tested."""
+    state in which it is tested. ``newer``: the series that replaces it, 0 if none is known."""
     skipped = [patch.intersection(policy.states) for patch in standing.states]
     if not skipped or not all(skipped):
         return ""
     states = sorted({state for patch in skipped for state in patch})
-    return f"policy states: the patch is {listed(states)}"
+    instead = f"; the newer series is {newer}" if newer else ""
+    return f"policy states: the patch is {listed(states)}{instead}"
 
 
 def by_sender(

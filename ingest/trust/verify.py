@@ -41,9 +41,6 @@ def problems(settings: Settings) -> list[str]:
         found.append('"list" is required, but no [list.NAME] says where a list\'s mail comes from')
     if AUTHSERV in required and not policy.authserv:
         found.append('"authserv" is required, but [policy] authserv names no server')
-    if passage.PATCHWORK in required and not settings.catch_up.interval:
-        told = '"patchwork" is required, but [catch_up] interval is 0: run catch-up yourself'
-        found.append(told)
     return found
 
 

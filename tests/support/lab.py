@@ -32,6 +32,7 @@ class Lab:
         requests: tables.RequestsSettings,
         policy: PolicySettings,
         lists: Mapping[str, ListSettings],
+        questions: int,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
@@ -45,7 +46,9 @@ class Lab:
             list=lists,
         )
         self.settings = settings
-        server = tables.PatchworkSettings(url, timeout=timeout, max_answer=MOST)
+        server = tables.PatchworkSettings(
+            url, timeout=timeout, max_answer=MOST, questions=questions
+        )
         self.patchwork = Patchwork(server, ledger, until=until, clock=clock)
         self.worker = Worker(
             ledger, self.patchwork, settings, clock=clock, chance=lambda: self.chance

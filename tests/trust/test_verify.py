@@ -36,10 +36,6 @@ PROBLEMS: dict[str, tuple[tables.Settings, list[str]]] = {
         tables.Settings(policy=PolicySettings(require=("authserv",))),
         ['"authserv" is required, but [policy] authserv names no server'],
     ),
-    "Patchwork": (
-        tables.Settings(policy=PolicySettings(require=("patchwork",))),
-        ['"patchwork" is required, but [catch_up] interval is 0: run catch-up yourself'],
-    ),
 }
 
 
