@@ -17,9 +17,10 @@ EX_INTERRUPTED = 130  # as shells have it
 
 
 class Error(Exception):
-    """Something foreseeable went wrong."""
+    """Something foreseeable went wrong. ``advice``: what to do next, for programs that show it."""
 
     exit_code = EX_TEMPFAIL
+    advice = "try again"
 
     def __str__(self) -> str:
         return super().__str__() or " ".join((type(self).__doc__ or "").split())
@@ -40,11 +41,14 @@ class Permanent(Error):
 class StateUnavailable(Temporary):
     """The ledger cannot be read or written now."""
 
+    advice = "run recheck-ingest check: it looks at the ledger and its folder"
+
 
 class NoLedger(StateUnavailable):
     """There is no ledger yet, and a command that only looks makes none."""
 
     exit_code = EX_NOTHING
+    advice = "name the ledger's folder with --state, or let the first mail make one"
 
 
 class LostClaim(Temporary):
@@ -55,6 +59,7 @@ class Unavailable(Temporary):
     """Patchwork is down, overloaded or talks nonsense."""
 
     exit_code = EX_UNAVAILABLE
+    advice = "try again later; recheck-ingest check says how Patchwork is"
 
     def __init__(self, message: str = "", retry_after: float | None = None) -> None:
         """``retry_after``: seconds that Patchwork asked us to wait, if it did."""
@@ -70,6 +75,7 @@ class Unanswered(Temporary):
     """Patchwork is well, but gives this one question no usable answer."""
 
     exit_code = EX_UNAVAILABLE
+    advice = "try again later; recheck-ingest check says how Patchwork is"
 
 
 class NotYet(Temporary):
@@ -93,9 +99,13 @@ class OutOfTime(Temporary):
 class FeedUnavailable(Temporary):
     """A feed of mails cannot be read now."""
 
+    advice = "it is read again by itself; see recheck-ingest status"
+
 
 class SinkUnavailable(Temporary):
     """What a sink writes to cannot be written now."""
+
+    advice = "run recheck-ingest check: it looks at what is written to"
 
     def __init__(self, message: str = "", retry_after: float | None = None) -> None:
         """``retry_after``: seconds that the receiver asked us to wait, if it did."""
@@ -107,6 +117,7 @@ class WrongPath(SinkUnavailable):
     """A file that the user named cannot be written, and will not be later either."""
 
     exit_code = EX_DATAERR
+    advice = "name another file"
 
 
 class TurnedAway(Temporary):
@@ -130,21 +141,25 @@ class BadInput(Permanent):
     """A file that the user named is not what it should be."""
 
     exit_code = EX_DATAERR
+    advice = "mend the file, or name another one"
 
 
 class UsageError(Permanent):
     """The command line makes no sense."""
 
     exit_code = EX_USAGE
+    advice = "see recheck-ingest COMMAND --help"
 
 
 class NothingFound(Permanent):
     """Nothing of what was asked for is there."""
 
     exit_code = EX_NOTHING
+    advice = "see recheck-ingest list and status for what there is"
 
 
 class ConfigError(Permanent):
     """The configuration makes no sense."""
 
     exit_code = EX_CONFIG
+    advice = "mend the setting; recheck-ingest config says where each one comes from"

@@ -151,6 +151,11 @@ def harmless(text: str, keep: str = "") -> str:
     return "".join(each if each in keep or _shows(each) else _escape(each) for each in text)
 
 
+def as_line(value: Any) -> str:
+    """A value as JSON on one line that can harm nothing."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
 def as_json(value: Any) -> str:
     """A value as JSON for a terminal or a program: readable, with the characters that
     ``harmless`` does not let through written as JSON's own escapes."""

@@ -259,7 +259,8 @@ class Worker:
             server=target.server,
             revision=target.revision,
         )
-        events = [*_asked(now, made), Event(now, "recorded", {"series": target.series})]
+        recorded = {"series": target.series, "asked": made.reason}
+        events = [*_asked(now, made), Event(now, "recorded", recorded)]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
         if not new:
             self._tell(logging.INFO, "recorded before", queued, made.reason)

@@ -34,7 +34,7 @@ FLOORS = (
     ("config",),
     ("signs",),
     ("mail",),
-    ("addresses", "transport", "files", "locks", "secret", "words", "errors", "value"),
+    ("addresses", "transport", "files", "locks", "logs", "secret", "words", "errors", "value"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND = len(FLOORS) - 1

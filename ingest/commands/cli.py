@@ -2,16 +2,13 @@
 """Runs one command line: its log, its errors and its exit code."""
 
 import logging
-import sys
 from collections.abc import Sequence
-from typing import Any
 
-from ingest import files
+from ingest import files, logs, words
 from ingest.commands import ledgers, output
 from ingest.commands.command_line import parser
 from ingest.commands.options import PROGRAM, complain
 from ingest.errors import EX_INTERRUPTED, EX_OK, EX_TEMPFAIL, Error, NoLedger, UsageError
-from ingest.words import harmless
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,9 +19,8 @@ def main(arguments: Sequence[str]) -> int:
         output.finish()
         return code
     except Error as error:
-        others = ledgers.elsewhere() if isinstance(error, NoLedger) else ""
-        complain(f"{error}{others}")
         code = _exit_code(error, arguments)
+        _tell(error, code, arguments)
     except KeyboardInterrupt:
         code = EX_INTERRUPTED
     except output.Gone:
@@ -47,33 +43,25 @@ def _run(arguments: Sequence[str]) -> int:
         return EX_OK
     try:
         parsed = parser().parse_args(arguments)
-        _log(getattr(parsed, "verbose", 0))
+        logging.basicConfig(handlers=[logs.Handler(PROGRAM, getattr(parsed, "verbose", 0))])
         code: int = parsed.run(parsed)
     except SystemExit as ended:  # by --help, or a signal that a command has its own way with
         return ended.code if isinstance(ended.code, int) else EX_OK
     return code
 
 
+def _tell(error: Error, code: int, arguments: Sequence[str]) -> None:
+    """Say what went wrong: in a line, or for programs as a JSON object."""
+    others = ledgers.elsewhere() if isinstance(error, NoLedger) else ""
+    text = f"{error}{others}"
+    if {"--json", "--json-lines"}.isdisjoint(arguments):
+        complain(text)
+    else:
+        said = {"error": text, "exit_code": code, "what_to_do": error.advice}
+        complain(words.as_line(said), bare=True)
+
+
 def _exit_code(error: Error, arguments: Sequence[str]) -> int:
     if "reruns" not in arguments[:1]:
         return error.exit_code
     return 2 if isinstance(error, UsageError) else 1  # get_reruns.py's
-
-
-def _log(verbosity: int) -> None:
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(HarmlessFormatter(f"{PROGRAM}: %(message)s"))
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("ingest").setLevel(level)
-
-
-class HarmlessFormatter(logging.Formatter):
-    """Writes each record on one line, and nothing in it that could harm a terminal or a log. Only
-    a traceback has lines of its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return harmless(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:
-        return harmless(super().formatException(ei), keep="\n")

@@ -2,10 +2,13 @@
 """What all commands share: their common flags, and the settings that flags stand for."""
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ingest import logs
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
@@ -95,10 +98,13 @@ class Commands:
         return added
 
 
-def complain(text: str) -> None:
-    """Tell a person what went wrong, on standard error."""
+def complain(text: str, *, bare: bool = False) -> None:
+    """Tell what went wrong on standard error; ``bare``: without the program's name."""
+    line = harmless(text) if bare else f"{PROGRAM}: {harmless(text)}"
+    if logs.is_journal(2, os.environ):
+        line = logs.prioritised(line, logging.ERROR)
     try:
-        print(f"{PROGRAM}: {harmless(text)}", file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
     except OSError:  # there is nobody to tell
         from ingest.commands import output
 
@@ -118,4 +124,6 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         ("maildir", "path"): getattr(arguments, "maildir", None),
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    return config.load(given, file=arguments.config)
+    settings = config.load(given, file=arguments.config)
+    logs.follow(settings.log.format, settings.log.level)
+    return settings

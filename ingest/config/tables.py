@@ -9,6 +9,7 @@ from dataclasses import field, fields
 
 from ingest.config import values
 from ingest.config.layout import named, setting
+from ingest.config.log_tables import LogSettings
 from ingest.config.patchwork_tables import PatchworkSettings as PatchworkSettings
 from ingest.config.patchwork_tables import ServerSettings as ServerSettings
 from ingest.config.policy_tables import ListSettings, PolicySettings
@@ -286,6 +287,7 @@ class Settings(Value):
     http: HttpSettings = field(default_factory=HttpSettings)
     token: Mapping[str, TokenSettings] = named(TokenSettings)
     hook: Mapping[str, HookSettings] = named(HookSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     take: TakeSettings = field(default_factory=TakeSettings)
     signs: SignsSettings = field(default_factory=SignsSettings)
     results: ResultsSettings = field(default_factory=ResultsSettings)

@@ -145,7 +145,7 @@ def story_of(
         filing=record.filing or None,
         archive=links.in_archive(record.message_id, record.list_id, settings),
         others=tuple(f"mail-{each}" for each in record.others),
-        story=tuple(map(_step, record.story)),
+        story=tuple(map(step_of, record.story)),
         requests=tuple(map(asked, record.requests)),
     )
 
@@ -203,7 +203,8 @@ def _transport(envelope: Envelope) -> Transport | None:
     return Transport(envelope.sender, envelope.recipients, envelope.peer or None)
 
 
-def _step(event: Event) -> Step:
+def step_of(event: Event) -> Step:
+    """A step of a mail's story, as it is told."""
     details = dict(event.details)
     if isinstance(until := details.get("until"), (int, float)):
         details["until"] = utc(until)
@@ -212,7 +213,9 @@ def _step(event: Event) -> Step:
     elif event.what == "result":
         text = result_states.step(details)
     elif "reason" in details:
-        text = str(details["reason"])
+        sink = f"{details['sink']}: " if "sink" in details else ""
+        text = f"{sink}{details['reason']}"
     else:
-        text = ", ".join(f"{name} {value}" for name, value in details.items())
+        told = {name: value for name, value in details.items() if name != "asked"}
+        text = ", ".join(f"{name} {value}" for name, value in told.items())
     return Step(utc(event.at), event.what, text, details)

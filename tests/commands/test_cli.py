@@ -112,7 +112,7 @@ def test_the_bare_command_prints_help_with_examples_and_exit_codes(
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("statsu", "did you mean status?"),
+        ("statuss", "did you mean status?"),
         ("catchup", "did you mean catch-up?"),
         ("xyzzy", "xyzzy'"),
     ],
@@ -125,3 +125,25 @@ def test_a_misspelt_command_is_told_with_the_nearest(
     assert err.startswith(f"recheck-ingest: there is no command {word!r}")
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["status", "--json"], 1, "there is no ledger"),
+        (["list", "--json-lines"], 1, "there is no ledger"),
+        (["check", "--json", "--nonsense"], 64, "--nonsense"),
+        (["status", "--json", "--config", "/nowhere.toml"], 78, "/nowhere.toml cannot be read"),
+    ],
+)
+def test_an_error_is_a_json_object_for_who_asks_for_json(
+    arguments: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, "--state", str(tmp_path)]) == code
+    told = capsys.readouterr()
+    error = json.loads(told.err)
+    assert told.out == ""
+    assert error.keys() == {"error", "exit_code", "what_to_do"}
+    assert error["exit_code"] == code
+    assert said in error["error"]
+    assert error["what_to_do"]

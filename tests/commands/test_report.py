@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ingest import logs
 from ingest.commands import cli
 from ingest.errors import UsageError
 from ingest.ledger import Event, Ledger, Outcome, Submission
@@ -90,7 +91,7 @@ def test_a_dry_run_prints_only_what_is_harmless(
 def test_a_log_record_is_one_harmless_line_and_its_traceback_harmless_lines() -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(cli.HarmlessFormatter("recheck-ingest: %(message)s"))
+    handler.setFormatter(logs.TextFormatter("recheck-ingest: %(message)s"))
     log = logging.Logger("one")
     log.addHandler(handler)
     log.info("accepted <%s>\nforged: line", EVIL)

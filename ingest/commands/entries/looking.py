@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.commands import flag_values, options
 from ingest.commands.options import Commands, settings_of
-from ingest.errors import EX_CONFIG, EX_OK, EX_UNAVAILABLE
+from ingest.errors import EX_CONFIG, EX_OK, EX_UNAVAILABLE, NothingFound
 from ingest.ledger.values import Outcome
 
 _AS_USER = "try the paths as this user; default: the user that Postfix runs a pipe as"
@@ -37,6 +37,16 @@ def add(to: Commands) -> None:
         help="its Message-ID, mail-N, or the number or id of its request",
     )
     show.add_argument("--raw", action="store_true", help="write one mail out as it came")
+    log = to.command(_log, "log", "tell what happened last, mail by mail", to.common, to.as_json)
+    log.add_argument("-f", "--follow", action="store_true", help="go on telling what happens")
+    log.add_argument(
+        "-n",
+        "--lines",
+        metavar="N",
+        type=flag_values.whole,
+        default=20,
+        help="how many to begin with; default: 20",
+    )
     check = to.command(
         _check,
         "check",
@@ -76,6 +86,21 @@ def _look(arguments: argparse.Namespace) -> int:
     from ingest.commands import looking
 
     return looking.COMMANDS[arguments.command](arguments)
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from ingest.commands import following
+
+    settings = settings_of(arguments)
+    if not arguments.follow:
+        lines = following.last(settings.state, arguments.lines)
+        following.show(lines, in_json=arguments.json)
+        if not lines:
+            raise NothingFound("nothing has happened yet; check says whether mail can come")
+        return EX_OK
+    for news in following.follow(settings.state, arguments.lines, pause=settings.log.poll):
+        following.show(news, in_json=arguments.json)
+    return EX_OK
 
 
 def _check(arguments: argparse.Namespace) -> int:
