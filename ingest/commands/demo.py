@@ -5,12 +5,14 @@ It works in a temporary folder, needs no network and, unless told to keep it, le
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -22,7 +24,7 @@ from rich.text import Text
 from ingest import look
 from ingest.commands import showing
 from ingest.config.tables import RetestsSettings, Settings
-from ingest.errors import EX_OK, EX_TEMPFAIL
+from ingest.errors import EX_OK, EX_TEMPFAIL, StateUnavailable
 from ingest.ledger import open_ledger
 from ingest.mail import message
 from ingest.sandbox import Sandbox
@@ -40,16 +42,25 @@ _PREMISE = """\
 Eight mails reach a CI lab by its mailing list. Here is what matters of each,
 and what recheck-ingest makes of it. A small Patchwork on this machine knows
 the patches."""
+# What the lab says of some of the labels that were asked for, for the pages.
+_RESULTS = (
+    ("success", "12 of 12 tests passed"),
+    ("fail", "2 of 40 tests failed"),
+    ("pending", "runs since a minute"),
+)
+_LISTENING = re.compile(r"listening for HTTP on (\S+)")
+# Seconds until the pages must be there.
+_PATIENCE = 30.0
 _SIGNS = {"done": ("✓", "green"), "queued": ("…", "yellow")}
 _OTHER = ("–", "dim")
 _NO_LINE = "(no such line)"
 
 
-def main(*, verbose: bool = False, keep: bool = False) -> int:
+def main(*, verbose: bool = False, keep: bool = False, web: bool = False) -> int:
     """Run the demonstration on standard output. The exit code: 0 if all went as it should.
 
     ``verbose``: tell every mail's story; ``keep``: leave Patchwork and state to play with until
-    Ctrl-C.
+    Ctrl-C; ``web``: the same, and show the pages meanwhile.
     """
     data = resources.files("ingest") / "data"
     with (
@@ -61,11 +72,12 @@ def main(*, verbose: bool = False, keep: bool = False) -> int:
         raws = [item.raw for item in mails(str(replies))]
         for raw in raws:  # Patchwork gets the list's mail, too
             sandbox.file(raw)
-        shown = _Demonstration(Path(folder), sandbox.url, keep)
+        shown = _Demonstration(Path(folder), sandbox.url, keep or web)
         code = shown.run(raws, verbose)
-        if keep:
-            sys.stdout.flush()
-            _wait_for_interrupt()
+        with shown.pages() if web else nullcontext():
+            if keep or web:
+                sys.stdout.flush()
+                _wait_for_interrupt()
         return code
 
 
@@ -114,6 +126,27 @@ class _Demonstration:
         self._next_steps()
         return EX_OK if not any(codes) else EX_TEMPFAIL
 
+    @contextmanager
+    def pages(self) -> Iterator[None]:
+        """Have ``serve`` show the pages, with results of some labels."""
+        with closing(open_ledger(f"sqlite:{self._state / 'ledger.sqlite'}")) as ledger:
+            asked = [(each.number, label) for each in ledger.requests() for label in each.contexts]
+        for (number, label), (state, said) in zip(asked, _RESULTS, strict=False):
+            self._command("result", str(number), label, state, "--summary", said)
+        log = self._folder / "serve.log"
+        with log.open("w") as stderr:
+            serving = subprocess.Popen(
+                [*self._line("serve"), "--http", "127.0.0.1:0", "-v"],
+                stderr=stderr,
+                env=_clean_environment(),
+            )
+        try:
+            print(f"  http://{_address(log, serving)}/   the pages, for a browser")
+            yield
+        finally:
+            serving.terminate()
+            serving.wait()
+
     def _next_steps(self) -> None:
         self._console.print("What to do next:", style="bold")
         if self._keep:
@@ -122,21 +155,38 @@ class _Demonstration:
             print(f"  recheck-ingest take {flags}")
             print("  Ctrl-C ends the demo's Patchwork and removes its folder")
             return
-        print("  recheck-ingest demo --verbose   every mail's story; --keep: leave it all running")
+        print("  recheck-ingest demo --verbose   every mail's story; --web: pages to click through")
         print("  recheck-ingest quickstart       the commands that set up this machine")
         print("  recheck-ingest help             the guides")
 
     def _command(self, *arguments: str, stdin: bytes = b"") -> int:
-        flags = ["--patchwork", self._url, "--retests", str(self._retests)]
-        flags += ["--state", str(self._state)]
         return subprocess.run(
-            [sys.executable, "-m", "ingest", *arguments, *flags],
+            self._line(*arguments),
             input=stdin,
             stdout=subprocess.DEVNULL,
             check=False,
-            # Settings of this machine have no part in a demonstration.
-            env={k: v for k, v in os.environ.items() if not k.startswith("RECHECK_INGEST_")},
+            env=_clean_environment(),
         ).returncode
+
+    def _line(self, *arguments: str) -> list[str]:
+        flags = ["--patchwork", self._url, "--retests", str(self._retests)]
+        flags += ["--state", str(self._state)]
+        return [sys.executable, "-m", "ingest", *arguments, *flags]
+
+
+def _clean_environment() -> dict[str, str]:
+    """Settings of this machine have no part in a demonstration."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RECHECK_INGEST_")}
+
+
+def _address(log: Path, serving: "subprocess.Popen[bytes]") -> str:
+    """Where ``serve`` listens, which stands in its log. Raises ``StateUnavailable``."""
+    end = time.monotonic() + _PATIENCE
+    while not (found := _LISTENING.search(log.read_text())):
+        if serving.poll() is not None or time.monotonic() > end:
+            raise StateUnavailable(f"the pages cannot be shown: {harmless(log.read_text())}")
+        time.sleep(0.05)
+    return found[1]
 
 
 def _side_by_side(raws: list[bytes], stories: dict[str | None, Story]) -> Table:

@@ -4,9 +4,13 @@
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.support import markup
+from tests.support.parts import PATIENCE
 
 
 @pytest.mark.slow
@@ -51,3 +55,30 @@ def test_a_demo_that_is_kept_can_be_played_with_until_it_is_interrupted(tmp_path
     assert (demo.returncode, err) == (0, "")
     assert "are gone" in out
     assert not Path(command.split()[3]).exists()
+
+
+@pytest.mark.slow
+def test_the_demo_shows_its_pages_until_it_is_interrupted(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "ingest", "demo", "--web"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert demo.stdout is not None
+    url = next(line.split()[0] for line in demo.stdout if "  http://127.0.0.1:" in line)
+    seen, todo = {}, {"/"}
+    while todo:
+        path = todo.pop()
+        with urllib.request.urlopen(url + path[1:], timeout=PATIENCE) as answer:
+            seen[path] = markup.safe(answer.read().decode())
+        todo |= {each for each in seen[path].links() if each.startswith("/")} - set(seen)
+    text = " ".join(seen["/"].text.split())
+    assert "requests, the newest first" in text
+    assert {"success", "fail", "pending"} <= set(text.split())
+    assert "2 of 40 tests failed" in "".join(each.text for each in seen.values())
+    demo.send_signal(signal.SIGINT)
+    out, err = demo.communicate(timeout=PATIENCE)
+    assert (demo.returncode, err) == (0, "")
+    assert "are gone" in out

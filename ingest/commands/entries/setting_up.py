@@ -36,6 +36,9 @@ def add(to: Commands) -> None:
     demo.add_argument(
         "--keep", action="store_true", help="leave Patchwork and state to play with until Ctrl-C"
     )
+    demo.add_argument(
+        "--web", action="store_true", help="show the pages for a browser, too, until Ctrl-C"
+    )
     help_ = to.command(_help, "help", "print a guide, or where the ready files are")
     help_.add_argument(
         "topic", metavar="TOPIC", nargs="?", help="default: list the topics; files: the ready files"
@@ -57,7 +60,7 @@ def _quickstart(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest.commands import demo
 
-    return demo.main(verbose=bool(arguments.verbose), keep=arguments.keep)
+    return demo.main(verbose=bool(arguments.verbose), keep=arguments.keep, web=arguments.web)
 
 
 def _help(arguments: argparse.Namespace) -> int:
