@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from ingest import background, signs
 from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable
-from ingest.ledger import Attention, Ledger, Record
+from ingest.ledger import Attention, Ledger, Outcome, Record
+from ingest.mail.reply import Ready
 from ingest.patchwork import outage
 from ingest.patchwork.outage import of_server
+from ingest.policy import ready
 from ingest.sinks import delivery
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
@@ -65,6 +67,21 @@ def stories(
     return [
         story.story_of(each, cursors, consumers, sinks, settings, now, results) for each in found
     ]
+
+
+def ready_reply(ledger: Ledger, record: Record, settings: Settings) -> Ready | None:
+    """The reply that asks for what a mail meant and could not be read of it; None if nothing was
+    meant, or if nobody can tell any more."""
+    for request in record.requests:
+        if made := ready.of_request(request, settings.requests):
+            return made
+    if record.requests or record.outcome is not Outcome.IGNORED:
+        return None
+    try:
+        raw = ledger.raw(record.id)
+    except ValueError:  # its bytes are damaged
+        return None
+    return ready.of_mail(raw, settings.requests) if raw else None
 
 
 def _seen(folder: str) -> list[signs.Sign]:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from ingest import files, look
 from ingest.commands import listing, report, showing
@@ -74,7 +75,13 @@ def _show(arguments: argparse.Namespace) -> int:
         if arguments.raw:
             _raw(ledger, mails)
         elif mails or arguments.json:
-            showing.show(look.stories(ledger, mails, settings, time.time()), in_json=arguments.json)
+            stories = [
+                replace(story, reply=look.ready_reply(ledger, mail, settings))
+                for mail, story in zip(
+                    mails, look.stories(ledger, mails, settings, time.time()), strict=True
+                )
+            ]
+            showing.show(stories, in_json=arguments.json)
     if unknown := [name for name, records in found.items() if not records]:
         raise NothingFound(
             f"not in the ledger: {', '.join(unknown)}: it never came, or could not hold a request; "

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from ingest.commands.report import Printer, coloured, print_json, trouble, when
+from ingest.mail.reply import Ready
 from ingest.story import results as result_states
 from ingest.story.folds import Fold, folded
 from ingest.story.overview import Asked, Step, Story
@@ -26,6 +27,8 @@ def show(stories: Sequence[Story], *, in_json: bool = False) -> None:
             out.line(f"  {when(each.due)}  next attempt")
         for request in each.requests:
             _request(out, request)
+        if each.reply:
+            _reply(out, each.reply)
 
 
 def _fold(out: Printer, fold: Fold) -> None:
@@ -89,6 +92,12 @@ def _request(out: Printer, request: Asked) -> None:
         out.line(f"    {label}: ", state, result_states.line(became))
     for delivery in request.deliveries:
         _delivery(out, delivery)
+
+
+def _reply(out: Printer, reply: Ready) -> None:
+    out.line("  not all could be read; a reply that can be, and how to send it:")
+    for line in (*reply.text.split("\n"), *reply.commands):
+        out.line(f"    {line}")
 
 
 def _delivery(out: Printer, delivery: Delivery) -> None:

@@ -5,7 +5,7 @@ to ask for and was not read, and to a hint about a line that nearly is a request
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 
@@ -91,7 +91,7 @@ def parse(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Recheck | None:
         asked.leftovers += _not_reached(text, read, last, expressions)
     if not asked.contexts and not asked.arguments:
         return None
-    asked.leftovers += (hint.text for hint in _hints(text, grammar) if hint.is_meant)
+    asked.leftovers += (hint.text for hint in hints(text, grammar) if hint.is_meant)
     return Recheck(tuple(asked.contexts), asked.arguments, capped(asked.leftovers))
 
 
@@ -229,10 +229,13 @@ class Near(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A line that was perhaps meant as a request, cut, and why it is not one."""
+    """A line that was perhaps meant as a request, cut, and why it is not one. ``lead``: what stands
+    before the keyword; ``rest``: what stands behind it, on the lines below, too."""
 
     kind: Near
     text: str
+    lead: str = field(default="", compare=False)
+    rest: str = field(default="", compare=False)
 
     @property
     def is_meant(self) -> bool:
@@ -246,10 +249,11 @@ class Hint:
 
 def near_miss(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Hint | None:
     """A hint about the first line that nearly is a request, None if there is no such line."""
-    return next(_hints(text, grammar), None)
+    return next(hints(text, grammar), None)
 
 
-def _hints(text: str, grammar: Grammar) -> Iterator[Hint]:
+def hints(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Iterator[Hint]:
+    """A hint about each line that nearly is a request."""
     expressions = _GRAMMARS[grammar]
     cleaned = text.translate(_INVISIBLE)
     # Lines stay lines, so that the same number names the same line in both.
@@ -261,7 +265,9 @@ def _hints(text: str, grammar: Grammar) -> Iterator[Hint]:
         original = originals[number] if originals else line[0]
         kind = _kind(line, original, expressions)
         if kind:
-            yield Hint(kind, line[0].strip(_BLANKS)[:LONGEST_LEFTOVER])
+            shown = line[0].strip(_BLANKS)[:LONGEST_LEFTOVER]
+            rest = cleaned[line.start(3) : line.start(3) + _LOOKED_AT]
+            yield Hint(kind, shown, line[1], rest)
 
 
 def _kind(line: re.Match[str], original: str, expressions: _Expressions) -> Near | None:

@@ -22,6 +22,7 @@ from ingest.ledger import (
     Result,
 )
 from ingest.links import Links
+from ingest.mail.reply import Ready
 from ingest.story import consumers as consumer_states
 from ingest.story import results as result_states
 from ingest.story import sinks as sink_states
@@ -85,7 +86,8 @@ class Transport:
 class Story:
     """A mail. ``name``: what it is called, by its Message-ID or its number; ``due``: when it is
     tried next; ``filing``: where Patchwork has filed it; ``archive``: its URL in the list's
-    archive; ``others``: the other mails of its Message-ID, by their numbers."""
+    archive; ``others``: the other mails of its Message-ID, by their numbers; ``reply``: one
+    that asks for what was meant and could not be read, if that was looked for."""
 
     id: int
     name: str
@@ -106,6 +108,7 @@ class Story:
     others: tuple[str, ...]
     story: tuple[Step, ...]
     requests: tuple[Asked, ...]
+    reply: Ready | None = None
 
 
 def story_of(

@@ -18,7 +18,7 @@ from ingest.commands import cli
 from ingest.ledger import Event, Keep, Ledger, Outcome
 from ingest.story.folds import folded
 from ingest.story.overview import Step
-from tests.support.ledger_values import NOON, arrival, claimed, record, request
+from tests.support.ledger_values import NOON, arrival, claimed, finish, record, request
 
 RAW = b"Message-ID: <first@example.org>\r\n\r\n\x1b[31mRecheck-request: \xff\r\n"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,6 +126,46 @@ def test_why_it_was_asked_for_and_what_a_group_stands_for_are_shown_harmlessly(
     [shown] = json.loads(out)[0]["requests"]
     assert (shown["number"], shown["reason"]) == (asked.number, asked.reason)
     assert shown["groups"] == {"failed": ["iol-a", "iol-b"], "all": []}
+
+
+NEARLY = b"""\
+From: Robin <robin@example.org>
+To: dev@example.org
+Subject: Re: [PATCH] a
+In-Reply-To: <patch@example.org>
+
+> Recheck-request: iol-a,
+>  iol-b
+"""
+
+
+READY = """\
+  not all could be read; a reply that can be, and how to send it:
+    Recheck-request: iol-a, iol-b
+    printf '%s\\n' 'Subject: Re: [PATCH] a' '' 'Recheck-request: iol-a, iol-b' > reply.txt
+    git send-email --suppress-cc=all --to=dev@example.org --in-reply-to='<patch@example.org>' reply.txt
+"""  # noqa: E501
+
+
+def test_a_mail_that_could_not_be_read_is_shown_with_a_reply_that_can(
+    ledger: Ledger, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.accept(arrival("nearly@example.org", raw=NEARLY))
+    finish(ledger, claimed(ledger), Outcome.IGNORED)
+    _, out, _ = show(folder, capsys, "nearly@example.org")
+    assert out.endswith(READY)
+    _, out, _ = show(folder, capsys, "--json", "nearly@example.org")
+    assert json.loads(out)[0]["reply"]["text"] == "Recheck-request: iol-a, iol-b"
+
+
+def test_a_request_of_which_something_was_left_over_is_shown_with_a_reply(
+    ledger: Ledger, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(ledger, "left@example.org", leftovers=("iol-c",), parent="p@example.org", arguments={})
+    _, out, _ = show(folder, capsys, "left@example.org")
+    assert "    Recheck-request: iol-c" in out.splitlines()
+    _, out, _ = show(folder, capsys, "--json", "mail-1")
+    assert json.loads(out)[0]["reply"] is None
 
 
 def test_a_command_quotes_what_a_mail_says(

@@ -3,6 +3,7 @@
 
 import email
 import email.policy
+import re
 import signal
 import socket
 import ssl
@@ -25,7 +26,8 @@ from ingest.mail import recheck
 from ingest.mail.trust import Trust
 from ingest.policy import selection
 from ingest.sinks import smtp
-from ingest.sinks.mail import Answer, compose, is_nobody, text, unquoted
+from ingest.sinks.answer import compose, ready_reply, text, unquoted
+from ingest.sinks.mail import Answer, is_nobody
 from tests.support.bad_server import Hell, refused_url
 from tests.support.clock import DAY, HOUR, Clock
 from tests.support.handing_over import Giving, told
@@ -141,9 +143,9 @@ def test_the_whole_answer() -> None:
 def body(
     request: Request, *, requests: tables.RequestsSettings | None = None, **table: Any
 ) -> list[str]:
-    """The lines of an answer that are not blank, without the first and the last two."""
+    """The lines of an answer that are not blank, without the first one."""
     lines = text(request, sink_tables.MailSettings(**table), requests or tables.RequestsSettings())
-    return [line for line in lines if line][1:-2]
+    return [line for line in lines if line][1:]
 
 
 SPAM = "BUY-PILLS-NOW"
@@ -188,6 +190,58 @@ def test_what_a_group_stands_for_is_named_to_anybody() -> None:
     shown = unquoted(request, tables.RequestsSettings())
     assert shown.contexts == ("x-1", "1 label that your mail names")
     assert (shown.groups, shown.reason) == (request.groups, "")
+
+
+REPLY = """\
+To have that run, too, reply to the patch with:
+
+    Recheck-request: iol-b, iol-c, rebase=main
+
+or by git:
+
+    printf '%s\\n' 'Subject: Re: [PATCH] a: fix it' '' 'Recheck-request: iol-b, iol-c, rebase=main' > reply.txt
+    git send-email --suppress-cc=all --to=dev@dpdk.org --in-reply-to='<p@example.org>' reply.txt
+"""  # noqa: E501
+
+
+def left_over(**other: Any) -> Request:
+    of = {"contexts": ("iol-a",), "arguments": {"rebase": "main"}, "leftovers": ("iol-b, iol-c",)}
+    return by(**{**of, "parent": "p@example.org", "list_id": "dev.dpdk.org", **other})
+
+
+def test_what_was_not_understood_can_be_asked_for_with_a_ready_reply(
+    giving_to: MakeGiving, server: MailServer
+) -> None:
+    giving = giving_to(server.address)
+    giving.records(left_over())
+    giving.works()
+    [mail] = server.received
+    text = read(mail).get_content().replace("\r\n", "\n")
+    assert REPLY in text
+    assert recheck.parse(text) is None
+    (said,) = re.findall(r"^    (Recheck-request.*)$", text, re.MULTILINE)
+    asks = recheck.parse(said)
+    assert asks
+    assert (asks.contexts, asks.arguments) == (("iol-b", "iol-c"), {"rebase": "main"})
+
+
+def test_who_is_not_believed_is_told_the_labels_that_the_settings_name(
+    giving_to: MakeGiving, server: MailServer
+) -> None:
+    giving = giving_to(server.address, verified_senders=False, labels=("iol-c", "iol-d"))
+    giving.records(left_over())
+    giving.works()
+    [mail] = server.received
+    lines = read(mail).get_content().splitlines()
+    assert "    Recheck-request: iol-c" in lines
+    assert not [line for line in lines if "iol-b" in line or "send-email" in line]
+
+
+def test_where_nothing_can_be_run_there_is_no_ready_reply() -> None:
+    table, wanted = sink_tables.MailSettings(), tables.RequestsSettings(contexts=("iol-a",))
+    for believed in (True, False):
+        request = left_over(leftovers=("please", "x-1, x-2"))
+        assert ready_reply(request, table, wanted, believed=believed) is None
 
 
 def test_one_address_gets_so_many_answers_a_day(

@@ -170,6 +170,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
                 "cancelled": None,
             }
         ],
+        "reply": None,
     }
 
 
