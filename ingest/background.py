@@ -177,9 +177,15 @@ class Background(Thread):
 
     def _note(self, trouble: Trouble | None) -> None:
         """Leave word for other processes, in the ledger's passing notes."""
-        text = json.dumps([trouble.since, trouble.reason]) if trouble else ""
         with suppress(Exception), closing(open_configured(self._state)) as ledger:
-            ledger.remember(_key(self._guard.name), text, time.time() + _KEPT)
+            leave_word(ledger, self._guard.name, trouble, time.time() + _KEPT)
+
+
+def leave_word(ledger: Ledger, name: str, trouble: Trouble | None, until: float) -> None:
+    """Have ``troubles`` tell of a trouble, of whatever process, until a Unix time; None: of no
+    trouble any more."""
+    text = json.dumps([trouble.since, trouble.reason]) if trouble else ""
+    ledger.remember(_key(name), text, until)
 
 
 def troubles(ledger: Ledger, names: Iterable[str], now: float) -> list[Trouble]:

@@ -74,6 +74,8 @@ def check(
             yield from _sink(receiver, user, me)
     for told in doors.mail_servers(settings):
         yield Finding(*told)
+    for told in doors.forwarding(settings):
+        yield Finding(*told)
     for told in doors.listeners(settings, serving=_is_served(settings)):
         yield Finding(*told)
     for told in doors.maildir(settings):

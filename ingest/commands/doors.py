@@ -110,3 +110,17 @@ def mail_servers(settings: Settings) -> Iterator[Found]:
             yield "problem", what, str(error)
         else:
             yield "ok", what, f"{table.server} answers: {said}"
+
+
+def forwarding(settings: Settings) -> Iterator[Found]:
+    """Whether notices can be forwarded to where [notices] says."""
+    table = settings.notices
+    if not table.forward_to:
+        return
+    from ingest.sinks import notices
+
+    if problem := notices.problem(settings):
+        yield "problem", "notices", problem
+    else:
+        way = f"the server of [mail.{table.mail}]" if table.mail else "the machine's mail server"
+        yield "ok", "notices", f"forwarded to {table.forward_to} by {way}, {table.per_day} a day"

@@ -4,21 +4,17 @@ life. It is no sign of life of a list, and holds no request.
 """
 
 import secrets
-import shutil
-import smtplib
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
 from ingest import signs
 from ingest.commands.alias import Alias
 from ingest.config.tables import Settings
+from ingest.errors import SinkUnavailable
 from ingest.mail.peek import TEST_FIELD
+from ingest.sinks import sendmail
 from ingest.words import ago
 
-# Where sendmail is, as a user's $PATH may not lead there.
-_PATH = "/usr/sbin:/usr/lib:/usr/bin:/sbin"
-_HOST = "localhost"
 _PATIENCE = 30.0
 _NAP = 0.1
 
@@ -68,22 +64,12 @@ def findings(
 
 
 def _sent(address: str, token: str) -> str:
-    """Hand the mail to the mail server, with a null sender so that it never bounces to anybody.
-    What went wrong, "" if nothing did."""
+    """Hand the mail to the mail server. What went wrong, "" if nothing did."""
     from email.utils import formatdate
 
     mail = _MAIL.format(address=address, date=formatdate(), token=token, field=TEST_FIELD).encode()
-    program = shutil.which("sendmail") or shutil.which("sendmail", path=_PATH)
     try:
-        if program:
-            command = [program, "-i", "-f", "<>", "--", address]
-            done = subprocess.run(
-                command, input=mail, capture_output=True, check=False, timeout=_PATIENCE
-            )
-            said = done.stderr.decode("utf-8", "replace").strip()
-            return "" if done.returncode == 0 else said or f"{program} ended {done.returncode}"
-        with smtplib.SMTP(_HOST, timeout=_PATIENCE) as client:
-            client.sendmail("", [address], mail)
-    except (OSError, subprocess.TimeoutExpired, smtplib.SMTPException) as error:
+        sendmail.send(address, mail, _PATIENCE)
+    except SinkUnavailable as error:
         return str(error)
     return ""

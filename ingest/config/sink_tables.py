@@ -114,3 +114,26 @@ class MailSettings(ReceiverSettings):
         "only then is what the sender wrote repeated in the answer",
     )
     per_day: int = setting(values.whole, 20, "answers to one address within a day; then no more")
+
+
+class NoticesSettings(Value):
+    """Mail for the operator: a list's confirmation, other administrivia and bounces."""
+
+    forward_to: str = setting(
+        values.address,
+        "",
+        "address that notices are forwarded to, never a list's or our own; default: kept only",
+    )
+    per_day: int = setting(
+        values.whole, 10, "notices forwarded within a day; the others are kept only"
+    )
+    mail: str = setting(
+        values.text,
+        "",
+        "NAME of the [mail.NAME] whose sender, server and login are used; default: the machine's "
+        "own mail server, by its sendmail program",
+    )
+    timeout: float = setting(values.positive, 30.0, "seconds that sending one may take")
+    retry: float = setting(
+        values.positive, 300.0, "seconds before it is tried again when it could not be sent"
+    )

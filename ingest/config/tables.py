@@ -20,6 +20,7 @@ from ingest.config.sink_tables import (
     CommandSettings,
     JsonFileSettings,
     MailSettings,
+    NoticesSettings,
     SinkSettings,
     WebhookSettings,
 )
@@ -291,6 +292,7 @@ class Settings(Value):
     take: TakeSettings = field(default_factory=TakeSettings)
     signs: SignsSettings = field(default_factory=SignsSettings)
     results: ResultsSettings = field(default_factory=ResultsSettings)
+    notices: NoticesSettings = field(default_factory=NoticesSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
     inbox: Mapping[str, InboxSettings] = named(InboxSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)

@@ -92,6 +92,16 @@ def inbox(value: Any) -> str:
     return place.rstrip("/")
 
 
+@_must_be("one address, like ops@example.org, or the name of a user of this machine")
+def address(value: Any) -> str:
+    """Whom a mail is sent to, or nobody."""
+    given = text(value)
+    word = r"[^\s@<>(),;:\"\\]+"
+    if given and (given.startswith("-") or not re.fullmatch(f"{word}(@{word})?", given)):
+        raise ValueError
+    return given
+
+
 @_must_be('a day, like "2026-01-31"')
 def day(value: Any) -> str:
     """A day, or none."""

@@ -16,6 +16,9 @@ from ingest.ledger import Ledger, Request, Result
 
 log = logging.getLogger(__name__)
 
+# What forwards notices to the operator: its name among the sinks.
+NOTICES = "notices"
+
 Clock = Callable[[], float]
 Stop = Callable[[], bool]
 

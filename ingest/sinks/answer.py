@@ -104,7 +104,7 @@ def _mail(
     fields = {
         "From": formataddr((shown.strip('"'), us)),
         "To": ",\n ".join(recipients),
-        "Subject": _encoded(_subject(request.subject)),
+        "Subject": encoded(_subject(request.subject)),
         "Date": formatdate(at),
         "Message-ID": f"<{id}>",
         "Auto-Submitted": "auto-replied",
@@ -203,7 +203,7 @@ def _subject(subject: str) -> str:
     return f"Re: {rest[:_LONGEST_SUBJECT].strip() or 'your Recheck-request'}"
 
 
-def _encoded(subject: str) -> str:
+def encoded(subject: str) -> str:
     """A text for a header field (RFC 2047). One in which a reader would find an encoded word is
     encoded itself."""
     plain = subject.isascii() and "=?" not in subject

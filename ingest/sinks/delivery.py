@@ -48,6 +48,8 @@ def lag(ledger: Ledger, settings: Settings, now: float) -> bool:
     last = ledger.last_request()
     cursors = {cursor.name: cursor for cursor in ledger.cursors()}
     paused = {each.sink for each in ledger.steering.pauses()}
+    if any(each.is_due(ledger, now) for each in forwarders(settings)):
+        return True
     return any(
         (each.position < last and each.due <= now) or ledger.asides.due(each.name, now, DAY, 1)
         for each in (cursors.get(name, Cursor(name)) for name in wanted(settings))
@@ -99,6 +101,15 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
             per_day=receiver.per_day,
             max_age=settings.policy.max_age,
         )
+    yield from forwarders(settings)
+
+
+def forwarders(settings: Settings) -> Iterator[Sink]:
+    """What forwards notices, if anything does."""
+    if settings.notices.forward_to:
+        from ingest.sinks.notices import Forwarder
+
+        yield Forwarder(settings)
 
 
 def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSettings]]:
@@ -133,7 +144,7 @@ def deliver(
     try:
         sink.deliver(ledger, clock=clock, until=until, stop=is_over)
     except SinkUnavailable as error:
-        log.error("not published to %s: %s; it is tried again by itself", sink.name, error)
+        log.error("%s: %s; it is tried again by itself", sink.name, error)
 
 
 def once(

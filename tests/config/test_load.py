@@ -94,6 +94,12 @@ KINDS = {
         ("robin", "anybody"),
         'a list of addresses, "@domain", "submitter", "maintainer" or "anyone"',
     ),
+    values.address: Kind(
+        ("ops@example.org", "root", "list-ops+1@example.org"),
+        (1, True, [], "a b", "-t", "<a>", "a, b"),
+        ("a b", "-t"),
+        "one address, like ops@example.org, or the name of a user of this machine",
+    ),
     values.networks: Kind(
         (("192.0.2.0/24",), ("192.0.2.1", "2001:db8::/32"), ("::1",)),
         (1, ["localhost"], ["192.0.2.0/33"], [1], True),
