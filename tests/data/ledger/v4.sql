@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2203677');
-INSERT INTO "meta" VALUES('generation','03a79a');
+INSERT INTO "meta" VALUES('file','65024:2269202');
+INSERT INTO "meta" VALUES('generation','c3a825');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
