@@ -6,6 +6,7 @@ It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 
 from dataclasses import dataclass, field, replace
 
+from ingest.config import tables
 from ingest.config.policy_tables import PolicySettings
 from ingest.config.tables import Settings
 from ingest.errors import (
@@ -38,7 +39,8 @@ class Decision:
     ``retry_after`` how many seconds a server asked us to wait, and ``pause`` after how many
     seconds the same attempt goes on, if it does. ``mail`` is None if it cannot be read; ``wanted``
     is the part of its request that counts here; ``target`` what it is for. ``trail``: every
-    question that Patchwork was asked; ``raw``: the mail's bytes, as long as the decision is open.
+    question that Patchwork was asked; ``delegates``: see ``Request``; ``raw``: the mail's bytes, as
+    long as the decision is open.
     """
 
     outcome: Outcome
@@ -51,6 +53,7 @@ class Decision:
     retry_after: float | None = None
     pause: float | None = None
     trust: Trust = Trust()  # noqa: RUF009  frozen
+    delegates: tuple[str, ...] = ()
     raw: bytes = field(default=b"", repr=False)
 
     @property
@@ -113,8 +116,11 @@ def resolve(
     trail: list[Lookup] = []
     try:
         target = patchwork.resolve(decision.mail, received, trail, filing)
-        trust, wanted, refused = _allowed(decision, target, settings.policy, patchwork, trail)
-        decision = replace(decision, trust=trust)
+        standing = _standing(target, settings, patchwork, trail)
+        trust, wanted, refused = _allowed(
+            decision, target, standing, settings.policy, patchwork, trail
+        )
+        decision = replace(decision, trust=trust, delegates=standing.delegates)
         if wanted is None:
             trailed = replace(decision, target=target, trail=tuple(trail))
             return replace(trailed, outcome=Outcome.REJECTED, reason=refused)
@@ -145,20 +151,18 @@ def resolve(
 def _allowed(
     decision: Decision,
     target: Target,
+    standing: rules.Standing,
     policy: PolicySettings,
     patchwork: Patchwork,
     trail: list[Lookup],
 ) -> tuple[Trust, Recheck | None, str]:
     """How far the sender of a request is believed by now, and the part of it that the sender may
-    ask for, or None and the reason. Patchwork is asked how the patch stands, and whether it has the
-    mail as a comment, only if a rule depends on that."""
+    ask for, or None and the reason. Patchwork is asked whether it has the mail as a comment only if
+    a rule depends on that."""
     mail, wanted, trust = decision.mail, decision.wanted, decision.trust
     assert mail and wanted
     if reason := rules.by_project(policy, target.project):
         return trust, None, reason
-    standing = rules.Standing()
-    if rules.need_standing(policy):
-        standing = _standing(target, patchwork, trail)
     if rules.by_state(policy, standing):
         is_superseded = any("superseded" in states for states in standing.states)
         newer = patchwork.newer(target, mail.subject, trail) if is_superseded else 0
@@ -172,7 +176,17 @@ def _allowed(
     return trust, *now
 
 
-def _standing(target: Target, patchwork: Patchwork, trail: list[Lookup]) -> rules.Standing:
+def _standing(
+    target: Target, settings: Settings, patchwork: Patchwork, trail: list[Lookup]
+) -> rules.Standing:
+    """How what a request is for stands. Patchwork is asked only if a rule or a route depends on
+    that."""
+    policy = settings.policy
+    is_routed = any(each.delegates for each in tables.sinks(settings))
+    if rules.by_project(policy, target.project):
+        return rules.Standing()
+    if not is_routed and not rules.need_standing(policy):
+        return rules.Standing()
     found = patchwork.standings(target, trail)
     ours = (each for each in patchwork.projects() if each.link_name == target.project)
     in_charge = [each.delegate for each in found]
@@ -181,6 +195,7 @@ def _standing(target: Target, patchwork: Patchwork, trail: list[Lookup]) -> rule
     return rules.Standing(
         submitter=target.standing.submitter.lower(),
         maintainers=frozenset(address.lower() for address in in_charge if address),
+        delegates=tuple(sorted({each.delegate.lower() for each in found if each.delegate})),
         states=tuple(map(frozenset, states)),
     )
 

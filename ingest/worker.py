@@ -253,6 +253,7 @@ class Worker:
             received=queued.received,
             trust=made.trust,
             list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
+            delegates=made.delegates,
             rated=not queued.is_archived,
             reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
             parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",

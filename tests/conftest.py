@@ -5,15 +5,15 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from ingest.config import tables
-from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
@@ -138,18 +138,15 @@ def lab_at(ledger: Ledger, clock: Clock, quick_path: Path) -> Iterator[MakeLab]:
         timeout: float = 10.0,
         until: float | None = None,
         schedule: tables.WorkerSettings | None = None,
-        requests: tables.RequestsSettings | None = None,
-        policy: PolicySettings | None = None,
-        lists: Mapping[str, ListSettings] | None = None,
         questions: int = 40,
+        **others: Any,
     ) -> Lab:
-        schedule, requests = (
-            schedule or tables.WorkerSettings(),
-            requests or tables.RequestsSettings(),
+        worker = schedule or tables.WorkerSettings()
+        lab = Lab(
+            url, ledger, clock, quick_path, timeout, until, questions, worker=worker, **others
         )
-        given = (policy or PolicySettings(), lists or {}, questions)
-        made.append(Lab(url, ledger, clock, quick_path, timeout, until, schedule, requests, *given))
-        return made[-1]
+        made.append(lab)
+        return lab
 
     yield make
     for lab in made:

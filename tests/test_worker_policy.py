@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.config.policy_tables import GroupSettings, PolicySettings
+from ingest.config.sink_tables import WebhookSettings
 from ingest.ledger import Outcome
 from tests.support.bad_server import Answer, Hell, Seen, patch_row, rows, text
 from tests.support.clock import HOUR
@@ -267,3 +268,19 @@ def test_a_clock_that_was_set_back_keeps_nobody_out_for_longer_than_the_rate_say
     lab.arrives(reply(OURS, "second@example.org", body="Recheck-request: iol-b\n"))
     lab.works()
     assert lab.outcome("second@example.org") is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("standing", "delegates"),
+    [({"delegate": {"email": "Robin@example.org"}}, ("robin@example.org",)), ({}, ())],
+)
+def test_whose_a_patch_is_is_recorded_if_a_sink_is_for_delegates(
+    standing: dict[str, Any], delegates: tuple[str, ...], hell: Hell, lab_at: MakeLab
+) -> None:
+    hell.route(stands(**standing))
+    hook = WebhookSettings(url="http://127.0.0.1:9", delegates=("robin@example.org",))
+    lab = lab_at(hell.url, webhook={"lab": hook})
+    lab.arrives(reply(OURS))
+    lab.works()
+    (request,) = lab.ledger.requests()
+    assert request.delegates == delegates

@@ -194,7 +194,7 @@ def test_a_from_that_the_list_has_replaced_is_undone_for_mail_of_the_list_alone(
     came: str, asks: list[Requester], hell: Hell, lab_at: MakeLab
 ) -> None:
     hell.route(knows())
-    lab = lab_at(hell.url, policy=BY_ROBIN, lists=DEV)
+    lab = lab_at(hell.url, policy=BY_ROBIN, list=DEV)
     arrives(lab, munged(listed(reply(OURS))), came)
     lab.works()
     assert [request.requester for request in lab.ledger.requests()] == asks
@@ -212,7 +212,7 @@ def test_what_the_lists_server_found_of_an_author_is_believed_through_footer_and
             dns=(server,),
             senders=("@example.org",),
         )
-        lab = lab_at(hell.url, policy=policy, lists=DEV)
+        lab = lab_at(hell.url, policy=policy, list=DEV)
         arrives(lab, raw, "list")
         arrives(lab, raw)
         lab.works()

@@ -18,6 +18,14 @@ class SinkSettings(Value):
     contexts: tuple[str, ...] = setting(
         values.texts, (), "fnmatch patterns of the contexts that the sink is for; empty: all"
     )
+    projects: tuple[str, ...] = setting(
+        values.texts, (), "link names of the projects that the sink is for; empty: all"
+    )
+    delegates: tuple[str, ...] = setting(
+        values.texts,
+        (),
+        "addresses of delegates, whose patches the sink is for; empty: whoever has them",
+    )
 
 
 class JsonFileSettings(SinkSettings):

@@ -4,7 +4,7 @@
 Adding a table means adding its class and its field in ``Settings``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
 
 from ingest.config import values
@@ -320,3 +320,9 @@ def sink_kinds() -> list[str]:
         for each in fields(Settings)
         if issubclass(each.metadata.get("named", object), SinkSettings)
     ]
+
+
+def sinks(settings: Settings) -> Iterator[SinkSettings]:
+    """The table of each configured sink, but for the retest JSON."""
+    for kind in sink_kinds():
+        yield from getattr(settings, kind).values()

@@ -13,6 +13,7 @@ from ingest.errors import NothingFound
 from ingest.handover.from_file import leased
 from ingest.ledger import Cursor, Ledger, Record, Request
 from ingest.ledger.progress import DEFAULT_CONSUMER
+from ingest.policy.scope import Scope
 from ingest.sinks import delivery, lease_name
 from ingest.story import consumers as consumer_states
 from ingest.story import sinks as sink_states
@@ -83,7 +84,7 @@ def _had(ledger: Ledger, settings: Settings, request: Request) -> Iterator[str]:
     """Who has had a request, or may have had it."""
     configured = delivery.wanted(settings)
     cursors = ledger.cursors()
-    sinks = {each.name: configured.get(each.name, sink_states.Scope()) for each in cursors}
+    sinks = {each.name: configured.get(each.name, Scope()) for each in cursors}
     [mail] = ledger.find(f"mail-{request.mail_id}")
     known = settings.requests.arguments
     for each in sink_states.deliveries(request, mail.story, cursors, sinks, known, 0.0):

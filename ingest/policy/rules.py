@@ -24,12 +24,13 @@ _NOT_ALLOWED = "(not allowed by [policy])"
 
 class Standing(Value):
     """How a patch or series stands on Patchwork. ``maintainers``: of the project, and the patch's
-    delegate; ``states``: of each of its patches those that it is in, "archived" among them. All
-    addresses are in lower case."""
+    delegate, who is one of ``delegates``, too; ``states``: of each of its patches those that it is
+    in, "archived" among them. All addresses are in lower case."""
 
     project: str = ""
     submitter: str = ""
     maintainers: frozenset[str] = frozenset()
+    delegates: tuple[str, ...] = ()
     states: tuple[frozenset[str], ...] = ()
 
 

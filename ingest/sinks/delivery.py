@@ -18,8 +18,9 @@ from ingest.config.tables import Settings, sink_kinds
 from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger
+from ingest.policy import scope
+from ingest.policy.scope import Scope
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
-from ingest.story.sinks import Scope
 
 # Seconds between two looks at the request log, which other processes write, too.
 POLL = 1.0
@@ -34,12 +35,11 @@ def wanted(settings: Settings) -> dict[str, Scope]:
     table = settings.retests
     named = {json_file.name(table.file): Scope((), table.patchwork)}
     for file in settings.json_file.values():
-        named[json_file.name(file.file)] = Scope(file.contexts, file.patchwork)
+        named[json_file.name(file.file)] = scope.of_table(file)
     for kind in sink_kinds():
         if kind != "json_file":
             for name, each in getattr(settings, kind).items():
-                server = getattr(each, "patchwork", None)
-                named[f"{kind}:{name}"] = Scope(each.contexts, server)
+                named[f"{kind}:{name}"] = scope.of_table(each)
     return named
 
 
@@ -71,7 +71,7 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
         table.file,
         mode=table.mode,
         arguments=known,
-        server=table.patchwork,
+        scope=Scope((), table.patchwork),
         revisions=table.revisions,
         pause=pause,
     )
@@ -79,9 +79,8 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
         yield json_file.JsonFile(
             each.file,
             mode=each.mode,
-            contexts=each.contexts,
+            scope=scope.of_table(each),
             arguments=known,
-            server=each.patchwork,
             revisions=each.revisions,
             pause=pause,
         )

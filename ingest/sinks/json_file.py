@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ingest.errors import StateUnavailable
 from ingest.ledger import Cursor, Ledger, Request
-from ingest.policy import selection
+from ingest.policy.scope import Scope
 from ingest.retests import file as retest_file
 from ingest.sinks import Clock, Stop, is_paused, lease_name, trouble_of
 from ingest.words import counted
@@ -34,20 +34,18 @@ def name(path: str) -> str:
 
 
 class JsonFile:
-    """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``contexts``: the
-    patterns of those that it is for, none for all; ``arguments``: the known ones; ``server``:
-    whose series it holds, for those of two servers may have one number; ``revisions``: see
-    ``document.key_of``; ``pause``: seconds to the next attempt after a failure; ``patience``:
-    seconds to wait for a consumer that holds the file's lock."""
+    """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``scope``: what it is
+    for, of one server only, for series of two may have one number; ``arguments``: the known ones;
+    ``revisions``: see ``document.key_of``; ``pause``: seconds to the next attempt after a failure;
+    ``patience``: seconds to wait for a consumer that holds the file's lock."""
 
     def __init__(
         self,
         path: str,
         *,
         mode: int,
-        contexts: Sequence[str] = (),
+        scope: Scope = Scope((), ""),  # noqa: B008  frozen
         arguments: Sequence[str] = (),
-        server: str = "",
         revisions: bool = False,
         pause: float = 60.0,
         patience: float = PATIENCE,
@@ -55,9 +53,8 @@ class JsonFile:
         self.name = name(path)
         self._path = path
         self._mode = mode
-        self._contexts = contexts
+        self._scope = scope
         self._arguments = arguments
-        self._server = server
         self._revisions = revisions
         self._pause = pause
         self._patience = patience
@@ -112,7 +109,7 @@ class JsonFile:
         return count
 
     def _narrowed(self, request: Request) -> Request | None:
-        return selection.narrowed(request, self._contexts, self._arguments, self._server)
+        return self._scope.narrow(request, self._arguments)
 
     def _append(
         self,
@@ -127,7 +124,7 @@ class JsonFile:
         earlier = [
             request
             for each in series
-            for request in ledger.requests_of(each, cursor.position, self._server)
+            for request in ledger.requests_of(each, cursor.position, self._scope.server or "")
             if not request.cancelled
         ]
 

@@ -14,7 +14,7 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
-from ingest.policy import rules, selection
+from ingest.policy import rules, scope
 from ingest.sinks import Clock, Given, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -48,6 +48,7 @@ class OneByOne:
     ) -> None:
         self._receiver = receiver
         self._table = table
+        self._scope = scope.of_table(table)
         self._arguments = arguments
         self._ending = ending
         self._once_per_mail = once_per_mail
@@ -101,8 +102,7 @@ class OneByOne:
             return count
 
     def _narrowed(self, request: Request) -> Request | None:
-        server = getattr(self._table, "patchwork", None)
-        return selection.narrowed(request, self._table.contexts, self._arguments, server)
+        return self._scope.narrow(request, self._arguments)
 
     def _had(self, ledger: Ledger, request: Request) -> Given | None:
         """Why the receiver does not get a request of a mail that it got before, None if it

@@ -9,26 +9,11 @@ from dataclasses import dataclass
 
 from ingest.config.tables import sink_kinds
 from ingest.ledger import Aside, Cursor, Event, Pause, Request
-from ingest.policy import selection
-from ingest.value import Value
-from ingest.words import ago, listed, moment, times
+from ingest.policy.scope import Scope
+from ingest.words import ago, moment, times
 
 # The feed of catching up, see ``catch_up``.
 CATCH_UP = "catch-up"
-
-
-class Scope(Value):
-    """What a sink is for: patterns of ``contexts``, none for all, and the requests for series of
-    which ``server``, see ``Request``; None for all servers."""
-
-    contexts: tuple[str, ...] = ()
-    server: str | None = None
-
-    def of(self, request: Request) -> str:
-        """What it is for that a request is not, for a person."""
-        if self.server is None or self.server == request.server:
-            return listed(self.contexts)
-        return "series of " + (f"[patchwork.{self.server}]" if self.server else "[patchwork]")
 
 
 # The configured sinks by the names of their cursors.
@@ -115,7 +100,7 @@ def deliveries(
         if name not in sinks:
             continue
         scope = sinks[name]
-        if not selection.narrowed(request, scope.contexts, known_arguments, scope.server):
+        if not scope.narrow(request, known_arguments):
             text = f"not for {name}: it is for {scope.of(request)}"
             yield Delivery(name, "not for it", text)
         elif cursor.position >= request.number:

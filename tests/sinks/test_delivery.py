@@ -18,10 +18,10 @@ from ingest import intake
 from ingest.config import sink_tables, tables
 from ingest.ledger import Cursor, Ledger, open_ledger
 from ingest.ledger.requests import request_id
+from ingest.policy.scope import Scope
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery, json_file
 from ingest.sinks.delivery import Delivery
-from ingest.story.sinks import Scope
 from tests.sinks.test_command import is_alive, is_gone
 from tests.support import retest_files
 from tests.support.bad_server import Hell, http, says, stalls

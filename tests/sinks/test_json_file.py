@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ingest.config import tables
 from ingest.errors import SinkUnavailable
 from ingest.ledger import WORKER_LEASE, Arrival, Ledger, Outcome, Request, open_ledger
+from ingest.policy.scope import Scope
 from ingest.retests import document as retests
 from ingest.sinks import delivery, json_file
 from tests.support.clock import Clock
@@ -52,8 +53,9 @@ class Sink:
             )
 
     def publish(self, *contexts: str) -> int:
+        scope = Scope(contexts, "")
         file = json_file.JsonFile(
-            str(self.path), mode=0o644, contexts=contexts, pause=PAUSE, patience=0.05
+            str(self.path), mode=0o644, scope=scope, pause=PAUSE, patience=0.05
         )
         return file.deliver(self.ledger, clock=self.clock, until=None, stop=lambda: False)
 

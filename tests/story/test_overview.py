@@ -18,10 +18,10 @@ from ingest.ledger import (
     State,
     Waiting,
 )
+from ingest.policy.scope import Scope
 from ingest.story import overview as story
 from ingest.story.consumers import BatchState, ConsumerState
 from ingest.story.overview import jsonable
-from ingest.story.sinks import Scope
 from tests.support.ledger_values import (
     NOON,
     arrival,

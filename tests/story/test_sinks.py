@@ -10,9 +10,10 @@ import pytest
 from ingest.config import sink_tables
 from ingest.config.tables import Settings
 from ingest.ledger import Cursor, Event, Ledger, Pause
+from ingest.policy.scope import Scope
 from ingest.sinks.command import Command
 from ingest.sinks.webhook import Webhook
-from ingest.story.sinks import Delivery, Scope, deliveries, state_of
+from ingest.story.sinks import Delivery, deliveries, state_of
 from ingest.words import instant, moment, utc
 from tests.support.bad_server import Hell, failing, http, says
 from tests.support.clock import DAY, HOUR, Clock

@@ -19,11 +19,11 @@ from ingest.ledger import (
     Record,
     Waiting,
 )
+from ingest.policy.scope import Scope
 from ingest.signs import Sign
 from ingest.story import status as statuses
 from ingest.story.consumers import BatchState, ConsumerState
 from ingest.story.overview import jsonable
-from ingest.story.sinks import Scope
 from tests.support.ledger_values import NOON, arrival, claimed, ended, finish, put_back, request
 
 SETTINGS = tables.Settings()

@@ -3,12 +3,12 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ingest import intake
 from ingest.config import tables
-from ingest.config.policy_tables import ListSettings, PolicySettings
 from ingest.ledger import Ledger, Outcome, Record
 from ingest.patchwork.lookup import Patchwork
 from ingest.worker import Worker
@@ -28,23 +28,16 @@ class Lab:
         folder: Path,
         timeout: float,
         until: float | None,
-        schedule: tables.WorkerSettings,
-        requests: tables.RequestsSettings,
-        policy: PolicySettings,
-        lists: Mapping[str, ListSettings],
         questions: int,
+        **others: Any,
     ) -> None:
+        """``others``: tables of ``Settings``."""
         self.ledger = ledger
         self.clock = clock
         self.chance = 0.0
         self.retests = folder / "retests.json"
-        settings = tables.Settings(
-            retests=tables.RetestsSettings(file=str(self.retests)),
-            worker=schedule,
-            requests=requests,
-            policy=policy,
-            list=lists,
-        )
+        retests = tables.RetestsSettings(file=str(self.retests))
+        settings = tables.Settings(retests=retests, **others)
         self.settings = settings
         server = tables.PatchworkSettings(
             url, timeout=timeout, max_answer=MOST, questions=questions
