@@ -51,6 +51,14 @@ class NoLedger(StateUnavailable):
     advice = "name the ledger's folder with --state, or let the first mail make one"
 
 
+class LostConnection(StateUnavailable):
+    """The connection to the ledger was lost."""
+
+
+class LostLease(LostConnection):
+    """The connection to the ledger was lost, and a lease with it."""
+
+
 class LostClaim(Temporary):
     """Another worker has taken up the mail that this one was at."""
 

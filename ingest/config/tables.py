@@ -81,6 +81,14 @@ class StateSettings(Value):
         values.positive, 20.0, "seconds to wait for another process's write"
     )
     mode: int = setting(values.octal, 0o660, "permissions of a new ledger, octal")
+    timeout: float = setting(
+        values.positive, 10.0, "PostgreSQL: seconds to wait for an answer of the server"
+    )
+    replicas: int = setting(
+        values.count,
+        0,
+        "PostgreSQL: synchronous standbys that must stream; with fewer, nothing is written",
+    )
 
 
 class IntakeSettings(Value):

@@ -146,6 +146,14 @@ def whole(value: Any) -> int:
     return int(value)
 
 
+@_must_be("a whole number, 0 or above")
+def count(value: Any) -> int:
+    """A whole number, which may be 0."""
+    if isinstance(value, bool | float) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
 @_must_be("permissions in octal, like 0o640")
 def octal(value: Any) -> int:
     """Permissions of a file."""

@@ -2,13 +2,15 @@
 """The ledger: queued mails and their outcomes, the request log, the cursors. All state is here.
 
 ``open_ledger`` gives a ``Ledger`` by URL; every process of the program opens its own and several
-share one safely. ``sqlite`` is the default implementation and the contract's reference.
+share one safely. ``sqlite`` is the default implementation and the contract's reference;
+``postgres`` is the one for several machines.
 """
 
 from collections.abc import Callable, Iterator
 
 from ingest.config.tables import StateSettings
 from ingest.errors import ConfigError
+from ingest.ledger.masking import masked
 from ingest.ledger.parts import Asides, Letters, Notices, Results
 from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter, Pause
 from ingest.ledger.protocol import Ledger
@@ -87,26 +89,38 @@ def open_ledger(
     busy_timeout: float = 20.0,
     mode: int = 0o660,
     opening: Opening = Opening.WRITE,
+    timeout: float = 10.0,
+    replicas: int = 0,
 ) -> Ledger:
-    """The ledger at ``url``, ``sqlite:PATH``.
+    """The ledger at ``url``, ``sqlite:PATH`` or ``postgresql://HOST/DATABASE``.
 
-    ``busy_timeout``: seconds to wait for another process's write; ``mode``: permissions of a
-    new file. Raises ``StateUnavailable`` if it cannot be opened, ``NoLedger`` if there is none and
-    none is to be made, ``ConfigError`` for another kind of URL.
+    ``busy_timeout``: seconds to wait for another process's write to a file; ``mode``: permissions
+    of a new file; ``timeout``: seconds for an answer of a server; ``replicas``: how many of its
+    standbys must have what is written. Raises ``StateUnavailable`` if it cannot be opened,
+    ``NoLedger`` if there is none and none is to be made, ``ConfigError`` for another kind of URL.
     """
     scheme, _, path = url.partition(":")
     openers: dict[str, Callable[[], Ledger]] = {
-        "sqlite": lambda: _sqlite(path, busy_timeout, mode, opening)
+        "sqlite": lambda: _sqlite(path, busy_timeout, mode, opening),
+        "postgresql": lambda: _postgres(url, timeout, replicas, opening),
     }
     if scheme not in openers or not path:
-        raise ConfigError(f"[state] ledger is {url!r}, but must be like sqlite:/path/to/file")
+        raise ConfigError(
+            f"[state] ledger is {masked(url)!r}, but must be like sqlite:/path/to/file or "
+            "postgresql://host/database"
+        )
     return openers[scheme]()
 
 
 def open_configured(state: StateSettings, opening: Opening = Opening.WRITE) -> Ledger:
     """The ledger of the settings' table [state]. Raises as ``open_ledger``."""
     return open_ledger(
-        state.ledger, busy_timeout=state.busy_timeout, mode=state.mode, opening=opening
+        state.ledger,
+        busy_timeout=state.busy_timeout,
+        mode=state.mode,
+        opening=opening,
+        timeout=state.timeout,
+        replicas=state.replicas,
     )
 
 
@@ -121,3 +135,14 @@ def _sqlite(path: str, busy_timeout: float, mode: int, opening: Opening) -> Ledg
     from ingest.ledger.sqlite import SqliteLedger
 
     return SqliteLedger(path, busy_timeout=busy_timeout, mode=mode, opening=opening)
+
+
+def _postgres(url: str, timeout: float, replicas: int, opening: Opening) -> Ledger:
+    try:
+        from ingest.ledger.postgres import PostgresLedger
+    except ImportError as error:
+        raise ConfigError(
+            f"[state] ledger is {masked(url)}, which needs psycopg: "
+            f"pip install 'recheck-ingest[postgresql]' ({error})"
+        ) from error
+    return PostgresLedger(url, timeout=timeout, replicas=replicas, opening=opening)

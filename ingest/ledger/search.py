@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ingest.ledger import rows as made
-from ingest.ledger.connection import Connection, Row
+from ingest.ledger.connection import Connection, Row, one_of
 from ingest.ledger.request_values import Request
 from ingest.ledger.results import OPEN
 from ingest.ledger.values import Attention, Filter, Outcome, Record
@@ -156,14 +156,14 @@ def _within(key: str, select: str, condition: Condition) -> Condition:
 
 
 def _one_of(column: str, values: Sequence[object]) -> Condition:
-    return f"{column} IN ({', '.join('?' * len(values))})", values
+    return one_of(column, values), values
 
 
 def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> Condition:
     """Whether one of the columns, which are in lower case, has one of the parts."""
     if filter.shown:
         columns = [f"coalesce(shown_{column}, {column})" for column in columns]
-    tests = [f"instr({column}, ?)" for column in columns for _ in parts]
+    tests = [f"instr({column}, ?) > 0" for column in columns for _ in parts]
     return f"({' OR '.join(tests)})", [made.folded(part) for _ in columns for part in parts]
 
 

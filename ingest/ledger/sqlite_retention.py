@@ -3,6 +3,7 @@
 
 from ingest.ledger import turns
 from ingest.ledger.connection import Connection
+from ingest.ledger.retention import OLD_PROMISES, PAST_ALL
 from ingest.ledger.values import Keep
 
 # Seconds after which an expired answer is worth a write to be rid of.
@@ -10,18 +11,6 @@ _STALE_ANSWERS = 86400.0
 
 # Mails that lose something in one go: others write in between.
 _PRUNED_AT_ONCE = 200
-
-# The number up to which everybody has come who reads the request log: each sink and consumer,
-# each batch that may be given again, and ``reruns``, if anybody ever asked that.
-_PAST_ALL = """(SELECT coalesce(min(number), 0) FROM (
-    SELECT min(position) AS number FROM cursor
-    UNION ALL SELECT min(position) FROM consumer
-    UNION ALL SELECT min(after) FROM batch
-    UNION ALL SELECT max(upto) FROM promise))"""
-
-# What ``reruns`` has promised with requests that are gone, but for the newest promise.
-_OLD_PROMISES = """DELETE FROM promise WHERE upto < (SELECT max(upto) FROM promise)
-    AND upto < (SELECT coalesce(min(number), 0) FROM request)"""
 
 
 class Retention:
@@ -71,7 +60,7 @@ class Retention:
             old = (
                 "SELECT id FROM mail INDEXED BY mail_over WHERE outcome = ? AND ended < ?"
                 " AND NOT EXISTS (SELECT 1 FROM request WHERE request.mail = mail.id"
-                f" AND number > {_PAST_ALL})"
+                f" AND number > {PAST_ALL})"
                 f" ORDER BY ended LIMIT {_PRUNED_AT_ONCE}"
             )
             while rows := self._db.rows(old, outcome, before):
@@ -83,6 +72,6 @@ class Retention:
                         )
                         self._db.run("DELETE FROM request WHERE mail = ?", row["id"])
                         self._db.run("DELETE FROM mail WHERE id = ?", row["id"])
-                    self._db.run(_OLD_PROMISES)
+                    self._db.run(OLD_PROMISES)
                 dropped += len(rows)
         return dropped

@@ -9,7 +9,7 @@ from ingest.ledger.connection import Connection
 from ingest.ledger.progress import Pause
 from ingest.ledger.request_values import State
 from ingest.ledger.results import OPEN
-from ingest.ledger.values import Event, Happening, Outcome
+from ingest.ledger.values import MOST_HAPPENINGS, Event, Happening, Outcome
 
 # What ends a mail, and what adds to its story, within a transaction; see ``log``.
 End = Callable[[int, Outcome, str, float, list[Event]], None]
@@ -31,9 +31,10 @@ class KeptHappenings:
         self._db.insert("event", {"text": made.story_text([event])})
 
     def newest(self, limit: int) -> list[Happening]:
-        # A row may hold several events.
+        # A row may hold several events; where stories are made of these rows there are more.
         found = f"{_EVENTS} ORDER BY number DESC LIMIT ?"
-        told = [made.happenings(row) for row in self._db.rows(found, limit)]
+        rows = self._db.rows(found, min(limit, MOST_HAPPENINGS))
+        told = [made.happenings(row) for row in rows]
         return [each for happened in reversed(told) for each in happened][-limit:]
 
     def after(self, number: int, limit: int = 1000) -> list[Happening]:

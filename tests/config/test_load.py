@@ -58,6 +58,12 @@ KINDS = {
         ("", "0", "-1", "1.5", "0x10"),
         "a whole number above 0",
     ),
+    values.count: Kind(
+        (3, 1, 2),
+        (-1, 1.0, "", "1.5", "ten", True, False, [1], {}),
+        ("", "-1", "1.5", "0x10"),
+        "a whole number, 0 or above",
+    ),
     values.octal: Kind(
         (0o600, 0o640, 0o644),
         (0, -1, 644, 0o1000, 1.0, "", "8", "0o1000", "rw-r--r--", True, [0o600]),

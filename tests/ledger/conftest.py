@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ingest.ledger import Ledger, open_ledger
+from tests.support import postgres
 
 LEDGERS: dict[str, Callable[[Path], str]] = {
     "sqlite": lambda folder: f"sqlite:{folder}/ledger.sqlite",
+    "postgresql": postgres.ledger_url,
 }
 
 

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The URL of a ledger as it may be shown. Pure."""
+
+import re
+
+_SECRET = re.compile(r"(?i)([?&](?:password|sslpassword)=)[^&]*")
+_PASSWORD = re.compile(r"^([a-z]+://[^/?#@:]*):[^/?#]*@")
+
+
+def masked(url: str) -> str:
+    """A URL without its passwords."""
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What PostgreSQL's errors say to an operator."""
+
+import psycopg
+
+# What to do, by the error's class or code (PostgreSQL's manual, appendix A).
+_ADVICE = {
+    "28": "check user, password and pg_hba.conf",
+    "3D": "make the database; contrib/postgresql/roles.sql shows how",
+    "42501": "give the role its rights; contrib/postgresql/roles.sql shows how",
+    "53100": "the server's disk is full",
+    "53300": "the server has too many connections: raise max_connections",
+    "55P03": "another process has held what is needed for too long",
+    "40P01": "two processes waited for each other; it is tried again",
+    "25006": "the server only reads: name every host of the cluster in [state] ledger",
+}
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:4]) or type(error).__name__
+
+
+def advice(error: Exception) -> str:
+    """What to do about an error."""
+    code = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    fallback = "check that the server runs, and [state] ledger"
+    return _ADVICE.get(code) or _ADVICE.get(code[:2]) or (fallback if not code else f"code {code}")

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The mails of the PostgreSQL ledger: found again, filed, tried again."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from ingest.ledger import rows as made
+from ingest.ledger.connection import Row, one_of
+from ingest.ledger.postgres_queue import Queue
+from ingest.ledger.request_values import Request
+from ingest.ledger.values import Event, Filing, Original, Record
+
+# Of the mails of one Message-ID, those that a comment is compared with.
+_MOST_ORIGINALS = 100
+
+# A mail by its Message-ID, or by its number.
+_NAMED = "message_id = ? AND message_id <> '' OR id = ?"
+
+
+class Mails(Queue):
+    """What a ``Ledger`` does about mails that it has."""
+
+    def find(self, name: str) -> list[Record]:
+        with self._session.reading():
+            found = f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id"
+            return self._records(self._session.rows(found, *_called(name)))
+
+    def _records(self, mails: Sequence[Row]) -> list[Record]:
+        ids = [row["id"] for row in mails]
+        if not ids:
+            return []
+        queued = self._session.rows(f"SELECT * FROM queue WHERE {one_of('mail', ids)}", *ids)
+        waits = {row["mail"]: row for row in queued}
+        stories, requests = defaultdict[int, str](str), defaultdict[int, list[Request]](list)
+        told = f"SELECT mail, text FROM event WHERE {one_of('mail', ids)} ORDER BY number"
+        for step in self._session.rows(told, *ids):
+            stories[step["mail"]] += step["text"]
+        asked = f"SELECT * FROM request WHERE {one_of('mail', ids)} ORDER BY number"
+        for each in self._session.rows(asked, *ids):
+            requests[each["mail"]].append(made.request(each))
+        namesakes = self._namesakes_of([row["message_id"] for row in mails if row["message_id"]])
+        records = []
+        for row in mails:
+            id, wait = row["id"], waits.get(row["id"])
+            due, tries = (wait["due"], wait["tries"]) if wait else (None, row["tries"])
+            whole = {**dict(row), "due": due, "tries": tries, "story": stories[id]}
+            others = tuple(each for each in namesakes[row["message_id"]] if each != id)
+            records.append(made.record(whole, requests[id], others))
+        return records
+
+    def _namesakes_of(self, message_ids: Sequence[str]) -> defaultdict[str, list[int]]:
+        """The ids of all mails of each Message-ID."""
+        found = defaultdict[str, list[int]](list)
+        query = f"SELECT id, message_id FROM mail WHERE {one_of('message_id', message_ids)}"
+        for row in self._session.rows(f"{query} AND message_id <> '' ORDER BY id", *message_ids):
+            found[row["message_id"]].append(row["id"])
+        return found
+
+    def raw(self, mail_id: int) -> bytes | None:
+        rows = self._session.rows("SELECT bytes FROM raw WHERE mail = ?", mail_id)
+        return made.unpacked(rows[0]["bytes"]) if rows else None
+
+    def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
+        ids = self._session.rows(
+            "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND list_id = ?"
+            " AND EXISTS (SELECT 1 FROM raw WHERE raw.mail = mail.id) ORDER BY id LIMIT ?",
+            *(message_id, list_id, _MOST_ORIGINALS),
+        )
+        for each in ids:  # one at a time: they may be large
+            for row in self._session.rows(
+                "SELECT mail.*, raw.bytes AS raw FROM mail JOIN raw ON raw.mail = mail.id"
+                " WHERE id = ?",
+                each["id"],
+            ):
+                with suppress(ValueError):  # damaged: nothing can be said of it
+                    yield made.original(row)
+
+    def file(self, mail_id: int, filing: Filing, now: float) -> None:
+        filed = made.filing_columns(filing)
+        places = ", ".join(f"{column} = ?" for column in filed)
+        is_news = " OR ".join(f"{column} <> ?" for column in filed)
+        with self._session.writing():
+            self._hold(mail_id)
+            changed = self._session.run(
+                f"UPDATE mail SET {places} WHERE id = ? AND ({is_news})",
+                *(*filed.values(), mail_id, *filed.values()),
+            ).rowcount
+            if not changed:
+                return
+            self._append(mail_id, [Event(now, "filed", {"as": str(filing)})])
+            self._session.run(
+                "UPDATE queue SET due = least(due, ?), begun = least(begun, ?)"
+                " WHERE mail = ? AND waiting = 'missing'",
+                *(now, now, mail_id),
+            )
+            self._queue_again("id = ?", mail_id, now=now, states=("unresolved",))
+
+    def retry(self, names: Iterable[str] | None, now: float) -> int:
+        with self._session.writing():
+            if names is None:
+                return self._queue_again("true", now=now)
+            return sum(
+                self._queue_again(_NAMED, *_called(each), now=now) for each in dict.fromkeys(names)
+            )
+
+    def _judge_again(self, since: float, now: float) -> int:
+        """Queue what was judged and came to nothing; see ``Steering.judge_again``."""
+        judged = "received >= ? AND cut = 0"
+        return self._queue_again(judged, since, now=now, states=("ignored", "rejected"))
+
+    def _queue_again(
+        self,
+        which: str,
+        *values: object,
+        now: float,
+        states: Sequence[str] = ("queued", "unresolved", "failed"),
+    ) -> int:
+        """Try anew the mails of these states that a condition finds; how many those are."""
+        again: list[int] = []
+        if "queued" in states:
+            again += self._due_again(which, *values, now=now)
+        over = [each for each in states if each != "queued"]
+        found = self._session.run(
+            f"""WITH over AS (
+                SELECT id FROM mail WHERE {one_of("outcome", over)} AND ({which})
+                    AND EXISTS (SELECT 1 FROM raw WHERE raw.mail = mail.id)
+                ORDER BY id FOR NO KEY UPDATE
+            ),
+            opened AS (
+                UPDATE mail SET outcome = 'queued', ended = NULL, tries = 0
+                WHERE id IN (SELECT id FROM over) RETURNING id, turn
+            ),
+            kept AS (UPDATE raw SET ended = NULL WHERE mail IN (SELECT id FROM over))
+            INSERT INTO queue (mail, turn, due, since, begun)
+                SELECT id, turn, ?, ?, ? FROM opened RETURNING mail""",
+            *(*over, *values, now, now, now),
+        )
+        again += [row["mail"] for row in found.fetchall()]
+        for id in sorted(again):
+            self._append(id, [Event(now, "queued again", {})])
+        return len(again)
+
+    def _due_again(self, which: str, *values: object, now: float) -> list[int]:
+        found = self._session.run(
+            "UPDATE queue SET waiting = '', due = ?, since = ?, begun = ?, waited = 0,"
+            " missing = 0, tries = 0, starts = 0 WHERE mail IN (SELECT queue.mail FROM queue"
+            f" JOIN mail ON mail.id = queue.mail WHERE claimed IS NULL AND ({which})"
+            " ORDER BY queue.mail FOR UPDATE OF queue) RETURNING mail",
+            *(now, now, now, *values),
+        )
+        return [row["mail"] for row in found.fetchall()]
+
+
+def _called(name: str) -> tuple[str, int]:
+    """The values that ``_NAMED`` takes for a name; no mail has the number 0."""
+    number = re.fullmatch(r"mail-([1-9][0-9]{0,17})", name)
+    return name, int(number[1]) if number else 0

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the PostgreSQL ledger drops when it is old, and what of it stays."""
+
+from ingest.ledger.retention import OLD_PROMISES, PAST_ALL
+from ingest.ledger.session import Session
+from ingest.ledger.values import MOST_HAPPENINGS, Keep
+
+# Mails that lose something in one go: others write in between.
+_PRUNED_AT_ONCE = 200
+
+# The tables whose rows go with their request's.
+_OF_A_REQUEST = ("result", "seen", "baseline", "request_search", "letter")
+
+
+class Retention:
+    """What a ``Ledger`` does about what is old."""
+
+    _session: Session
+
+    def prune(self, keep: Keep, now: float) -> int:
+        self._write("DELETE FROM answer WHERE expires < ?", now)
+        self._write(
+            "DELETE FROM event WHERE mail IS NULL"
+            " AND number <= (SELECT max(number) FROM event) - ?",
+            MOST_HAPPENINGS,
+        )
+        # If nobody waits, the next one begins anew.
+        self._write(
+            "UPDATE meta SET value = (SELECT max(id) FROM mail)::text WHERE key = 'turns after'"
+            " AND value::bigint < (SELECT max(id) FROM mail) AND NOT EXISTS"
+            " (SELECT 1 FROM queue WHERE claimed IS NULL AND waiting = '')"
+        )
+        dropped = self._drop_raw("ended < ?", keep.raw)
+        while self._raw_bytes() > keep.raw_bytes:
+            if not (gone := self._drop_some_raw("ended IS NOT NULL", most=20)):
+                break
+            dropped += gone
+        dropped += self._drop(("ignored", "rejected", "cancelled", "notice"), keep.ignored)
+        return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
+
+    def _write(self, statement: str, *values: object) -> int:
+        """A statement that may be lost with a server; how many rows it changed."""
+        with self._session.writing(durable=False):
+            return self._session.run(statement, *values).rowcount
+
+    def _raw_bytes(self) -> int:
+        kept = "SELECT coalesce(sum(stored), 0)::bigint AS kept FROM raw WHERE ended IS NOT NULL"
+        return int(self._session.rows(kept)[0]["kept"])
+
+    def _drop_raw(self, which: str, *values: object) -> int:
+        """Drop the raw bytes of the mails that a condition finds; how many that were."""
+        dropped = 0
+        while gone := self._drop_some_raw(which, *values, most=_PRUNED_AT_ONCE):
+            dropped += gone
+        return dropped
+
+    def _drop_some_raw(self, which: str, *values: object, most: int) -> int:
+        old = f"SELECT mail FROM raw WHERE {which} ORDER BY ended, mail LIMIT ?"
+        return self._write(
+            f"DELETE FROM raw WHERE mail IN ({old} FOR UPDATE SKIP LOCKED)", *values, most
+        )
+
+    def _drop(self, outcomes: tuple[str, ...], before: float) -> int:
+        """Drop mails of these outcomes that ended before a time, and their requests if everybody
+        who reads the log is past them; how many that were. Their identities stay."""
+        dropped = 0
+        for outcome in outcomes:
+            while gone := self._drop_some(outcome, before):
+                dropped += gone
+        return dropped
+
+    def _drop_some(self, outcome: str, before: float) -> int:
+        # Not locked, and so not dropped now, is what somebody else is at.
+        old = (
+            "SELECT id FROM mail WHERE outcome = ? AND ended < ?"
+            " AND NOT EXISTS (SELECT 1 FROM request WHERE request.mail = mail.id"
+            f" AND number > {PAST_ALL})"
+            " ORDER BY ended LIMIT ? FOR UPDATE SKIP LOCKED"
+        )
+        if not self._session.rows(old.partition(" FOR UPDATE")[0], outcome, before, 1):
+            return 0
+        with self._session.writing(durable=False):
+            rows = self._session.run(old, outcome, before, _PRUNED_AT_ONCE).fetchall()
+            ids = [row["id"] for row in rows]
+            numbers = "SELECT number FROM request WHERE mail = ANY(?)"
+            for table in _OF_A_REQUEST:
+                self._session.run(f"DELETE FROM {table} WHERE request IN ({numbers})", ids)
+            self._session.run("DELETE FROM request WHERE mail = ANY(?)", ids)
+            for table in ("event", "mail_search", "raw"):
+                self._session.run(f"DELETE FROM {table} WHERE mail = ANY(?)", ids)
+            self._session.run(
+                "WITH gone AS (DELETE FROM mail WHERE id = ANY(?) RETURNING digest)"
+                " INSERT INTO known SELECT digest FROM gone ON CONFLICT DO NOTHING",
+                ids,
+            )
+            self._session.run(OLD_PROMISES)
+        return len(ids)

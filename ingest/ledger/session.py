@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One connection to PostgreSQL: how it is written and read, what its errors mean, how long it is
+waited for, and the leases that end with it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+
+import psycopg
+
+from ingest.errors import LostConnection, LostLease, StateUnavailable
+from ingest.ledger import pg_connection, pg_errors
+from ingest.ledger.deadline import Deadline
+from ingest.ledger.masking import masked
+from ingest.ledger.pg_connection import Row
+from ingest.ledger.rows import storable
+
+_KEPT = "BEGIN"
+# What a failover may undo: nobody was told of it.
+_LOOSE = "BEGIN; SET LOCAL synchronous_commit = off"
+_LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
+
+# Seconds that the number of standbys is believed.
+_BELIEVED = 0.5
+
+
+class Session:
+    """A connection. Threads may share it: one transaction runs at a time. Processes may not: a
+    forked child opens its own. A connection that is lost is made anew, unless a lease was held on
+    it: then all that is done before the lease is left raises ``LostLease``."""
+
+    def __init__(
+        self, url: str, keys: Mapping[str, Sequence[str]], *, timeout: float, replicas: int = 0
+    ) -> None:
+        """Connect.
+
+        ``keys``: what makes a row of each table one; ``timeout``: seconds for an answer of the
+        server; ``replicas``: how many synchronous standbys must stream before anything is written.
+        Raises ``StateUnavailable``, and ``ConfigError`` for a URL that cannot be read.
+        """
+        self.held = " FOR UPDATE"
+        self.name = masked(url)
+        self._url, self._keys, self._timeout, self._replicas = url, keys, timeout, replicas
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._deadline = Deadline(timeout)
+        self._leases: dict[str, int] = {}
+        self._is_lost = self._batching = self._broken = self._warned = False
+        self._streaming_until = 0.0
+        self._db = self._connect()
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        with self._told("reached"):
+            database = pg_connection.connect(self._url, self._timeout, self._deadline)
+        database.add_notice_handler(self._notice)
+        return database
+
+    def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        # A commit whose wait for a standby was ended is told as done, with a warning alone.
+        if diagnostic.sqlstate == "01000":
+            self._warned = True
+
+    def _ready(self) -> None:
+        """Have a connection that works, as far as can be seen."""
+        if self._process != os.getpid():
+            raise RuntimeError("a ledger that was opened before a fork is used after it")
+        self._is_lost = self._is_lost or bool(self._leases and self._db.closed)
+        if self._is_lost:
+            raise LostLease(
+                f"the connection to {self.name} was lost, and with it the lease of "
+                f"{', '.join(self._leases)}"
+            )
+        if self._db.closed:
+            self._db = self._connect()
+
+    # Statements
+
+    def run(self, statement: str, *values: object) -> psycopg.Cursor[Row]:
+        """One statement of a transaction, within ``writing`` or ``reading``."""
+        with self._deadline.within(self._db.fileno()):
+            return self._db.execute(_sql(statement), list(map(_given, values)))
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        """What a query finds. Raises ``StateUnavailable``."""
+        with self._lock, self._told("read"):
+            if self._in_transaction():
+                return self.run(query, *values).fetchall()
+            self._ready()
+            try:
+                return self.run(query, *values).fetchall()
+            except psycopg.OperationalError:
+                # It may have been lost long ago: nothing was asked since.
+                if not self._db.closed or self._leases:
+                    raise
+                self._ready()
+                return self.run(query, *values).fetchall()
+
+    def insert(
+        self, table: str, columns: Mapping[str, object], then: str = "", *, or_replace: bool = False
+    ) -> list[Row]:
+        """A row more, within ``writing``; what a RETURNING clause in ``then`` gives."""
+        if or_replace:
+            keys = self._keys[table]
+            set_ = ", ".join(f"{each} = excluded.{each}" for each in columns if each not in keys)
+            then = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {set_} {then}"
+        places = ", ".join("?" * len(columns))
+        found = self.run(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) {then}",
+            *columns.values(),
+        )
+        return found.fetchall() if found.description else []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read inside is as of one moment. Raises ``StateUnavailable``."""
+        with self._lock, self._told("read"):
+            if self._in_transaction():
+                yield
+                return
+            with self._transaction(_LOOK):
+                yield
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[None]:
+        """One transaction, or a part of the batch that is open. It is kept for good when this
+        ends, by every synchronous standby, too; without ``durable``, the loss of a server may undo
+        it. Raises ``StateUnavailable``."""
+        with self._lock, self._told("written"):
+            if self._batching:
+                with self._part_of_batch():
+                    yield
+            else:
+                self._ready()
+                self._refuse_alone()
+                with self._transaction(_KEPT if durable else _LOOSE):
+                    yield
+
+    def write(self, statement: str, *values: object) -> list[Row]:
+        """A transaction of one statement, or a part of the one that is open: what it gives. It is
+        done again if the connection was lost meanwhile, and must bear that. Raises
+        ``StateUnavailable``."""
+        with self._lock, self._told("written"):
+            if self._batching:
+                with self._part_of_batch():
+                    return self.run(statement, *values).fetchall()
+            if self._in_transaction():
+                return self.run(statement, *values).fetchall()
+            self._ready()
+            self._refuse_alone()
+            try:
+                return self._write(statement, *values)
+            except psycopg.OperationalError:
+                if not self._db.closed or self._leases:
+                    raise
+                self._ready()
+                self._refuse_alone()
+                return self._write(statement, *values)
+
+    def _write(self, statement: str, *values: object) -> list[Row]:
+        self._warned = False
+        found = self.run(statement, *values).fetchall()
+        self._refuse_warned()
+        return found
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """One transaction for all that is written inside. What fails inside fails the whole.
+        Raises ``StateUnavailable``, and what the caller raises inside."""
+        with self._lock:
+            if self._batching:
+                raise RuntimeError("a batch within a batch")
+            with self._told("written"):
+                self._ready()
+                self._refuse_alone()
+            with self._transaction(_KEPT):
+                self._batching, self._broken = True, False
+                try:
+                    yield
+                finally:
+                    self._batching = False
+                if self._broken:
+                    raise StateUnavailable(f"nothing was written to the ledger {self.name}")
+
+    def distrust(self) -> None:
+        """What a transaction has read under a lock is kept for good when it ends: the lock is
+        written, too."""
+
+    @contextmanager
+    def _part_of_batch(self) -> Iterator[None]:
+        if self._broken:
+            raise StateUnavailable(f"nothing is written to the ledger {self.name} any more")
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self._warned = False
+        with self._told("reached"):
+            self._begin(begin)
+        try:
+            yield
+            with self._told("written"):
+                ended = self.run("COMMIT").statusmessage
+                self._refuse_warned()
+                if ended != "COMMIT":
+                    raise StateUnavailable(f"nothing was written to the ledger {self.name}")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _begin(self, begin: str) -> None:
+        self._ready()
+        try:
+            self.run(begin)
+        except psycopg.OperationalError:
+            if not self._db.closed or self._leases:
+                raise
+            self._ready()
+            self.run(begin)
+
+    def _roll_back(self) -> None:
+        if not self._db.closed and self._in_transaction():
+            with suppress(psycopg.Error):
+                self.run("ROLLBACK")
+
+    def _in_transaction(self) -> bool:
+        return self._db.info.transaction_status in (
+            psycopg.pq.TransactionStatus.INTRANS,
+            psycopg.pq.TransactionStatus.INERROR,
+        )
+
+    def _refuse_warned(self) -> None:
+        if self._warned:
+            raise StateUnavailable(
+                f"the ledger {self.name} wrote without waiting for its standby: what was written "
+                "may be lost, and is written again"
+            )
+
+    def _refuse_alone(self) -> None:
+        """Write nothing if too few standbys stream: each commit that waits for them in vain
+        occupies a connection."""
+        if not self._replicas or time.monotonic() < self._streaming_until:
+            return
+        streaming = self.streaming()
+        if streaming < self._replicas:
+            raise StateUnavailable(
+                f"{streaming} of {self._replicas} synchronous standbys stream from the ledger "
+                f"{self.name}: nothing is written until they do (see [state] replicas)"
+            )
+        self._streaming_until = time.monotonic() + _BELIEVED
+
+    def streaming(self) -> int:
+        """How many synchronous standbys stream."""
+        found = (
+            "SELECT count(*) AS streaming FROM pg_stat_replication"
+            " WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"
+        )
+        return int(self.rows(found)[0]["streaming"])
+
+    # Leases
+
+    @contextmanager
+    def lease(self, name: str, patience: float) -> Iterator[bool]:
+        """The lease of this name: see ``Ledger``. It ends with the connection."""
+        until = time.monotonic() + patience
+        nap = _SHORTEST_NAP
+        # Never a lock that blocks: the wait would hold the connection.
+        while not (held := self._take(name)) and time.monotonic() < until:
+            time.sleep(nap)
+            nap = min(nap * 1.5, _LONGEST_NAP)
+        try:
+            yield held
+        finally:
+            if held:
+                self._leave(name)
+
+    def _take(self, name: str) -> bool:
+        key = int.from_bytes(sha256(f"recheck-ingest {name}".encode()).digest()[:8], signed=True)
+        with self._lock:
+            if name in self._leases:
+                return False
+            if not self.rows("SELECT pg_try_advisory_lock(?) AS held", key)[0]["held"]:
+                return False
+            self._leases[name] = key
+            return True
+
+    def _leave(self, name: str) -> None:
+        with self._lock:
+            key = self._leases.pop(name)
+            if not self._is_lost:
+                with suppress(StateUnavailable):  # it ends with the connection, then
+                    self.rows("SELECT pg_advisory_unlock(?)", key)
+            if not self._leases:
+                self._is_lost = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+        self._deadline.close()
+
+    @contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """The driver's errors as those that the rest of the program knows."""
+        try:
+            yield
+        except (psycopg.Error, OSError) as error:
+            database = getattr(self, "_db", None)
+            said, advice = pg_errors.said(error), pg_errors.advice(error)
+            if database is None or not database.closed:
+                raise StateUnavailable(
+                    f"the ledger {self.name} could not be {doing}: {said}; {advice}"
+                ) from error
+            self._is_lost = bool(self._leases)
+            kind = LostLease if self._is_lost else LostConnection
+            raise kind(f"the connection to the ledger {self.name} was lost: {said}") from error
+
+
+@lru_cache(maxsize=1000)
+def _sql(statement: str) -> str:
+    """A statement with its places as the driver has them."""
+    return statement.replace("%", "%%").replace("?", "%s")
+
+
+def _given(value: object) -> object:
+    """A value as the driver takes it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bool):
+        return int(value)
+    return storable(value)

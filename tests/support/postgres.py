@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A PostgreSQL of our own for tests: a cluster for each process, a database for each test.
+
+The server is reached by a socket in its folder alone, and runs as the user postgres where the tests
+run as root.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ingest.ledger import open_ledger
+
+# What tests need no care for is turned off.
+_SETTINGS = {
+    "listen_addresses": "''",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "autovacuum": "off",
+    "jit": "off",
+    "log_min_messages": "fatal",
+}
+_ROLE = "recheck"
+
+# What tables hold.
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@cache
+def programs() -> Path | None:
+    """The folder of the newest server's programs, None if there is none."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest = sorted(versions, key=lambda each: int(each.parts[-3]))
+    return newest[-1].parent if newest else None
+
+
+def needed() -> Path:
+    """As ``programs``; a test that needs them is skipped without them."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    return found
+
+
+class Cluster:
+    """A server with its own folder."""
+
+    def __init__(self, **settings: str) -> None:
+        """Make and start it. ``settings``: of postgresql.conf, besides those of every test."""
+        self._bin = needed()
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="recheck-pg-", dir=memory))
+        self._databases: dict[str, Path] = {}
+        self._first_rows: dict[str, Rows] = {}
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self.folder.chmod(0o755)
+        self._run(
+            "initdb", "--no-sync", "--auth=trust", f"--username={_ROLE}", "--encoding=UTF8",
+            # Another order of texts than ours, as users have.
+            "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8",
+            f"--pgdata={self.data}",
+        )  # fmt: skip
+        self.settings = {
+            **_SETTINGS,
+            "unix_socket_directories": f"'{self.folder}'",
+            **settings,
+        }
+        self.start()
+
+    @property
+    def data(self) -> Path:
+        """The server's files."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        given = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
+        self._run("pg_ctl", "start", f"--pgdata={self.data}", "--wait", "--silent",
+                  f"--log={self.folder}/log", f"--options={given}")  # fmt: skip
+
+    def stop(self, how: str = "immediate") -> None:
+        """Stop the server."""
+        self._run("pg_ctl", "stop", f"--pgdata={self.data}", f"--mode={how}", "--silent")
+
+    def remove(self) -> None:
+        """Stop the server, and remove all that it has."""
+        try:
+            if (self.data / "postmaster.pid").exists():
+                self.stop()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://{_ROLE}@/{database}?host={self.folder}"
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """One statement by the superuser, outside of any transaction."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def database_for(self, folder: Path) -> str:
+        """The URL of an empty ledger, which is another test's when this one's folder is gone."""
+        name = next((each for each, place in self._databases.items() if not place.exists()), "")
+        if name:
+            with psycopg.connect(self.url(name)) as connection:
+                _empty(connection, self._first_rows[name])
+        else:
+            name = f"ledger_{len(self._databases) + 1}"
+            self.execute(f"CREATE DATABASE {name}")
+            open_ledger(self.url(name)).close()
+            with psycopg.connect(self.url(name)) as connection:
+                self._first_rows[name] = _rows(connection)
+        self._databases[name] = folder
+        return self.url(name)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        subprocess.run(
+            [*as_user, str(self._bin / program), *arguments],
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _tables(connection: psycopg.Connection[Any]) -> list[str]:
+    found = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    return [name for (name,) in found]
+
+
+def _rows(connection: psycopg.Connection[Any]) -> Rows:
+    return {each: connection.execute(f"TABLE {each}").fetchall() for each in _tables(connection)}
+
+
+def _empty(connection: psycopg.Connection[Any], first: Rows) -> None:
+    """Have a ledger hold nothing but its first rows, and nobody else use it."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    connection.execute(f"TRUNCATE {', '.join(_tables(connection))} RESTART IDENTITY")
+    for table, rows in first.items():
+        for row in rows:
+            places = ", ".join("%s" for _ in row)
+            connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
+
+
+@cache
+def shared() -> Cluster:
+    """The cluster of this process."""
+    cluster = Cluster()
+    atexit.register(cluster.remove)
+    return cluster
+
+
+def ledger_url(folder: Path) -> str:
+    """The URL of an empty ledger for the test of a folder."""
+    return shared().database_for(folder)
