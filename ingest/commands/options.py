@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from ingest import logs
 from ingest.config import load as config
+from ingest.config.reading import Sources
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
 from ingest.words import harmless, meant
@@ -113,6 +114,11 @@ def complain(text: str, *, bare: bool = False) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings with the command line's flags over them. Raises ``ConfigError``."""
+    return trace(arguments)[0]
+
+
+def trace(arguments: argparse.Namespace) -> tuple[Settings, Sources]:
+    """Those, and what gave each that is not its default. Raises as ``settings_of``."""
     flags: dict[tuple[str, str], Any] = {
         ("patchwork", "url"): getattr(arguments, "patchwork", None),
         ("requests", "contexts"): tuple(getattr(arguments, "contexts", None) or ()) or None,
@@ -124,6 +130,6 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         ("maildir", "path"): getattr(arguments, "maildir", None),
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    settings = config.load(given, file=arguments.config)
+    settings, sources = config.trace(given, file=arguments.config)
     logs.follow(settings.log.format, settings.log.level)
-    return settings
+    return settings, sources

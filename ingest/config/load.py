@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.config import reading
 from ingest.config.layout import Layout, layout
-from ingest.config.reading import ENVIRONMENT
+from ingest.config.reading import ENVIRONMENT, Sources
 from ingest.config.tables import BY_PATCHWORK, Settings, SmtpSettings, sink_kinds
 from ingest.errors import ConfigError
 from ingest.words import meant
@@ -35,10 +35,20 @@ def load(
 
     Raises ``ConfigError`` naming the setting, where it came from and what would be right.
     """
+    return trace(flags, file=file, environment=environment)[0]
+
+
+def trace(
+    flags: Mapping[tuple[str, str], Any] | None = None,
+    *,
+    file: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[Settings, Sources]:
+    """All settings, and what gave those that are not their defaults. Raises as ``load``."""
     path = _file(file, environment)
     origin = str(path or "")
     document = _read(path) if path else {}
-    read = reading.read(
+    read, sources = reading.read(
         Settings, document, origin=origin, environment=environment, flags=flags or {}
     )
     loaded = replace(read, origin=origin)
@@ -48,7 +58,10 @@ def load(
         _check_listener(name, listener, loaded.intake.max_size)
     _check_http(loaded)
     _check_servers(loaded)
-    return _with_paths(loaded, environment)
+    for variable in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        if environment.get(variable) and not loaded.state.dir:
+            sources.setdefault((("state",), "dir"), f"${variable}")
+    return _with_paths(loaded, environment), sources
 
 
 def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -17,4 +17,4 @@ class LogSettings(Value):
         "warning",
         "what is logged at least: error, warning, info or debug; -v logs info, -vv debug",
     )
-    poll: float = setting(values.positive, 1.0, "seconds between two looks of log -f")
+    poll: float = setting(values.positive, 0.5, "seconds between two looks of log -f")

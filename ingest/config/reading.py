@@ -25,6 +25,8 @@ _URL_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[^/?#@]*", re.IGNORECASE)
 T = TypeVar("T")
 # The settings that are given, by the place of their table, names included.
 Given = dict[Path, dict[str, Any]]
+# What gave each of them: the file's name, "$VARIABLE", or "" for a flag.
+Sources = dict[tuple[Path, str], str]
 
 
 def read(
@@ -34,9 +36,10 @@ def read(
     origin: str = "",
     environment: Mapping[str, str],
     flags: Mapping[tuple[str, str], Any],
-) -> T:
+) -> tuple[T, Sources]:
     """The table ``root``: its defaults, over them the file's content, over that the environment,
-    over that the flags by (table, key). ``origin``: the file's name. Raises ``ConfigError``."""
+    over that the flags by (table, key); and what gave each setting that is not its default.
+    ``origin``: the file's name. Raises ``ConfigError``."""
     places = layout(root)
     given: Given = {}
     for name, content in document.items():
@@ -45,16 +48,19 @@ def read(
             near = meant(name, [path[0] for path in (*places.plain, *places.named)])
             raise ConfigError(f"{origin}: there is no table [{name}]{near}; the tables are {known}")
         _read_content(places, (name,), content, origin, given)
+    sources = {(path, key): origin for path, entries in given.items() for key in entries}
     for variable, path, key in variables(places, environment):
         setting = settings_of(_table(places, path))[key]
         value = _value(setting, environment[variable], f"${variable}")
         given.setdefault(path, {})[key] = value
+        sources[path, key] = f"${variable}"
     for (name, key), value in flags.items():
         setting = settings_of(places.plain[(name,)])[key]
         where = f"[{name}] {key}, given by a flag,"
         given.setdefault((name,), {})[key] = _value(setting, value, where)
+        sources[(name,), key] = ""
     _require(places, given)
-    return _make(root, (), places, given)
+    return _make(root, (), places, given), sources
 
 
 def variables(places: Layout, environment: Mapping[str, str]) -> Iterator[tuple[str, Path, str]]:

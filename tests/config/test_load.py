@@ -146,6 +146,24 @@ KINDS = {
         ("", "OPEN", "no"),
         '"local" or "open" or "token"',
     ),
+    values.optional_url: Kind(
+        ("http://one.example.org", "https://two.example.org/a", "http://127.0.0.1:8000"),
+        (1, True, [], "example.org", "ftp://a", "http://a b"),
+        ("example.org", "http://a:0", "http://a b"),
+        "a URL like https://recheck.example.org",
+    ),
+    values.choice("text", "json"): Kind(
+        ("json", "json", "json"),
+        ("", "JSON", 1, True, ["json"], {}),
+        ("", "JSON"),
+        '"text" or "json"',
+    ),
+    values.choice("error", "warning", "info", "debug"): Kind(
+        ("error", "info", "debug"),
+        ("", "Info", 1, True, ["info"], {}),
+        ("", "INFO", "2"),
+        '"error" or "warning" or "info" or "debug"',
+    ),
     values.truth: Kind(
         (True, False, True), (1, "yes", ["true"], {}), ("yes", "1"), "true or false"
     ),

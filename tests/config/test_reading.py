@@ -43,7 +43,7 @@ def made(
     **variables: str,
 ) -> Root:
     environment = {f"RECHECK_INGEST_{name}": value for name, value in variables.items()}
-    return read(Root, document, origin="file", environment=environment, flags={})
+    return read(Root, document, origin="file", environment=environment, flags={})[0]
 
 
 def refused(document: Mapping[str, Any]) -> str:

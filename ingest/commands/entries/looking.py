@@ -70,6 +70,16 @@ def add(to: Commands) -> None:
         help="of what was recorded at this time or later (UTC, unless it names an offset), or in "
         "so long a time, such as 30d; default: all",
     )
+    config = to.command(
+        _config,
+        "config",
+        "print the settings in force, with where each comes from",
+        to.common,
+        to.as_json,
+    )
+    config.add_argument(
+        "--changed", action="store_true", help="only those that are not their defaults"
+    )
     policy = to.command(
         _policy, "policy", "tell what the policy would have done", to.common, to.as_json
     )
@@ -120,6 +130,22 @@ def _stats(arguments: argparse.Namespace) -> int:
     from ingest.commands import figures
 
     return figures.run(arguments)
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from ingest.commands import configuration
+    from ingest.config import load
+    from ingest.config.effective import effective
+
+    settings, sources = options.trace(arguments)
+    configuration.show(
+        effective(settings, sources),
+        file=settings.origin,
+        unknown=load.unknown(),
+        changed=arguments.changed,
+        in_json=arguments.json,
+    )
+    return EX_OK
 
 
 def _policy(arguments: argparse.Namespace) -> int:
