@@ -21,7 +21,7 @@ FLOORS = (
     ("look",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),
-    ("decision", "results"),
+    ("decision", "results", "by_hand"),
     ("patchwork",),
     ("story",),
     (
@@ -34,7 +34,10 @@ FLOORS = (
     ("config",),
     ("signs",),
     ("mail",),
-    ("addresses", "transport", "files", "locks", "logs", "secret", "words", "errors", "value"),
+    (
+        *("addresses", "transport", "files", "locks", "logs", "moments"),
+        *("secret", "words", "errors", "value"),
+    ),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND = len(FLOORS) - 1
