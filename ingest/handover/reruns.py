@@ -27,25 +27,36 @@ def document(
     document promises is on the disk. Raises ``StateUnavailable``.
     """
     requests, promise = ledger.reruns(since, now)
-    table = settings.retests
-    ours = [each for each in requests if each.server == table.patchwork]
-    wanted = list(_wanted(ours, contexts, settings.requests.arguments))
-    log.info("%d requests since then, %d of them for these contexts", len(requests), len(wanted))
-    second = promise if requests else 0.0
-    merged = retests.merge(retests.empty(), wanted, second, revisions=table.revisions)
+    log.info("%d requests since then", len(requests))
+    found = merged(requests, promise, contexts, settings)
     if not (requests or ledger.last_request() or ledger.totals().last_received):
         log.warning(
             "no mail has come to the ledger %s yet; is it the one that the mail goes to?",
             settings.state.ledger,
         )
-    return merged
+    return found
+
+
+def merged(
+    requests: Sequence[Request],
+    promise: float,
+    contexts: Collection[str] | None,
+    settings: Settings,
+) -> retests.Document:
+    """The document of these requests. ``contexts``: the names of the wanted ones, None for all;
+    ``promise``: the second that was promised with them."""
+    table = settings.retests
+    ours = [each for each in requests if each.server == table.patchwork]
+    wanted = list(_wanted(ours, contexts, settings.requests.arguments))
+    second = promise if requests else 0.0
+    return retests.merge(retests.empty(), wanted, second, revisions=table.revisions)
 
 
 def _wanted(
-    requests: Sequence[Request], contexts: Collection[str], arguments: Sequence[str]
+    requests: Sequence[Request], contexts: Collection[str] | None, arguments: Sequence[str]
 ) -> Iterator[Request]:
     for request in requests:
-        names = tuple(each for each in request.contexts if each in contexts)
+        names = tuple(each for each in request.contexts if contexts is None or each in contexts)
         mine = replace(request, contexts=names)
         # No pattern takes all that is left: here none is wanted where no name is given.
         if not request.cancelled and selection.select(mine, (), arguments)[0]:

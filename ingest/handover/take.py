@@ -47,13 +47,15 @@ class Order:
     """What a consumer asks for. ``contexts``: the patterns of those that a named one wants, none
     for all; ``single``: requests one by one, not merged into a document; ``hold``: as a batch,
     which it will confirm; ``server``: for series of which server, see ``Request``, by default that
-    of the retest JSON for a document, and all for requests one by one. Raises ``UsageError``."""
+    of the retest JSON for a document, and all for requests one by one; ``key``: the batch that was
+    given under it is given again as long as it is held, "" for none. Raises ``UsageError``."""
 
     consumer: str = DEFAULT
     contexts: tuple[str, ...] = ()
     single: bool = False
     hold: bool = False
     server: str | None = None
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.consumer):
@@ -236,14 +238,24 @@ class _Handing:
     ) -> tuple[Batch, list[Request]]:
         """The batch that is to be given, the oldest that is due or one of what is new, and what is
         in it."""
-        due, _ = self._due_and_held()
-        for batch in due:
+        due, held = self._due_and_held()
+        for batch in (*self._of_key(held), *due):
             if requests := requests_of(batch):
                 return batch, requests
             log.info("batch %s is not in the retest JSON any more", batch.id)
             self.ledger.drop_batch(batch)
         fresh = self._fresh(last)
         return fresh, requests_of(fresh)
+
+    def _of_key(self, held: Sequence[Batch]) -> list[Batch]:
+        """The batch that was given under the order's key, and is held."""
+        key = self._key
+        id = self.ledger.recall(key, self.clock()) if key else None
+        return [each for each in held if each.id == id]
+
+    @property
+    def _key(self) -> str:
+        return f"taken {self.order.consumer} {self.order.key}" if self.order.key else ""
 
     def _opened(self) -> AbstractContextManager[Stock]:
         return opened(self.ledger, self.settings, self.clock, self.patience)
@@ -341,6 +353,8 @@ class _Handing:
             )
             self._move(batch.last)
             self.ledger.set_batch(given)
+            if self._key:
+                self.ledger.remember(self._key, given.id, given.due)
         handed_over = False
         try:
             self.output(self._text(requests, second, given))
