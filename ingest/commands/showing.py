@@ -63,9 +63,10 @@ def _step(out: Printer, step: Step) -> None:
 
 
 def _request(out: Printer, request: Asked) -> None:
-    project = f" in {request.project}" if request.project else ""
+    told = [request.submission, f"in {request.project}" if request.project else None]
+    where = " ".join(each for each in told if each)
     out.line(
-        f"  request {request.number} for {of_series(request)} ({request.submission}{project})"
+        f"  request {request.number} for {of_series(request)}{f' ({where})' if where else ''}"
         f" by {request.requester}: {asked_for(request.contexts, request.arguments)}"
     )
     if request.cancelled:

@@ -227,6 +227,9 @@ class Ledger(Protocol):
     def count_mails(self, filter: Filter) -> int:
         """How many mails fit, wherever ``limit`` and ``offset`` stand."""
 
+    def names(self, most: int = 500) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The labels that were asked for, and the projects, by name, so many of each at most."""
+
     def totals(self) -> Totals:
         """The ledger at a glance, as it was at one moment."""
 

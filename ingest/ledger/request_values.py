@@ -11,13 +11,14 @@ from ingest.value import Value
 
 
 class Submission(Value):
-    """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id."""
+    """What a request's mail replied to: a ``kind``, "patch" or "cover", and Patchwork's id;
+    ``kind`` is "" where that is not known, of a request by hand."""
 
     kind: str
     id: int
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.id}"
+        return f"{self.kind} {self.id}" if self.kind else ""
 
 
 class Request(Value):

@@ -43,6 +43,16 @@ class Search(ABC):
         with self._db.reading():
             return self._records(self._db.rows(query, *values))
 
+    def names(self, most: int = 500) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        labels = "SELECT DISTINCT label AS name FROM result WHERE label <> '' ORDER BY 1 LIMIT ?"
+        projects = (
+            "SELECT DISTINCT project AS name FROM request WHERE project <> '' ORDER BY 1 LIMIT ?"
+        )
+        with self._db.reading():
+            found = [self._db.rows(query, most) for query in (labels, projects)]
+        asked, of = (tuple(row["name"] for row in rows) for rows in found)
+        return asked, of
+
     def count_requests(self, filter: Filter) -> int:
         return self._count("request", _of_requests(filter))
 

@@ -53,7 +53,7 @@ class Asked:
     series: int
     revision: int | None  # of the series, where the server has revisions
     server: str | None  # NAME of [patchwork.NAME], None for [patchwork]
-    submission: str
+    submission: str | None
     project: str | None
     contexts: tuple[str, ...]
     arguments: Mapping[str, str]
@@ -166,7 +166,7 @@ def asked_of(
         series=request.series,
         revision=request.revision or None,
         server=request.server or None,
-        submission=str(request.submission),
+        submission=str(request.submission) or None,
         project=request.project or None,
         contexts=request.contexts,
         arguments=request.arguments,
@@ -215,6 +215,8 @@ def step_of(event: Event) -> Step:
         text = f"{details.get('question')} → {details.get('answer')}"
     elif event.what == "result":
         text = result_states.step(details)
+    elif event.what == "note":
+        text = f"{details.get('by')}: {details.get('text')}"
     elif "reason" in details:
         sink = f"{details['sink']}: " if "sink" in details else ""
         text = f"{sink}{details['reason']}"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A request that no mail asks for, and remarks: what a person or a program does by a command or
+over HTTP. Patchwork is not asked here.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ingest.config.tables import Settings
+from ingest.errors import UsageError
+from ingest.ledger import Arrival, Event, Ledger, Outcome, Request, Submission
+from ingest.mail.recheck import LONGEST_NAME, MOST_ARGUMENTS, MOST_LABELS, Recheck
+from ingest.mail.requester import Requester
+from ingest.patchwork import labels
+from ingest.policy import selection
+from ingest.words import clipped, printable
+
+# The story's step, and the source of what was asked for so.
+NOTE, SOURCE = "note", "by hand"
+
+_NAME = re.compile(r"(?!-)[\w-]+")
+_LONGEST_AUTHOR, _LONGEST_TEXT = 200, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for by hand. ``author``: who asks; ``way``: how, as "token lab" or "command";
+    ``reason``: why, "" if nobody says."""
+
+    series: int
+    contexts: tuple[str, ...]
+    arguments: Mapping[str, str]
+    author: str
+    way: str
+    reason: str = ""
+
+    @property
+    def requester(self) -> str:
+        """Who asks, as it is shown."""
+        return f"{_line(self.author, _LONGEST_AUTHOR)} ({self.way})"
+
+
+def ask(
+    ledger: Ledger,
+    settings: Settings,
+    wish: Wish,
+    now: float,
+    *,
+    key: str = "",
+    submission: Submission = Submission("", 0),  # noqa: B008  frozen
+) -> tuple[Request, bool]:
+    """Record a request; the request, and whether it is new. ``now``: a Unix time; ``key``: the same
+    one never makes a second request; ``submission``: of the series, if that is known. Raises
+    ``UsageError`` for what cannot be asked for here."""
+    wanted = _wanted(wish, settings)
+    known = ledger.requests_of(wish.series, 1 << 62)
+    before = known[-1] if known else None
+    if before and not submission.kind:
+        submission = before.submission
+    reason = selection.summary(wanted, wish.series)
+    identity = f"by hand {key or uuid.uuid4().hex}"
+    arrival = Arrival(
+        raw=b"",
+        identity=identity,
+        message_id="",
+        list_id="",
+        source=f"{SOURCE}, {wish.way}",
+        received=now,
+        outcome=Outcome.DONE,
+        reason=reason,
+        author=wish.requester,
+    )
+    asked = Request(
+        number=0,
+        mail_id=0,
+        message_id="",
+        series=wish.series,
+        submission=submission,
+        project=before.project if before else "",
+        contexts=wanted.contexts,
+        arguments=wanted.arguments,
+        leftovers=wanted.leftovers,
+        requester=Requester(wish.requester),
+        subject=before.subject if before else "",
+        date=now,
+        recorded=now,
+        received=now,
+        reason=_line(wish.reason, _LONGEST_TEXT),
+    )
+    told = {"series": wish.series, "by": wish.requester}
+    if asked.reason:
+        told["why"] = asked.reason
+    found, is_new = ledger.enter(arrival, asked, [Event(now, "recorded", told)])
+    if found is None:
+        raise UsageError("this was asked for before, and is dropped since: give it another key")
+    return found, is_new
+
+
+def note(ledger: Ledger, mail: int, text: str, author: str, now: float) -> Event:
+    """Add a remark to the story of the mail of this number."""
+    remark = Event(
+        now, NOTE, {"by": _line(author, _LONGEST_AUTHOR), "text": _line(text, _LONGEST_TEXT)}
+    )
+    ledger.tell(mail, [remark])
+    return remark
+
+
+def _wanted(wish: Wish, settings: Settings) -> Recheck:
+    """What is asked for, as far as it is wanted here."""
+    if not wish.contexts and not wish.arguments:
+        raise UsageError("name a label or an argument")
+    if len(wish.contexts) > MOST_LABELS or len(wish.arguments) > MOST_ARGUMENTS:
+        raise UsageError(f"there are at most {MOST_LABELS} labels and {MOST_ARGUMENTS} arguments")
+    for each in (*wish.contexts, *wish.arguments, *wish.arguments.values()):
+        if not _NAME.fullmatch(each) or len(each) > LONGEST_NAME:
+            raise UsageError(
+                f"{printable(each)!r} is not a label, nor a part of an argument: these have"
+                " letters, digits, '_' and '-', and do not begin with '-'"
+            )
+    given = Recheck(tuple(dict.fromkeys(wish.contexts)), dict(wish.arguments), ())
+    patterns = labels.patterns(settings.requests)
+    wanted, reason = selection.select(given, patterns, settings.requests.arguments)
+    if wanted is None:
+        raise UsageError(reason)
+    return wanted
+
+
+def _line(text: str, most: int) -> str:
+    """A text of one line that is not too long."""
+    kept = "".join(each if each.isprintable() else " " for each in text[: 4 * most])
+    return clipped(" ".join(kept.split()), most)
