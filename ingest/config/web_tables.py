@@ -18,7 +18,7 @@ SERVICES = (
     "ses",
 )
 # What a token can allow.
-DEEDS = ("mail", "read")
+DEEDS = ("mail", "read", "raw", "take", "result", "ask", "note")
 
 
 class HttpSettings(Value):
@@ -77,7 +77,11 @@ class TokenSettings(Value):
     file: str = setting(
         values.text, "", "file of the token; several, one a line, all count", needed=True
     )
-    may: tuple[str, ...] = setting(values.some_of(*DEEDS), (), 'what it allows: "mail", "read"')
+    may: tuple[str, ...] = setting(
+        values.some_of(*DEEDS),
+        (),
+        "what it allows: " + ", ".join(f'"{each}"' for each in DEEDS),
+    )
 
 
 class HookSettings(Value):

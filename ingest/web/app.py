@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.web.api import Api
 from ingest.web.health import Health
 from ingest.web.inbound import Inbound
 from ingest.web.metrics import Metrics
@@ -25,7 +26,9 @@ class Door:
         await (await self._answer(scope, receive))(scope, receive, send)
 
 
-def routes(inbound: Inbound, health: Health, metrics: Metrics, pages: Pages) -> list[BaseRoute]:
+def routes(
+    inbound: Inbound, health: Health, metrics: Metrics, pages: Pages, api: Api
+) -> list[BaseRoute]:
     """Every route, as contrib/doc/http.md tells them."""
     hook = Door(inbound.hook)
     return [
@@ -36,10 +39,13 @@ def routes(inbound: Inbound, health: Health, metrics: Metrics, pages: Pages) -> 
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", metrics.metrics),
+        *api.routes(),
         *pages.routes(),
     ]
 
 
-def application(inbound: Inbound, health: Health, metrics: Metrics, pages: Pages) -> ASGIApp:
+def application(
+    inbound: Inbound, health: Health, metrics: Metrics, pages: Pages, api: Api
+) -> ASGIApp:
     """What answers requests."""
-    return Router(routes=routes(inbound, health, metrics, pages))
+    return Router(routes=routes(inbound, health, metrics, pages, api))

@@ -96,7 +96,7 @@ def mail(reader: Reader, name: str) -> list[Story]:
     """The mails of a Message-ID, which may stand in angle brackets, or the one that ``mail-N``
     names."""
     bare = name.strip().removeprefix("<").removesuffix(">")
-    return _stories(reader, reader.ledger.find(bare))
+    return _stories(reader, reader.ledger.find(bare)) if bare else []
 
 
 def needing_attention(reader: Reader) -> Filter:

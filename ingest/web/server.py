@@ -21,6 +21,7 @@ from ingest.ledger import Ledger
 from ingest.sources import sockets
 from ingest.sources.sockets import Bound
 from ingest.web import services
+from ingest.web.api import Api
 from ingest.web.app import application
 from ingest.web.health import Health
 from ingest.web.hooks import Hook
@@ -195,6 +196,8 @@ class Http:
         self._ledger = LedgerThread(open_ledger)
         # People and programs that look may not hold up mail.
         self._looking = LedgerThread(open_ledger)
+        # Who changes something may have to wait for who does it already.
+        self._doing = LedgerThread(open_ledger)
         self._threads = Threads()
         self._app: ASGIApp | None = None
         self._hooks: dict[str, Hook] = {}
@@ -225,7 +228,8 @@ class Http:
         inbound = Inbound(settings, hooks, self._accept, self._ledger, self._threads)
         health = Health(self._ledger, self._is_well)
         metrics, pages = Metrics(settings, self._ledger), Pages(settings, self._looking)
-        self._app = application(inbound, health, metrics, pages)
+        api = Api(settings, self._looking, self._doing)
+        self._app = application(inbound, health, metrics, pages, api)
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
         for listener in self._listeners():
@@ -249,6 +253,7 @@ class Http:
         self._threads.close()
         self._ledger.close()
         self._looking.close()
+        self._doing.close()
 
     def _listeners(self) -> list[_Listener]:
         return [each for several in self._open.values() for each in several]

@@ -38,6 +38,12 @@ class Tokens:
                 found = name
         return found
 
+    def is_known(self, head: Head) -> bool:
+        """Whether a token came with a request, whatever it allows. Raises as ``holder``."""
+        given = _given(head)
+        is_it = [proofs.any_equal(given, self._values(each.file)) for each in self._tables.values()]
+        return True in is_it
+
     def _values(self, path: str) -> tuple[bytes, ...]:
         try:
             stat = os.stat(secret.place(path, "file"))

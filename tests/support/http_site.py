@@ -6,7 +6,7 @@ import http.client
 import socket
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ingest.config import load as config
 from ingest.config.tables import Settings
@@ -39,7 +39,7 @@ class Site:
         self._toml = toml
         self._loop = LoopThread("site")
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> Self:
         self._loop.begin(self._open())
         return self
 

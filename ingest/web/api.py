@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""/api: who may call which operation, with what, and how it is answered. The operations themselves
+run in a thread of their ledger.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from ingest.config.tables import Settings
+from ingest.config.values import DAY
+from ingest.errors import Temporary
+from ingest.ledger import Ledger
+from ingest.story.overview import jsonable
+from ingest.web import openapi
+from ingest.web.api_table import OPERATIONS
+from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
+from ingest.web.head import Head
+from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
+from ingest.web.ledger_thread import LedgerThread
+from ingest.web.lookups import Page, Reader
+from ingest.web.operations import JSON, Answer, Call, Operation
+from ingest.web.problems import Problem
+from ingest.web.reading import Reading
+from ingest.web.tokens import CHALLENGE, Tokens
+
+log = logging.getLogger(__name__)
+
+# Bytes of a body. The largest there can be, 200 labels of 255 characters, has less.
+_MOST_BODY = 1 << 18
+# How long the answer to an Idempotency-Key is known.
+_REMEMBERED = 7 * DAY
+_KEY = re.compile(rb"[!-~]{1,200}")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_NOT_NOW = "This cannot be answered now; the log of the service says why."
+
+
+class Api:
+    """Answers programs, with the settings that count now."""
+
+    def __init__(self, settings: Settings, reading: LedgerThread, doing: LedgerThread) -> None:
+        """``reading``, ``doing``: the threads that look and that change; who changes something may
+        have to wait for others."""
+        self._settings = settings
+        self._threads = {"GET": reading, "POST": doing}
+        self._reading = Reading(settings)
+        self._tokens = Tokens(settings.token)
+        self._hosts = Hosts(settings)
+        self._room = Room(settings.http)
+        self._document = _encoded(openapi.document(OPERATIONS, settings.http.public_url))
+
+    def routes(self) -> list[BaseRoute]:
+        """Every path of the API, and what is answered to any other."""
+        by_path: dict[str, dict[str, Operation]] = {}
+        for each in OPERATIONS:
+            by_path.setdefault(each.path, {})[each.method] = each
+        of_operations = [
+            _Route(_pattern(path), _Endpoint(partial(self._operate, table)))
+            # A parameter may hold slashes, so that what is more is looked at first.
+            for path, table in sorted(by_path.items(), key=lambda each: -each[0].count("/"))
+        ]
+        return [
+            Route("/api/openapi.json", _Endpoint(self._describe)),
+            *of_operations,
+            _Route("/api/{rest:path}", _Endpoint(self._nothing)),
+        ]
+
+    async def _describe(self, head: Head, scope: Scope, receive: Receive) -> Response:
+        self._admit(head)
+        if head.method not in ("GET", "HEAD"):
+            raise Problem(405, "This can only be read.", {"Allow": "GET, HEAD"})
+        return Response(self._document, 200, _HEADERS, JSON)
+
+    async def _nothing(self, head: Head, scope: Scope, receive: Receive) -> Response:
+        self._admit(head)
+        raise Problem(404, "There is nothing here. /api/openapi.json says what there is.")
+
+    async def _operate(
+        self, table: Mapping[str, Operation], head: Head, scope: Scope, receive: Receive
+    ) -> Response:
+        self._admit(head)
+        method = "GET" if head.method == "HEAD" else head.method
+        if method not in table:
+            allowed = [*table, *(["HEAD"] if "GET" in table else [])]
+            raise Problem(405, f"There is {', '.join(table)} here.", {"Allow": ", ".join(allowed)})
+        operation = table[method]
+        token = self._token(operation, head)
+        sees_all = self._reading.sees_all(head)
+        query = _checked(_parameters(head, operation), operation.query, strict=False)
+        body = await self._body(operation, head, receive) if operation.body else b""
+        given = _checked(_json(body), operation.body) if operation.body else None
+        key = _key(head, token) if operation.body else ""
+        path = {name: str(value) for name, value in scope["path_params"].items()}
+
+        def run(ledger: Ledger) -> Answer:
+            reader = Reader(ledger, self._settings, time.time(), sees_all)
+            call = Call(reader, path, query, given, token, key)
+            return _run(operation, call, hashlib.sha256(body).hexdigest())
+
+        answer = await self._threads[method].ask(run)
+        fields = {**_HEADERS, **answer.fields}
+        if isinstance(answer.value, Page):
+            fields["Link"] = _links(answer.value, self._base(head, scope), head)
+        return Response(_encoded(answer.value), answer.status, fields, operation.media)
+
+    def _admit(self, head: Head) -> None:
+        if not self._hosts.knows(head):
+            raise Problem(MISDIRECTED, EXPLAINED.strip())
+
+    def _token(self, operation: Operation, head: Head) -> str:
+        """The name of the token that allows an operation, "" where none is needed. Raises
+        ``Problem``."""
+        holder = self._tokens.holder(head, operation.deed)
+        if holder is not None:
+            return holder
+        if operation.deed == "read" and self._reading.allows(head):
+            return ""
+        if self._tokens.is_known(head):
+            raise Problem(403, f'This token does not allow it: "{operation.deed}" is not in may.')
+        raise Problem(401, f'A token that may "{operation.deed}" is needed.', CHALLENGE)
+
+    async def _body(self, operation: Operation, head: Head, receive: Receive) -> bytes:
+        if head.kind != JSON.encode():
+            raise Problem(415, f"The body must be {JSON}, and say so in Content-Type.")
+        try:
+            with await self._room.read(
+                Incoming(receive), head.length, known=True, most=_MOST_BODY
+            ) as body:
+                return body.content()
+        except TooLarge as error:
+            raise Problem(413, f"A body has {_MOST_BODY} bytes at most.") from error
+
+    def _base(self, head: Head, scope: Scope) -> str:
+        """The URL of what is asked, as others can reach it."""
+        host = (head.one(b"host") or b"").decode("latin-1")
+        before = self._settings.http.public_url or (f"http://{host}" if host else "")
+        return f"{before}{scope['path']}" if scope["path"].isascii() else before
+
+
+class _Route(Route):
+    """A route whose parameters may hold any character, line ends among them."""
+
+    def __init__(self, path: str, endpoint: "_Endpoint") -> None:
+        super().__init__(path, endpoint)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
+
+
+class _Endpoint:
+    """What answers at one path."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        incoming = _Watched(receive)
+        response = await self._answered(Head(scope), scope, incoming)
+        if not incoming.has_ended and Head(scope).length != 0 and scope["method"] == "POST":
+            response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+    async def _answered(self, head: Head, scope: Scope, receive: Receive) -> Response:
+        try:
+            answer: Response = await self._answer(head, scope, receive)
+            return answer
+        except Problem as problem:
+            return _problem(problem)
+        except TooSlow:
+            return _problem(Problem(408, "The body took too long."))
+        except (Temporary, OSError) as error:
+            log.error("%s cannot be answered now: %s", scope["path"], error)
+            return _problem(Problem(503, _NOT_NOW, {"Retry-After": "10"}))
+        except Exception:  # a bug of ours is told to whoever runs this, not to who asks
+            log.exception("%s could not be answered", scope["path"])
+            return _problem(Problem(500, _NOT_NOW))
+
+
+class _Watched:
+    """A body as it comes in, of which it is known whether it has ended."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.has_ended = False
+
+    async def __call__(self) -> Any:
+        message = await self._receive()
+        self.has_ended = not message.get("more_body", False)
+        return message
+
+
+def _problem(problem: Problem) -> Response:
+    answer = problem.answer()
+    answer.headers.update({**_HEADERS, **problem.fields})
+    return answer
+
+
+def _run(operation: Operation, call: Call, digest: str) -> Answer:
+    """The answer to a call, or the one that its key had before."""
+    if not call.key:
+        return _answer(operation.run(call), operation.status)
+    name = f"idempotent {call.key}"
+    asked = f"{operation.name} {json.dumps(dict(call.path), sort_keys=True)} {digest}"
+    if (before := call.ledger.recall(name, call.reader.now)) is not None:
+        kept = json.loads(before)
+        if kept["asked"] != asked:
+            raise Problem(409, "This Idempotency-Key was used for something else.")
+        return Answer(kept["value"], kept["status"], kept["fields"])
+
+    def do() -> Answer:
+        answer = _answer(operation.run(call), operation.status)
+        text = {
+            "asked": asked,
+            "value": json.loads(_encoded(answer.value)),
+            "status": answer.status,
+            "fields": dict(answer.fields),
+        }
+        call.ledger.remember(name, json.dumps(text), call.reader.now + _REMEMBERED)
+        return answer
+
+    if not operation.atomic:  # it is the same when it is done again
+        return do()
+    with call.ledger.batch():
+        return do()
+
+
+def _answer(value: Any, status: int) -> Answer:
+    return value if isinstance(value, Answer) else Answer(value, status)
+
+
+def _parameters(head: Head, operation: Operation) -> dict[str, Any]:
+    """The query as values of the operation's type: one, or a list where several may be given.
+    Raises ``Problem``."""
+    try:
+        given = head.query()
+    except ValueError as error:
+        raise Problem(400, "There are too many parameters.") from error
+    several = {
+        each.encode_name
+        for each in msgspec.structs.fields(operation.query)
+        if "list" in str(each.type)
+    }
+    flags = {
+        each.encode_name
+        for each in msgspec.structs.fields(operation.query)
+        if "bool" in str(each.type)
+    }
+    found: dict[str, Any] = {}
+    for name, values in given.items():
+        if name in several:
+            found[name] = values
+        elif len(values) > 1:
+            raise Problem(400, f"There are {len(values)} parameters {name!r}.")
+        else:
+            found[name] = values[0] or "true" if name in flags else values[0]
+    return found
+
+
+def _checked(value: Any, kind: Any, *, strict: bool = True) -> Any:
+    """A value of a type. Raises ``Problem``."""
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise Problem(400, f"{error}.") from error
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"The body is not JSON: {error}.") from error
+
+
+def _key(head: Head, token: str) -> str:
+    """The Idempotency-Key, which counts for its token. Raises ``Problem``."""
+    given = head.all(b"idempotency-key")
+    if not given:
+        return ""
+    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+        raise Problem(400, "An Idempotency-Key has 1 to 200 characters, all of ASCII and no blank.")
+    return f"{token} {given[0].decode()}"
+
+
+def _encoded(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, Page):
+        value = list(value.items)
+    return msgspec.json.encode(jsonable(value))
+
+
+def _links(page: Page[Any], base: str, head: Head) -> str:
+    """The Link field (RFC 8288) of a page, as Patchwork has it."""
+    others: Iterable[tuple[str, int]] = (
+        ("first", 1),
+        *([("prev", min(page.number - 1, page.last))] if page.number > 1 else []),
+        *([("next", page.number + 1)] if page.number < page.last else []),
+        ("last", page.last),
+    )
+    query = {name: values for name, values in head.query().items() if name != "page"}
+    made = []
+    for name, number in others:
+        asked = urlencode({**query, "page": [str(number)]}, doseq=True)
+        made.append(f'<{base}?{asked}>; rel="{name}"')
+    return ", ".join(made)
+
+
+def _pattern(path: str) -> str:
+    """A path as Starlette has it: a parameter may hold slashes, which a Message-ID may hold."""
+    return re.sub(r"\{(\w+)\}", r"{\1:path}", path)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an operation of the API is: the row of a table that routes, checks and describes it, and
+the call that its function gets.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.ledger import Ledger
+from ingest.web.api_values import Nothing
+from ingest.web.lookups import Reader
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. ``path``: the parameters in its path; ``query`` and ``body``: values of the
+    operation's types; ``token``: the name of the token that allows it, "" if none was needed;
+    ``key``: its Idempotency-Key, with the token's name, "" if there is none."""
+
+    reader: Reader
+    path: Mapping[str, str]
+    query: Any
+    body: Any = None
+    token: str = ""
+    key: str = ""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that is asked."""
+        return self.reader.ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered, for JSON or as bytes. ``fields``: of the head."""
+
+    value: Any
+    status: int = 200
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation. ``path``: with {names}; ``run``: answers a call, in the thread of the ledger,
+    a ``lookups.Page`` for a list; ``answers``: the type of that; ``deed``: what a token must allow,
+    "read" where reading may be open; ``statuses``: what else is answered, and why; ``media``: the
+    type of the answer."""
+
+    method: str
+    path: str
+    name: str
+    about: str
+    run: Callable[[Call], Any]
+    answers: Any
+    query: Any = Nothing
+    body: Any = None
+    deed: str = "read"
+    status: int = 200
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    media: str = JSON
+    atomic: bool = True
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is answered page by page."""
+        return "page" in getattr(self.query, "__struct_fields__", ())
