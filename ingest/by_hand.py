@@ -27,7 +27,7 @@ _LONGEST_AUTHOR, _LONGEST_TEXT = 200, 2000
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked for by hand. ``author``: who asks; ``way``: how, as "token lab" or "command";
-    ``reason``: why, "" if nobody says."""
+    ``reason``: why, "" if nobody says; ``server``: whose series it is, see ``Request``."""
 
     series: int
     contexts: tuple[str, ...]
@@ -35,6 +35,7 @@ class Wish:
     author: str
     way: str
     reason: str = ""
+    server: str = ""
 
     @property
     def requester(self) -> str:
@@ -55,23 +56,10 @@ def ask(
     one never makes a second request; ``submission``: of the series, if that is known. Raises
     ``UsageError`` for what cannot be asked for here."""
     wanted = _wanted(wish, settings)
-    known = ledger.requests_of(wish.series, 1 << 62)
+    known = ledger.requests_of(wish.series, 1 << 62, wish.server)
     before = known[-1] if known else None
     if before and not submission.kind:
         submission = before.submission
-    reason = selection.summary(wanted, wish.series)
-    identity = f"by hand {key or uuid.uuid4().hex}"
-    arrival = Arrival(
-        raw=b"",
-        identity=identity,
-        message_id="",
-        list_id="",
-        source=f"{SOURCE}, {wish.way}",
-        received=now,
-        outcome=Outcome.DONE,
-        reason=reason,
-        author=wish.requester,
-    )
     asked = Request(
         number=0,
         mail_id=0,
@@ -88,6 +76,19 @@ def ask(
         recorded=now,
         received=now,
         reason=_line(wish.reason, _LONGEST_TEXT),
+        server=wish.server,
+        revision=before.revision if before else 0,
+    )
+    arrival = Arrival(
+        raw=b"",
+        identity=f"{SOURCE} {key or uuid.uuid4().hex}",
+        message_id="",
+        list_id="",
+        source=f"{SOURCE}, {wish.way}",
+        received=now,
+        outcome=Outcome.DONE,
+        reason=selection.summary(wanted, asked),
+        author=wish.requester,
     )
     told = {"series": wish.series, "by": wish.requester}
     if asked.reason:
@@ -109,6 +110,8 @@ def note(ledger: Ledger, mail: int, text: str, author: str, now: float) -> Event
 
 def _wanted(wish: Wish, settings: Settings) -> Recheck:
     """What is asked for, as far as it is wanted here."""
+    if wish.server and wish.server not in settings.server_names:
+        raise UsageError(f"there is no [patchwork.{printable(wish.server)}]")
     if not wish.contexts and not wish.arguments:
         raise UsageError("name a label or an argument")
     if len(wish.contexts) > MOST_LABELS or len(wish.arguments) > MOST_ARGUMENTS:

@@ -34,7 +34,12 @@ def take(call: Call) -> dict[str, Any]:
     asked: TakeOrder = call.body
     try:
         order = Order(
-            asked.consumer, tuple(asked.contexts), asked.requests, hold=True, key=call.key
+            asked.consumer,
+            tuple(asked.contexts),
+            asked.requests,
+            hold=True,
+            server=asked.server,
+            key=call.key,
         )
     except UsageError as error:
         raise Problem(422, f"{error}.") from error
@@ -67,6 +72,7 @@ def ask(call: Call) -> Answer:
         asked.author or call.token,
         way,
         asked.reason,
+        asked.server,
     )
     try:
         made, _ = by_hand.ask(

@@ -108,6 +108,7 @@ class TakeOrder(Struct, forbid_unknown_fields=True):
     consumer: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,100}$")] = "default"
     contexts: Annotated[list[Text], said("patterns of the labels that a named consumer wants")] = []
     requests: Annotated[bool, said("requests one by one, not merged by series")] = False
+    server: Annotated[Text | None, said("only for series of this [patchwork.NAME]")] = None
 
 
 class BatchName(Struct, forbid_unknown_fields=True):
@@ -120,6 +121,7 @@ class Wish(Struct, forbid_unknown_fields=True):
     """A request by hand."""
 
     series: Series
+    server: Annotated[Text, said("whose series it is; default: that of [patchwork]")] = ""
     labels: Labels = []
     arguments: Arguments = {}
     author: Annotated[str, said("who asks; default: the token's name", max_length=200)] = ""
