@@ -14,8 +14,11 @@ from ingest.words import shortened
 
 T = TypeVar("T")
 
-# Names of a mail or a request, which are no addresses, and links.
-KEPT = frozenset(("message_id", "name", "others", "id", "links", "archive", "url", "filing"))
+# Names of a mail or a request, which are no addresses, links, and a reply ready to be sent to the
+# list.
+KEPT = frozenset(
+    ("message_id", "name", "others", "id", "links", "archive", "url", "filing", "reply")
+)
 
 
 def redacted(value: T) -> T:
