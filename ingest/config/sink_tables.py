@@ -121,6 +121,11 @@ class MailSettings(ReceiverSettings):
         "whether the mail server lets only senders through whose address was verified (DMARC): "
         "only then is what the sender wrote repeated in the answer",
     )
+    results: bool = setting(
+        values.truth,
+        False,
+        "whether the requester gets a second mail, with the results, when all are known or overdue",
+    )
     per_day: int = setting(values.whole, 20, "answers to one address within a day; then no more")
 
 

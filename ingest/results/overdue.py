@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What was asked for and has not been seen to run for too long."""
+"""What was asked for and has not been seen to run for too long, and when nothing more is waited
+for."""
 
 import logging
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from ingest.config.tables import Settings
+from ingest.config.tables import ResultsSettings, Settings
 from ingest.config.values import seconds_for
 from ingest.ledger import Ledger, Request, Result, State
 from ingest.words import counted
@@ -15,19 +17,41 @@ _AT_ONCE = 100
 log = logging.getLogger(__name__)
 
 
+def limit(label: str, table: ResultsSettings) -> float:
+    """Seconds after which a label is overdue, 0 for never."""
+    patterns = map(seconds_for, table.overdue_labels)
+    of_label = (seconds for pattern, seconds in patterns if fnmatchcase(label, pattern))
+    return next(of_label, table.overdue)
+
+
+def is_settled(
+    request: Request, results: Iterable[Result], table: ResultsSettings, now: float
+) -> bool:
+    """Whether nobody waits any more at ``now`` for these results of a request: each is known, or
+    overdue, or has been pending for so long that it would be."""
+
+    def is_over(result: Result) -> bool:
+        if result.state is State.PENDING:
+            longest = limit(result.label, table)
+            return bool(longest) and now - max(request.recorded, result.at) > longest
+        return result.state not in (State.ASKED, State.HANDED_OVER)
+
+    return all(map(is_over, results))
+
+
 def mark(ledger: Ledger, settings: Settings, now: float) -> int:
     """Mark the labels that are overdue at ``now``, a Unix time; how many those were."""
     table = settings.results
-    patterns = [seconds_for(each) for each in table.overdue_labels]
-    limits = [limit for limit in (table.overdue, *(limit for _, limit in patterns)) if limit]
+    patterns = map(seconds_for, table.overdue_labels)
+    limits = list(filter(None, (table.overdue, *(seconds for _, seconds in patterns))))
     if not limits:
         return 0
 
     def is_overdue(request: Request, result: Result) -> bool:
-        of_label = (limit for pattern, limit in patterns if fnmatchcase(result.label, pattern))
-        limit = next(of_label, table.overdue)
-        silent = result.state in (State.ASKED, State.HANDED_OVER)
-        return bool(silent and result.label and limit and now - request.recorded > limit)
+        if result.state not in (State.ASKED, State.HANDED_OVER) or not result.label:
+            return False
+        longest = limit(result.label, table)
+        return bool(longest) and now - request.recorded > longest
 
     marked, after, since, before = 0, 0, now - table.follow, now - min(limits)
     while page := ledger.results.open(since, before=before, after=after, limit=_AT_ONCE):

@@ -7,6 +7,7 @@ a request in its turn. The answer is an automatic response as RFC 3834 has it.
 
 import quopri
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from email.header import Header
@@ -15,11 +16,12 @@ from textwrap import wrap
 
 from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import RequestsSettings
-from ingest.ledger import Request
+from ingest.ledger import Request, Result, State
 from ingest.mail import reply, requester
 from ingest.mail.reply import Ready
 from ingest.patchwork import labels
 from ingest.policy import ready
+from ingest.story.stats import ENDS
 from ingest.words import counted, printable
 
 # What can be named in a field on one line (RFC 5322, sections 2.1.1 and 3.6.4).
@@ -80,6 +82,29 @@ def compose(
     id = message_id(request, table, name)
     lines = [*text(request, table, requests, made), *_end()]
     return _mail(request, table, recipients, id=id, at=request.recorded, lines=lines)
+
+
+def compose_results(
+    request: Request,
+    results: Sequence[Result],
+    table: MailSettings,
+    name: str,
+    recipients: Sequence[str],
+    *,
+    at: float,
+    page: str | None,
+) -> bytes:
+    """The second answer, with the results. ``at``: its Date, a Unix time; ``page``: of the
+    request."""
+    id = results_id(request, table, name)
+    lines = [*results_text(request, results, page), *_end()]
+    first = message_id(request, table, name)
+    return _mail(request, table, recipients, id=id, at=at, lines=lines, references=[first])
+
+
+def results_id(request: Request, table: MailSettings, name: str) -> str:
+    """The Message-ID of the second answer to a request."""
+    return message_id(request, table, f"{name}.results")
 
 
 def message_id(request: Request, table: MailSettings, name: str) -> str:
@@ -157,6 +182,48 @@ def text(
     if labels.are_asked_for(requests) and not known:
         yield ""
         yield "Labels that there are: the contexts of the patch's checks on Patchwork."
+
+
+# What is said of a label that has no result.
+_WAITS = {
+    State.OVERDUE: "nobody has seen it run",
+    State.PENDING: "still running",
+    State.ASKED: "nobody has been handed it",
+    State.HANDED_OVER: "handed over, and not seen to run",
+}
+
+
+def results_text(request: Request, results: Sequence[Result], page: str | None) -> Iterator[str]:
+    """The lines of the second answer, without its end. What is not among the request's labels is
+    counted only: of a sender who is not believed they were left out, see ``unquoted``."""
+    project = f" in {_line(request.project)}" if request.project else ""
+    counts = Counter(each.state for each in results)
+    said = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    yield f"The results of your Recheck-request: {said}."
+    named = [each for each in results if each.label in request.contexts or not each.label]
+    yield from _part(
+        f"For series {request.series} ({request.submission}{project})",
+        [line for each in named[:_MOST_CONTEXTS] for line in _result(each)]
+        + list(_more(len(named) - _MOST_CONTEXTS)),
+    )
+    others = Counter(each.state for each in results if each not in named)
+    yield from _part(
+        "Of the labels that your mail names",
+        (f"{_INDENT}{n} {state}" for state, n in others.items()),
+    )
+    if page:
+        yield ""
+        yield page
+
+
+def _result(result: Result) -> Iterator[str]:
+    label = _line(result.label)[:_LONGEST_ITEM] or "arguments"
+    state = _WAITS.get(result.state, result.state.value)
+    by = f", by {_line(result.author)}" if result.author and result.state in ENDS else ""
+    summary = f": {_line(result.summary)}" if result.summary else ""
+    yield f"{_INDENT}{label}: {state}{by}{summary}"
+    if result.url:
+        yield f"{_INDENT}{_INDENT}{_line(result.url)}"
 
 
 def _end() -> Iterator[str]:

@@ -101,6 +101,7 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
             max_age=settings.policy.max_age,
         )
     yield from forwarders(settings)
+    yield from follow_ups(settings)
 
 
 def forwarders(settings: Settings) -> Iterator[Sink]:
@@ -109,6 +110,17 @@ def forwarders(settings: Settings) -> Iterator[Sink]:
         from ingest.sinks.notices import Forwarder
 
         yield Forwarder(settings)
+
+
+def follow_ups(settings: Settings) -> Iterator[Sink]:
+    """The sinks of second answers."""
+    if any(table.results for table in settings.mail.values()):
+        from ingest.sinks.follow_up import FollowUp
+        from ingest.sinks.mail import receiver
+
+        for name, table in settings.mail.items():
+            if table.results:
+                yield FollowUp(name, receiver(name, settings), settings)
 
 
 def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSettings]]:
@@ -127,6 +139,10 @@ def begin(ledger: Ledger, settings: Settings) -> None:
     for name in list(wanted(settings))[1:]:
         if name not in known:
             ledger.begin_cursor(name, time.time())
+    if any(table.results for table in settings.mail.values()):
+        from ingest.sinks import follow_up
+
+        follow_up.begin(ledger, settings, time.time())
 
 
 def deliver(

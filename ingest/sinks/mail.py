@@ -83,24 +83,26 @@ class Answer:
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. Whether it is given again changes nothing: the answer is the same to
         the byte, its Message-ID too, by which mail servers and readers know a copy."""
-        us = requester.read(self._table.sender)
-        if not us.address:
-            raise SinkUnavailable(f"sender {self._table.sender!r} is not an address")
         mail_server = server(self._table)
-        recipients = self._recipients(request, us.address)
+        recipients = self.recipients(request)
         believed = self.believes(request)
         shown = request if believed else answer.unquoted(request, self._requests)
         reply = answer.ready_reply(request, self._table, self._requests, believed=believed)
         mail = answer.compose(shown, self._table, self._requests, self._name, recipients, reply)
-        said = smtp.send(mail_server, us.address, recipients, mail, stop)
+        us = requester.read(self._table.sender).address
+        said = smtp.send(mail_server, us, recipients, mail, stop)
         return f"sent to {', '.join(recipients)}: {said}"
 
     def believes(self, request: Request) -> bool:
         """Whether what the sender of a request wrote may be repeated to its address."""
         return self._table.verified_senders or bool(request.trust.author)
 
-    def _recipients(self, request: Request, us: str) -> list[str]:
-        """The requester, and the lists that are to have the answer. Raises ``NotTaken``."""
+    def recipients(self, request: Request) -> list[str]:
+        """The requester, and the lists that are to have the answer. Raises ``NotTaken``, and
+        ``SinkUnavailable`` if the settings have no sender or name a list wrongly."""
+        us = requester.read(self._table.sender).address
+        if not us:
+            raise SinkUnavailable(f"sender {self._table.sender!r} is not an address")
         lists = {each.lower(): each for each in self._table.lists}
         for each in lists.values():
             if not requester.address(each):

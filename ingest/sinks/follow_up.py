@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The second answer of [mail.NAME], with the results, to whoever had the first one.
+
+Each is made and kept before it is sent, once for a request: a crash in between has the same mail
+sent again, by whose Message-ID mail servers and readers know a copy.
+"""
+
+import logging
+from dataclasses import replace
+
+from ingest import links
+from ingest.config.tables import Settings
+from ingest.errors import NotTaken, SinkUnavailable
+from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result, requests_after
+from ingest.mail import requester
+from ingest.policy import selection
+from ingest.results import overdue
+from ingest.sinks import Clock, Stop, answer, lease_name, mail, smtp
+from ingest.sinks.mail import Answer
+from ingest.words import counted
+
+# The feed of the ledger that says up to which request all is settled, a part of it for each sink.
+FEED = "answers"
+# Seconds between two looks at the results, which other processes change, too.
+_LOOK = 10.0
+# However long a mail server asks us to wait, a day later it is asked again.
+_LONGEST_PAUSE = 86400.0
+
+log = logging.getLogger(__name__)
+
+
+def begin(ledger: Ledger, settings: Settings, now: float) -> None:
+    """Have each sink whose second answers are new begin with the requests that come from now on."""
+    known = {each.part for each in ledger.feeds() if each.name == FEED}
+    for name, table in settings.mail.items():
+        if table.results and name not in known:
+            ledger.set_feed(Feed(FEED, name, str(ledger.last_request()), begun=now, moved=now))
+
+
+class FollowUp:
+    """A ``Sink`` that is whoever asked, once more. ``first``: the sink of the first answers."""
+
+    def __init__(self, name: str, first: Answer, settings: Settings) -> None:
+        self.name = f"mail:{name} results"
+        self._name = name
+        self._first = first
+        self._settings = settings
+        self._table = settings.mail[name]
+        self._looked = 0.0
+
+    def is_due(self, ledger: Ledger, now: float) -> bool:
+        """See ``Sink``."""
+        return not 0 <= now - self._looked < _LOOK  # below 0 the clock was set back
+
+    def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
+        """See ``Sink``."""
+        self._looked = clock()
+        count = 0
+        with ledger.lease(lease_name(self.name)) as held:
+            paused = any(each.sink == self._first.name for each in ledger.steering.pauses())
+            if not held or paused:
+                return 0
+            self._make(ledger, clock())
+            for letter in ledger.letters.due(self.name, clock(), _LONGEST_PAUSE):
+                if stop() or (until is not None and clock() >= until):
+                    break
+                count += self._send(ledger, letter, clock, stop)
+        if count:
+            log.info("sent results of %s by %s", counted(count, "request"), self._first.name)
+        return count
+
+    # --- which requests ---
+
+    def _make(self, ledger: Ledger, now: float) -> None:
+        """Make the mails of the requests that are settled now."""
+        feed = next(
+            (each for each in ledger.feeds() if (each.name, each.part) == (FEED, self._name)), None
+        )
+        if feed is None:
+            begin(ledger, self._settings, now)
+            return
+        had = ledger.cursor(self._first.name).position
+        asides = {each.request: each.due for each in ledger.asides.of(self._first.name)}
+        position, is_behind = int(feed.position), False
+        for request in requests_after(ledger, position):
+            if request.number > had:
+                break
+            is_over = self._is_over(ledger, request, asides, now)
+            is_behind = is_behind or not is_over
+            position = position if is_behind else request.number
+        if position > int(feed.position):
+            ledger.set_feed(replace(feed, position=str(position), moved=now))
+
+    def _is_over(
+        self, ledger: Ledger, request: Request, asides: dict[int, float | None], now: float
+    ) -> bool:
+        """Make the mail of a request if it is time; whether there is nothing more to do for it."""
+        if request.number in asides:  # it had no first answer, and perhaps never has
+            return asides[request.number] is None
+        if ledger.letters.about(self.name, [request.number]):
+            return True
+        mine = self._narrowed(request)
+        if mine is None or now - request.recorded > self._settings.results.follow:
+            return True
+        labels = mine.contexts or ("",)
+        results = [each for each in ledger.results.of([mine.number]) if each.label in labels]
+        if not overdue.is_settled(mine, results, self._settings.results, now):
+            return False
+        ledger.letters.keep(self._letter(ledger, mine, results, now))
+        return True
+
+    def _narrowed(self, request: Request) -> Request | None:
+        # Also of one that an operator has cancelled since: that is its result.
+        return selection.narrowed(
+            replace(request, cancelled=""),
+            self._table.contexts,
+            self._settings.requests.arguments,
+        )
+
+    def _letter(
+        self, ledger: Ledger, request: Request, results: list[Result], now: float
+    ) -> Letter:
+        made = Letter(
+            id=answer.results_id(request, self._table, self._name),
+            sink=self.name,
+            request=request.number,
+            at=now,
+        )
+        try:
+            self._check_first(ledger, request)
+            recipients = self._first.recipients(request)
+        except NotTaken as error:
+            return replace(made, reason=str(error))
+        shown = request
+        if not self._first.believes(request):
+            shown = answer.unquoted(request, self._settings.requests)
+        page = links.page(request.number, self._settings)
+        raw = answer.compose_results(
+            shown, results, self._table, self._name, recipients, at=now, page=page
+        )
+        return replace(made, recipients=tuple(recipients), raw=raw)
+
+    def _check_first(self, ledger: Ledger, request: Request) -> None:
+        """Raises ``NotTaken`` if the first answer was to another request of the same mail."""
+        for copy in ledger.find(request.message_id):
+            for each in copy.requests:
+                if each.number < request.number and self._narrowed(each):
+                    raise NotTaken(f"the same mail was answered as request {each.number}")
+
+    # --- sending ---
+
+    def _send(self, ledger: Ledger, letter: Letter, clock: Clock, stop: Stop) -> bool:
+        us = requester.read(self._table.sender).address
+        try:
+            server = mail.server(self._table)
+            said = smtp.send(server, us, list(letter.recipients), letter.raw, stop)
+        except NotTaken as error:
+            self._end(ledger, replace(letter, raw=b"", reason=str(error)), "skipped", clock())
+            return False
+        except SinkUnavailable as error:
+            self._put_off(ledger, letter, error, clock(), stop)
+            raise
+        told = f"results sent to {', '.join(letter.recipients)}: {said}"
+        self._end(ledger, replace(letter, raw=b"", sent=clock(), reason=""), told, clock())
+        return True
+
+    def _put_off(
+        self, ledger: Ledger, letter: Letter, error: SinkUnavailable, now: float, stop: Stop
+    ) -> None:
+        if stop():  # for that it was ended; the next start has it again at once
+            return
+        tries, retry = letter.tries + 1, self._table.retry
+        if now - letter.at >= self._table.give_up and tries >= len(retry):
+            given_up = replace(letter, raw=b"", reason=f"gave up: {error}")
+            self._end(ledger, given_up, "skipped", now)
+            return
+        pause = max(retry[min(tries, len(retry)) - 1], error.retry_after or 0.0)
+        due = now + min(pause, _LONGEST_PAUSE)
+        ledger.letters.note(replace(letter, tries=tries, due=due, reason=str(error)))
+
+    def _end(self, ledger: Ledger, letter: Letter, told: str, now: float) -> None:
+        """Keep what became of a letter, and tell it in its mail's story."""
+        request = ledger.results.request(str(letter.request))
+        event = Event(now, "answered", {"to": self._first.name, "answer": told})
+        if letter.reason:
+            log.error("%s of request %s: %s", self.name, letter.request, letter.reason)
+            reason = f"{self.name}: {letter.reason}"
+            event = Event(now, "skipped", {"by": self.name, "reason": reason})
+        with ledger.batch():
+            ledger.letters.note(letter)
+            if request:
+                ledger.tell(request.mail_id, [event])
