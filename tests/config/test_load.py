@@ -50,7 +50,7 @@ KINDS = {
         (1, 2.5, 3.5), NOT_A_NUMBER, ("", "x", "1 2", "-1"), "a number, 0 or above"
     ),
     values.positive: Kind(
-        (1, 2.5, 3.5), (*NOT_A_NUMBER, 0, 0.0), ("", "0", "-1", "1e999"), "a number above 0"
+        (1.25, 2.5, 3.5), (*NOT_A_NUMBER, 0, 0.0), ("", "0", "-1", "1e999"), "a number above 0"
     ),
     values.whole: Kind(
         (70_000_000, 80_000_000, 90_000_000),
@@ -127,6 +127,24 @@ KINDS = {
         (1, True, [], "https://a.example.org", "{message_id}", "a.example.org/{message_id}"),
         ("https://a.example.org", "{list}"),
         "a URL with {message_id} in it, such as https://inbox.dpdk.org/{list}/{message_id}/",
+    ),
+    values.optional_url: Kind(
+        ("https://ci.example.org", "http://127.0.0.1:8080/recheck", "https://other.example.org"),
+        (1, True, [], "ci.example.org", "ftp://ci.example.org", "https://a b"),
+        ("ci.example.org", "http://"),
+        "a URL like https://recheck.example.org",
+    ),
+    values.choice("text", "json"): Kind(
+        ("json", "json", "json"),
+        ("", "JSON", 1, True, ["json"], {}),
+        ("", "yaml"),
+        '"text" or "json"',
+    ),
+    values.choice("error", "warning", "info", "debug"): Kind(
+        ("info", "debug", "error"),
+        ("", "Info", 1, True, ["info"], {}),
+        ("", "all"),
+        '"error" or "warning" or "info" or "debug"',
     ),
     values.choice("offered", "required"): Kind(
         ("offered", "offered", "offered"),
