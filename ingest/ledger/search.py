@@ -7,6 +7,7 @@ takes more than milliseconds however long the log is.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection, Row, one_of
@@ -15,7 +16,25 @@ from ingest.ledger.results import OPEN
 from ingest.ledger.values import Attention, Filter, Outcome, Record
 
 # Part of a statement, and the values that it takes.
-Condition = tuple[str, Sequence[object]]
+Clause = tuple[str, Sequence[object]]
+
+
+class Within(NamedTuple):
+    """That a row's ``key`` is in a ``column`` of a table, in rows that fit ``where``."""
+
+    key: str
+    column: str
+    table: str
+    where: Clause
+
+    @property
+    def select(self) -> str:
+        """The keys that fit, each once."""
+        return f"SELECT DISTINCT {self.column} FROM {self.table} WHERE {self.where[0]}"
+
+
+# What must be true of a row.
+Condition = Clause | Within
 
 # The states of a mail that only a person ends.
 _STUCK = (Outcome.UNRESOLVED, Outcome.FAILED)
@@ -54,46 +73,55 @@ class Search(ABC):
         return asked, of
 
     def count_requests(self, filter: Filter) -> int:
-        return self._count("request", _of_requests(filter))
+        return self._count("request", "number", _of_requests(filter))
 
     def count_mails(self, filter: Filter) -> int:
-        return self._count("mail", _of_mails(filter))
+        return self._count("mail", "id", _of_mails(filter))
 
-    def _count(self, table: str, conditions: list[Condition]) -> int:
-        where, values = _all(conditions)
-        rows = self._db.rows(f"SELECT count(*) AS count FROM {table} WHERE {where}", *values)
+    def _count(self, table: str, key: str, conditions: Sequence[Condition]) -> int:
+        (keys, values), _ = _keys(table, key, conditions)
+        rows = self._db.rows(f"SELECT count(*) AS count FROM ({keys}) AS keys", *values)
         return int(rows[0]["count"])
 
 
-def _page(table: str, key: str, conditions: list[Condition], filter: Filter) -> Condition:
+def _page(table: str, key: str, conditions: Sequence[Condition], filter: Filter) -> Clause:
     """The rows of a table that fit, newest first. What is sorted are keys, not rows."""
-    where, values = _all(conditions)
-    keys = f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} DESC LIMIT ? OFFSET ?"
-    query = f"SELECT * FROM {table} WHERE {key} IN ({keys}) ORDER BY {key} DESC"
+    (keys, values), column = _keys(table, key, conditions)
+    page = f"{keys} ORDER BY {column} DESC LIMIT ? OFFSET ?"
+    query = f"SELECT * FROM {table} WHERE {key} IN ({page}) ORDER BY {key} DESC"
     return query, (*values, filter.limit, filter.offset)
+
+
+def _keys(table: str, key: str, conditions: Sequence[Condition]) -> tuple[Clause, str]:
+    """What selects the keys of the rows of a table that fit, and its column. Where another table
+    alone decides on them, it is read from its newest key on, and no further than needed."""
+    if len(conditions) == 1:
+        (sole,) = conditions
+        if isinstance(sole, Within) and sole.key == key:
+            return (sole.select, sole.where[1]), sole.column
+    where, values = _all(conditions)
+    return (f"SELECT {key} FROM {table} WHERE {where}", values), key
 
 
 def _of_requests(filter: Filter) -> list[Condition]:
     """What must be true of a row of the table request."""
     found = _of_what_is_asked(filter)
     if filter.states or filter.results:
-        of_mail = _within("mail", "SELECT id FROM mail", _one_of("outcome", filter.states))
-        of_label = _within("number", "SELECT request FROM result", _one_of("state", filter.results))
+        of_mail = Within("mail", "id", "mail", _one_of("outcome", filter.states))
+        of_label = Within("number", "request", "result", _one_of("state", filter.results))
         found.append(_any([(filter.states, of_mail), (filter.results, of_label)]))
     if filter.lists:
-        found.append(_within("mail", "SELECT id FROM mail", _one_of("list_id", filter.lists)))
+        found.append(Within("mail", "id", "mail", _one_of("list_id", filter.lists)))
     if filter.active:
         found.append((f"number IN ({_OPEN})", ()))
-    searched = "SELECT request FROM request_search"
+    searched = "number", "request", "request_search"
     if filter.requesters:
-        found.append(
-            _within("number", searched, _contains(("requester",), filter.requesters, filter))
-        )
+        found.append(Within(*searched, _contains(("requester",), filter.requesters, filter)))
     if filter.texts:
         columns = ("requester", "text")
-        found.append(_within("number", searched, _contains(columns, filter.texts, filter)))
+        found.append(Within(*searched, _contains(columns, filter.texts, filter)))
     if filter.since is not None or filter.before is not None:
-        found.append(_within("number", "SELECT number FROM request", _when("recorded", filter)))
+        found.append(Within("number", "number", "request", _when("recorded", filter)))
     if filter.attention is not None:
         query, values = _in_trouble(filter.attention)
         found.append((f"number IN ({query})", values))
@@ -114,15 +142,20 @@ def _of_mails(filter: Filter) -> list[Condition]:
     if filter.lists:
         found.append(_one_of("list_id", filter.lists))
     if asked := _of_what_is_asked(filter):
-        found.append(_within("id", "SELECT mail FROM request", _all(asked)))
-    searched = "SELECT mail FROM mail_search"
+        found.append(Within("id", "mail", "request", _all(asked)))
+    searched = "id", "mail", "mail_search"
     if filter.requesters:
-        found.append(_within("id", searched, _contains(("author",), filter.requesters, filter)))
+        found.append(Within(*searched, _contains(("author",), filter.requesters, filter)))
     if filter.texts:
         columns = ("author", "text", "reason")
-        found.append(_within("id", searched, _contains(columns, filter.texts, filter)))
+        where, values = _contains(columns, filter.texts, filter)
+        if filter.states and not filter.results:  # which few mails are in, mostly
+            of_one = f"SELECT 1 FROM mail_search WHERE mail_search.mail = mail.id AND {where}"
+            found.append((f"EXISTS ({of_one})", values))
+        else:
+            found.append(Within(*searched, (where, values)))
     if filter.since is not None or filter.before is not None:
-        found.append(_within("id", "SELECT id FROM mail", _when("received", filter)))
+        found.append(Within("id", "id", "mail", _when("received", filter)))
     if filter.attention is not None:
         query, values = _in_trouble(filter.attention)
         stuck, states = _one_of("outcome", _STUCK)
@@ -139,7 +172,7 @@ def _of_what_is_asked(filter: Filter) -> list[Condition]:
         found.append(_one_of("series", filter.series))
     if filter.labels:
         of_label = _one_of("label", filter.labels)
-        found.append(_within("number", "SELECT request FROM result", of_label))
+        found.append(Within("number", "request", "result", of_label))
     if filter.projects:
         found.append(_one_of("project", filter.projects))
     if filter.servers:
@@ -147,7 +180,7 @@ def _of_what_is_asked(filter: Filter) -> list[Condition]:
     return found
 
 
-def _in_trouble(attention: Attention) -> Condition:
+def _in_trouble(attention: Attention) -> Clause:
     """The numbers of the requests that a person must act on."""
     where, values = _one_of("sink", attention.sinks)
     overdue = "SELECT request FROM result WHERE state = 'overdue'"
@@ -160,16 +193,11 @@ def _in_trouble(attention: Attention) -> Condition:
     )
 
 
-def _within(key: str, select: str, condition: Condition) -> Condition:
-    where, values = condition
-    return f"{key} IN ({select} WHERE {where})", values
-
-
-def _one_of(column: str, values: Sequence[object]) -> Condition:
+def _one_of(column: str, values: Sequence[object]) -> Clause:
     return one_of(column, values), values
 
 
-def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> Condition:
+def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> Clause:
     """Whether one of the columns, which are in lower case, has one of the parts."""
     if filter.shown:
         columns = [f"coalesce(shown_{column}, {column})" for column in columns]
@@ -177,19 +205,26 @@ def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> C
     return f"({' OR '.join(tests)})", [made.folded(part) for _ in columns for part in parts]
 
 
-def _when(column: str, filter: Filter) -> Condition:
+def _when(column: str, filter: Filter) -> Clause:
     since = [(f"{column} >= ?", [filter.since])] if filter.since is not None else []
     before = [(f"{column} < ?", [filter.before])] if filter.before is not None else []
     return _all([*since, *before])
 
 
-def _any(conditions: Sequence[tuple[object, Condition]]) -> Condition:
+def _any(conditions: Sequence[tuple[object, Condition]]) -> Clause:
     """Whether one of the conditions holds that are asked for at all."""
-    asked = [condition for is_asked, condition in conditions if is_asked]
+    asked = [_clause(condition) for is_asked, condition in conditions if is_asked]
     where = " OR ".join(f"({query})" for query, _ in asked)
     return where, [value for _, values in asked for value in values]
 
 
-def _all(conditions: Sequence[Condition]) -> Condition:
-    where = " AND ".join(f"({query})" for query, _ in conditions)
-    return where or "true", [value for _, values in conditions for value in values]
+def _all(conditions: Sequence[Condition]) -> Clause:
+    clauses = [_clause(each) for each in conditions]
+    where = " AND ".join(f"({query})" for query, _ in clauses)
+    return where or "true", [value for _, values in clauses for value in values]
+
+
+def _clause(condition: Condition) -> Clause:
+    if isinstance(condition, Within):
+        return f"{condition.key} IN ({condition.select})", condition.where[1]
+    return condition
