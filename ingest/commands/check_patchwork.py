@@ -75,7 +75,7 @@ def _tokens(settings: Settings, patchwork: Patchwork) -> Iterator[Finding]:
         if table.patchwork != patchwork.name:
             continue
         with suppress(SinkUnavailable):  # told of the sink already
-            if not patchwork.knows_token(secret.token(table.token_file)):
+            if not patchwork.knows_login(f"Token {secret.token(table.token_file)}"):
                 yield Finding(
                     "problem",
                     f"check:{name}",

@@ -16,6 +16,7 @@ from ingest.patchwork.dialect import Clue, Dialect, Found, Project, Standing, Ta
 
 # Of a series, those whose checks are asked for.
 _MOST_PATCHES = 100
+_MOST_REVISIONS = 5
 _DAY = 86400.0
 _ANEW = "patchwork is asked anew"
 _T = TypeVar("_T")
@@ -138,6 +139,23 @@ class Answers:
             return is_enough(set(contexts))
 
         return set(self._remembered(f"contexts of patch {patch}", ask, suffice)[0])
+
+    def tests_of(self, target: Target) -> set[str] | None:
+        """The names of the tests that labs have told of for the target's series, as they were a
+        moment ago: of its newest revisions, for a new one has none yet. None of a server that has
+        checks of patches instead; see ``contexts_of``."""
+
+        def ask() -> list[str] | None:
+            found: set[str] = set()
+            for revision in range(target.revision, max(0, target.revision - _MOST_REVISIONS), -1):
+                results = self.dialect.results_of(target.series, revision)
+                found |= {each.context for each in results or ()}
+            return sorted(found)
+
+        if not target.revision:
+            return None
+        key = f"tests of series {target.series} up to {target.revision}"
+        return set(self._remembered(key, ask, _never)[0] or ())
 
     def _remembered(
         self,

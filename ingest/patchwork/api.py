@@ -29,6 +29,7 @@ PER_PAGE = 100
 MOST_PAGES = 100
 _MOST_REDIRECTS = 3
 VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
+_API_PATH = re.compile(r"/api(/\d+\.\d+)?$")
 _VERSION = re.compile(r"/(\d+\.\d+)$")
 # Statuses by which a GET, or a POST that has not been done, is asked for elsewhere.
 _MOVED_GET, _MOVED_POST = (301, 302, 303, 307, 308), (301, 302, 307, 308)
@@ -53,6 +54,7 @@ class Api:
     is for each question, from the first byte sent to the last received, redirects included.
     ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
     ``before_each`` is called before each question that is not a neutral one, and may raise.
+    ``is_fork``: it is freedesktop's fork, which has one version of its API.
     """
 
     def __init__(
@@ -62,9 +64,14 @@ class Api:
         until: float | None = None,
         clock: Callable[[], float] = time.time,
         before_each: Callable[[], None] = lambda: None,
+        is_fork: bool = False,
     ) -> None:
         base = table.url.rstrip("/")
-        self.base = base if re.search(r"/api(/\d+\.\d+)?$", base) else f"{base}/api"
+        self.site = _API_PATH.sub("", base)
+        self.base = base if _API_PATH.search(base) else f"{base}/api"
+        if is_fork:
+            self.base = f"{self.site}/api/1.0"
+        self._is_fork = is_fork
         self._timeout = table.timeout
         self._until = until
         self._clock = clock
@@ -90,6 +97,9 @@ class Api:
             raise NoApi(f"{there}: check [patchwork] url")
         if problem := _problem_of_root(reply, url):
             raise self._unavailable(problem, reply)
+        if _is_fork(reply) != self._is_fork:
+            other = "is not" if self._is_fork else "is"
+            raise NoApi(f"{self.base} {other} freedesktop's fork: check [patchwork] kind")
         return reply
 
     def has_version(self, version: str) -> bool:
@@ -122,6 +132,18 @@ class Api:
             path = following
         raise Unanswered(f"Patchwork's answer to {path} has more than {most} pages")
 
+    def web(self, path: str) -> Reply:
+        """A page for people: 200, 404, or a redirect, which is not followed. Raises as ``page``."""
+        url = f"{self.site}{path}"
+        self._before_each()
+        try:
+            reply, _ = self._ask(url, _Way(self._client.get, ()))
+        except Unavailable as error:
+            raise self._failed(str(error)) from error
+        if reply.status not in (200, 404, *_MOVED_GET):
+            raise self._failed(_problem(reply, url), reply)
+        return reply
+
     def find(self, path: str) -> dict[str, Any] | None:
         """One object, None if Patchwork says that there is none. Raises as ``page``."""
         reply, content = self._fetch(path, may_miss=True)
@@ -135,10 +157,11 @@ class Api:
         """A list of objects, of which only the first page matters. Raises as ``page``."""
         return self.page(path)[0]
 
-    def knows_token(self, token: str) -> bool:
-        """Whether an account has this token. Raises as ``page``."""
-        url = f"{self.base}/users/?per_page=1"
-        headers = {"Authorization": f"Token {token}"}
+    def knows_login(self, authorization: str, path: str) -> bool:
+        """Whether an account has these credentials, by a question that changes nothing. Raises as
+        ``page``."""
+        url = f"{self.base}/{path}"
+        headers = {"Authorization": authorization}
         way = _Way(
             lambda at, seconds: self._client.get(at, seconds, headers),
             _MOVED_GET,
@@ -155,13 +178,16 @@ class Api:
             raise self._failed(f"Patchwork's answer to {path} is not a list of objects")
         return content
 
-    def post(self, path: str, content: Mapping[str, str], token: str) -> tuple[int, Any]:
-        """Have something written by the account of a token: the status, and the JSON that came
-        with it; 201 is success, 4xx Patchwork's own refusal. Raises ``Unavailable`` for all else,
-        such as a page of a proxy in front; then it may have been written or not."""
+    def post(
+        self, path: str, content: Mapping[str, str], authorization: str, done: int = 201
+    ) -> tuple[int, Any]:
+        """Have something written by the account of these credentials: the status, and the JSON
+        that came with it, None if nothing did; ``done`` is success, 4xx Patchwork's own refusal.
+        Raises ``Unavailable`` for all else, such as a page of a proxy in front; then it may have
+        been written or not."""
         url = f"{self.base}/{path}"
         body = json.dumps(content).encode()
-        headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+        headers = {"Authorization": authorization, "Content-Type": "application/json"}
 
         def ask(at: str, seconds: float) -> Reply:
             return self._client.post(at, body, seconds, headers)
@@ -169,8 +195,10 @@ class Api:
         # 303 would say that it is done, and where to look.
         reply, _ = self._ask(url, _Way(ask, _MOVED_POST))
         refused = 400 <= reply.status < 500 and reply.status not in _MAY_PASS
-        if reply.status != 201 and not (refused and _is_json(reply)):
+        if reply.status != done and not (refused and _is_json(reply)):
             raise self._unavailable(_problem(reply, url), reply)
+        if reply.status == done != 201 and not reply.body:
+            return reply.status, None
         try:
             return reply.status, json.loads(reply.body)
         except (ValueError, RecursionError) as error:
@@ -274,6 +302,15 @@ def _problem_of_root(reply: Reply, url: str) -> str:
     except (ValueError, RecursionError):
         return _not_json(reply, url)
     return "" if is_index else f"Patchwork's answer to {url} is not an object"
+
+
+def _is_fork(reply: Reply) -> bool:
+    """Whether the API's root is that of freedesktop's fork: {"revision": 2}."""
+    try:
+        content = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "revision" in content and "patches" not in content
 
 
 def _not_json(reply: Reply, url: str) -> str:

@@ -111,7 +111,7 @@ def post(api: Api, patch: int, check: Check, target_url: str, token: str) -> Ref
     if target_url:
         content["target_url"] = target_url
     path = f"patches/{patch}/checks/"
-    status, answer = api.post(path, content, token)
+    status, answer = api.post(path, content, f"Token {token}")
     if status != 201:
         return Refusal(status, _detail(answer))
     if not isinstance(answer, dict) or answer.get("context") != check.context:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ingest.ledger import Filing
 from ingest.value import Value
+from ingest.words import of_series
 
 
 class Standing(Value):
@@ -42,12 +43,17 @@ class Clue:
     walks: bool = False
 
     @property
-    def title(self) -> str:
+    def name(self) -> str:
         """The subject without what stands before a title."""
         rest = self.subject
         while prefix := _PREFIX.match(rest):
             rest = rest[prefix.end() :]
-        return " ".join(rest.replace(",", " ").split()[:_MOST_WORDS])
+        return " ".join(rest.split())
+
+    @property
+    def title(self) -> str:
+        """The words of the name, as a server looks for words."""
+        return " ".join(self.name.replace(",", " ").split()[:_MOST_WORDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class Target:
 
     series: int
     kind: str  # "patch" or "cover"
-    id: int
+    id: int  # 0 of a cover letter where the server keeps none
     project: str  # the project's link name
     # It changes, and is not what makes a target another one.
     standing: Standing = field(default_factory=Standing, compare=False)
@@ -81,12 +87,19 @@ class Project(Value):
 
 class Abilities(Value):
     """What a server is and can do. ``version``: that of the API that is spoken; ``date``: its
-    answer's Date header."""
+    answer's Date header; ``kind``: as in [patchwork] kind; ``keeps_comments``: whether the
+    comments of a submission can be read; ``tests_revisions``: whether it has test results of
+    revisions instead of checks of patches; ``zone``: by how many seconds its events are dated
+    ahead of UTC, None if that cannot be told."""
 
     version: str
     finds_by_message_id: bool
     tells_of_comments: bool
     date: str
+    kind: str = "patchwork"
+    keeps_comments: bool = True
+    tests_revisions: bool = False
+    zone: float | None = None
 
 
 class Found(Value):
@@ -187,7 +200,10 @@ class CheckPage(Value):
 
 def described(target: Target | None) -> str:
     """What was found, for the mail's story."""
-    return f"{target.kind} {target.id}, series {target.series}" if target else "unknown"
+    if target is None:
+        return "unknown"
+    named = f"{target.kind} {target.id}" if target.id else f"{target.kind} letter"
+    return f"{named}, {of_series(target)}"
 
 
 class Dialect(Protocol):
@@ -198,6 +214,10 @@ class Dialect(Protocol):
     @property
     def base(self) -> str:
         """The address of its API, which tells it from other servers."""
+
+    def answers(self) -> None:
+        """Ask the neutral question, by whose answer the server is known to be of this kind. Raises
+        ``NoApi`` if it is not."""
 
     def probe(self) -> Abilities:
         """What it can do."""
@@ -257,6 +277,10 @@ class Dialect(Protocol):
     def checks_of(self, patch: int) -> list[Check]:
         """The checks of a patch, oldest first."""
 
+    def results_of(self, series: int, revision: int) -> list[Check] | None:
+        """What labs say of a revision of a series; None of a server where they say it of patches,
+        see ``checks_of``."""
+
     def check_events(self, page: str = "") -> CheckPage:
         """A page of the events of checks, newest first: the first, or the one that ``page``
         leads to. A server without such events, or without checks, has none."""
@@ -264,8 +288,8 @@ class Dialect(Protocol):
     def check(self, patch: int, check: int) -> Check | None:
         """One check of a patch, None if it is not there any more."""
 
-    def knows_token(self, token: str) -> bool:
-        """Whether an account has this token."""
+    def knows_login(self, authorization: str) -> bool:
+        """Whether an account has these credentials, as they stand in the header Authorization."""
 
     def close(self) -> None:
         """Close the connection."""

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from ingest.config.tables import PatchworkSettings
-from ingest.errors import IsSubmission, NotFound, NotYet, Temporary
+from ingest.config.values import DAY
+from ingest.errors import IsSubmission, NoApi, NotFound, NotYet, Temporary, Unavailable
 from ingest.ledger import Filing
 from ingest.mail import headers, message
 from ingest.mail.message import Mail
@@ -26,9 +28,15 @@ from ingest.patchwork.dialect import (
     Standing,
     Target,
 )
+from ingest.patchwork.freedesktop import Freedesktop
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
 from ingest.words import listed
+
+# The kinds of servers, the usual one first, and the setting that leaves it open.
+KINDS, AUTO = ("patchwork", "freedesktop"), "auto"
+_KIND_REMEMBERED = 30 * DAY
+_T = TypeVar("_T")
 
 
 class Patchwork:
@@ -45,14 +53,58 @@ class Patchwork:
         name: str = "",
     ) -> None:
         """``until``: the moment of ``time.monotonic`` after which nothing is asked any more."""
-        api = Api(table, until=until, clock=clock, before_each=self._spend)
-        self.dialect: Dialect = Rest(api)
-        self._answers = Answers(self.dialect, memory, table, clock)
         self.name = name
         self._table = table
         self._memory = memory
         self._clock = clock
+        self._until = until
         self._attempt: Attempt | None = None
+        known = memory.recall(self._kind_key, clock()) if table.kind == AUTO else None
+        self._kind = table.kind if table.kind != AUTO else known or KINDS[0]
+        self.dialect = self._connected(self._kind)
+        self._answers = Answers(self.dialect, memory, table, clock)
+
+    @property
+    def _kind_key(self) -> str:
+        return f"{self._table.url} kind"
+
+    def _connected(self, kind: str) -> Dialect:
+        is_fork = kind == "freedesktop"
+        api = Api(
+            self._table,
+            until=self._until,
+            clock=self._clock,
+            before_each=self._spend,
+            is_fork=is_fork,
+        )
+        return Freedesktop(api) if is_fork else Rest(api)
+
+    def is_other_kind(self) -> bool:
+        """Whether the server turns out to be of another kind than was thought, as which it is
+        asked from now on. Asks only if [patchwork] kind leaves it open."""
+        if self._table.kind != AUTO:
+            return False
+        kind = next(each for each in KINDS if each != self._kind)
+        dialect = self._connected(kind)
+        try:
+            dialect.answers()
+        except Unavailable:
+            dialect.close()
+            return False
+        self.dialect.close()
+        self._kind, self.dialect = kind, dialect
+        self._answers = Answers(dialect, self._memory, self._table, self._clock)
+        self._memory.remember(self._kind_key, kind, self._clock() + _KIND_REMEMBERED)
+        return True
+
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        """An answer, asked for once more if the server turns out to be of another kind."""
+        try:
+            return ask()
+        except NoApi:
+            if not self.is_other_kind():
+                raise
+        return ask()
 
     def for_mail(self, mail: Mail, filing: Filing) -> "Patchwork":
         """See ``Servers``: this is the only one."""
@@ -65,19 +117,20 @@ class Patchwork:
 
     def probe(self) -> Abilities:
         """What it can do, asked anew. Raises ``Unavailable`` or ``Unanswered``."""
-        return self.dialect.probe()
+        return self._asked(lambda: self.dialect.probe())
 
-    def knows_token(self, token: str) -> bool:
-        """Whether an account has this token. Raises as ``probe``."""
-        return self.dialect.knows_token(token)
+    def knows_login(self, authorization: str) -> bool:
+        """Whether an account has these credentials, as in the header Authorization. Raises as
+        ``probe``."""
+        return self.dialect.knows_login(authorization)
 
     def projects(self) -> list[Project]:
         """Every project of the server, remembered once fetched. Raises as ``probe``."""
-        return self._answers.projects()
+        return self._asked(lambda: self._answers.projects())
 
     def tells_of_comments(self) -> bool:
         """Whether it has events of comments, asked once a day. Raises as ``probe``."""
-        return self._answers.tells_of_comments()
+        return self._asked(lambda: self._answers.tells_of_comments())
 
     def resolve(
         self,
@@ -93,11 +146,15 @@ class Patchwork:
         ``NotFound`` (Patchwork may not have it yet), ``NotYet`` (it is asked again soon),
         ``Unanswered``, ``Unavailable`` or ``OutOfTime``, all temporary, and ``IsSubmission``.
         """
-        self._attempt = Attempt(self._memory, self.base, mail, self._table, self._clock)
-        with self._attempted() as attempt:
-            waits = self._table.waits
-            resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
-            return replace(resolution.target(filing), server=self.name)
+
+        def ask() -> Target:
+            self._attempt = Attempt(self._memory, self.base, mail, self._table, self._clock)
+            with self._attempted() as attempt:
+                waits = self._table.waits
+                resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
+                return replace(resolution.target(filing), server=self.name)
+
+        return self._asked(ask)
 
     def contexts(self, target: Target, is_enough: Callable[[set[str]], bool]) -> set[str]:
         """The contexts of the checks that the target's patch has, or for a cover letter the
@@ -110,6 +167,10 @@ class Patchwork:
             return is_enough(found | more)
 
         with self._attempted() as attempt:
+            of_revision = self._answers.tests_of(target)
+            if of_revision is not None:
+                attempt.end()
+                return of_revision
             patches = (
                 [target.id] if target.kind == "patch" else self._answers.patches_of(target.series)
             )

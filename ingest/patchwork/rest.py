@@ -31,6 +31,8 @@ from ingest.patchwork.dialect import (
 from ingest.words import printable
 
 PATHS = {"patch": "patches", "cover": "covers"}
+# The first version of the API that shows the comments on a submission.
+_FIRST_TO_SHOW_COMMENTS = "1.1"
 # The first version of the API with comment events, and an address of each comment.
 _FIRST_WITH_COMMENTS = "1.3"
 # Patchwork keeps so many characters of a Message-ID with its brackets.
@@ -45,11 +47,16 @@ class Rest:
         self._api = api
         # Of which kinds the server has ignored the filter by Message-ID.
         self._unfiltered: set[str] = set()
+        self._shows_no_comments = False
 
     @property
     def base(self) -> str:
         """See ``Dialect``."""
         return self._api.base
+
+    def answers(self) -> None:
+        """See ``Dialect``."""
+        self._api.root()
 
     def probe(self) -> Abilities:
         """See ``Dialect``."""
@@ -143,11 +150,15 @@ class Rest:
         return [_said(row) for row in rows if _text(row.get("msgid")) == shown]
 
     def _comments(self, kind: str, submission: int) -> Iterator[dict[str, Any]]:
-        """API 1.0 has no comments."""
-        if self._api.version == "1.0":
-            return iter(())
-        path = f"{PATHS[kind]}/{submission}/comments/?per_page={PER_PAGE}"
-        return iter(self._api.pages(path))
+        """The comments on a submission. API 1.0 may have none, and a page for people instead."""
+        if self._api.version == "1.0" or self._shows_no_comments:
+            return
+        try:
+            yield from self._api.pages(f"{PATHS[kind]}/{submission}/comments/?per_page={PER_PAGE}")
+        except Unanswered:
+            if self._api.version or self._api.has_version(_FIRST_TO_SHOW_COMMENTS):
+                raise
+            self._shows_no_comments = True
 
     def comment_events(
         self,
@@ -204,6 +215,10 @@ class Rest:
         """See ``Dialect``."""
         return checks.of_patch(self._api, patch)
 
+    def results_of(self, series: int, revision: int) -> list[Check] | None:
+        """See ``Dialect``."""
+        return None
+
     def check_events(self, page: str = "") -> CheckPage:
         """See ``Dialect``."""
         return checks.events(self._api, page)
@@ -212,9 +227,9 @@ class Rest:
         """See ``Dialect``."""
         return checks.one(self._api, patch, check)
 
-    def knows_token(self, token: str) -> bool:
+    def knows_login(self, authorization: str) -> bool:
         """See ``Dialect``."""
-        return self._api.knows_token(token)
+        return self._api.knows_login(authorization, "users/?per_page=1")
 
     def close(self) -> None:
         """See ``Dialect``."""

@@ -8,13 +8,16 @@ answered is ``api``'s. ``python -m ingest.sandbox MBOX… --port N`` runs it alo
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import Permanent, UsageError
+from ingest.sandbox import fork_views, views
+from ingest.sandbox.fork_store import ForkStore
 from ingest.sandbox.models import CI, DPDK, FirstIds, Project
 from ingest.sandbox.serializers import VERSIONS
-from ingest.sandbox.server import HOST, Request, Server
+from ingest.sandbox.server import HOST, Answering, Request, Server
 from ingest.sandbox.store import Store, users_by_token
 from ingest.sources import mbox
 
@@ -23,6 +26,7 @@ __all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "Project", "Request", "Sandbox
 # Deliberately not the address the sandbox listens on: links must not be followed.
 PUBLIC_URL = "https://patches.dpdk.org"
 
+KINDS = ("patchwork", "freedesktop")
 _FIRST = FirstIds()
 _POLL_SECONDS = 0.02
 
@@ -50,6 +54,7 @@ class Sandbox:
         tokens: Mapping[str, Account] | None = None,
         time_zone: str = "UTC",
         api: str = "1.4",
+        kind: str = "patchwork",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         verbose: bool = False,
     ) -> None:
@@ -60,12 +65,16 @@ class Sandbox:
         ``projects``: the only ones there are; by default DPDK's ``dpdk`` and ``ci``, and one for
         each List-Id that a mail brings. ``tokens``: accounts that may write checks, by token.
         ``time_zone``: the server's, in which events and checks are dated. ``api``: the newest
-        version of the API that it has.
+        version of the API that it has. ``kind``: "patchwork", or "freedesktop" for its fork, which
+        numbers all from 1, has only known projects, and whose accounts log in by their name, with
+        their token as the password.
         ``clock``: the time at which mails are filed and checks written, naive times being UTC.
         ``verbose``: log each request on standard error. Raises ``UsageError`` for a time zone or
         a version that is not known, and what ``load`` raises.
         """
         self.requests: list[Request] = []
+        zone, users = _zone(time_zone), users_by_token(tokens or {})
+        self.fork = ForkStore(clock, tuple(projects or (DPDK, CI)), users, zone)
         self.store = Store(
             first=FirstIds(
                 patch=first_patch,
@@ -79,11 +88,14 @@ class Sandbox:
             ),
             clock=clock,
             known=None if projects is None else tuple(projects),
-            users=users_by_token(tokens or {}),
-            zone=_zone(time_zone),
+            users=users,
+            zone=zone,
         )
         if api not in VERSIONS:
             raise UsageError(f"{api} is not a version of the API: {', '.join(VERSIONS)}")
+        if kind not in KINDS:
+            raise UsageError(f"{kind} is not a kind of Patchwork: {', '.join(KINDS)}")
+        self._is_fork = kind == "freedesktop"
         self._newest = VERSIONS[api]
         self._port = port
         self._public_url = public_url.rstrip("/")
@@ -91,6 +103,10 @@ class Sandbox:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self.load(*mboxes)
+
+    def counts(self) -> str:
+        """What it holds, in words."""
+        return (self.fork if self._is_fork else self.store).counts()
 
     @property
     def url(self) -> str:
@@ -106,15 +122,17 @@ class Sandbox:
     def file(self, raw: bytes) -> None:
         """One more mail arrives at Patchwork; what Patchwork would not file is dropped."""
         try:
-            self.store.file(raw)
+            (self.fork if self._is_fork else self.store).file(raw)
         except Permanent:
             return
 
     def start(self) -> None:
         """Listen and answer in a thread of its own. Raises ``OSError`` if the port is taken."""
-        server = Server(
-            self._port, self.store, self._public_url, self._newest, self.requests, self._verbose
-        )
+        if self._is_fork:
+            answer: Answering = partial(fork_views.answer, self.fork, self._public_url)
+        else:
+            answer = partial(views.answer, self.store, self._public_url, self._newest)
+        server = Server(self._port, answer, self.requests, self._verbose)
         self._port = server.server_port
         self._server = server
         self._thread = threading.Thread(

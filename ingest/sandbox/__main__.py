@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ingest import errors
 from ingest.sandbox import PUBLIC_URL, Account, Sandbox
-from ingest.sandbox.models import FirstIds
+from ingest.sandbox.models import FirstIds, Project
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,11 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             tokens=dict(options.token),
             time_zone=options.time_zone,
             api=options.api,
+            kind=options.kind,
+            projects=[
+                Project(number, name, name, address.replace("@", "."), address)
+                for number, (name, address) in enumerate(options.projects, start=1)
+            ]
+            or None,
             verbose=options.verbose,
             **first,
         )
         with sandbox:
-            sys.stdout.write(f"sandbox Patchwork at {sandbox.url} ({sandbox.store.counts()})\n")
+            sys.stdout.write(f"sandbox Patchwork at {sandbox.url} ({sandbox.counts()})\n")
             sys.stdout.flush()
             signal.sigwait(signals)
     except errors.Error as error:
@@ -94,6 +100,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="VERSION",
         help="the newest version of the API that there is (default: %(default)s)",
     )
+    parser.add_argument(
+        "--kind",
+        default="patchwork",
+        help='"patchwork", or "freedesktop" for its fork (default: %(default)s)',
+    )
+    parser.add_argument(
+        "--projects",
+        nargs="+",
+        default=[],
+        type=_project,
+        metavar="NAME=LIST@DOMAIN",
+        help="the only projects that there are, each with the address of its list; default: "
+        "DPDK's, and one for each list",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="log requests")
     return parser
 
@@ -108,6 +128,13 @@ def _identifier(value: str) -> int:
     if value.isdecimal() and int(value) > 0:
         return int(value)
     raise argparse.ArgumentTypeError(f"{value} is not an id")
+
+
+def _project(value: str) -> tuple[str, str]:
+    name, _, address = value.partition("=")
+    if not name or address.count("@") != 1:
+        raise argparse.ArgumentTypeError("a project is NAME=LIST@DOMAIN")
+    return name, address
 
 
 def _account(value: str) -> tuple[str, Account]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HTTP on loopback for the sandbox: bytes of a connection to ``views.answer`` and back.
+"""HTTP on loopback for the sandbox: bytes of a connection to a kind's ``answer`` and back.
 
 Owns the sockets and the record of requests.
 """
@@ -7,15 +7,16 @@ Owns the sockets and the record of requests.
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ingest.sandbox import views
-from ingest.sandbox.serializers import Version
-from ingest.sandbox.store import Store
+from ingest.sandbox.views import Answer
 
 HOST = "127.0.0.1"
+# Method, path with its query, header fields by name in lower case, and body, to an answer.
+Answering = Callable[[str, str, dict[str, str], bytes], Answer]
 _BODY_AT_MOST = 1 << 20
 _SECONDS_IDLE = 600
 
@@ -40,16 +41,12 @@ class Server(ThreadingHTTPServer):
     def __init__(
         self,
         port: int,
-        store: Store,
-        public_url: str,
-        newest: Version,
+        answer: Answering,
         requests: list[Request],
         verbose: bool,
     ) -> None:
         """Listen on loopback. Raises ``OSError`` when the port is taken."""
-        self.store = store
-        self.public_url = public_url
-        self.newest = newest
+        self.answer = answer
         self.requests = requests
         self.verbose = verbose
         self._open: set[socket.socket] = set()
@@ -99,15 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         authorization = "Authorization" in self.headers
         self.server.requests.append(Request(self.command, self.path, authorization, body))
-        answer = views.answer(
-            self.server.store,
-            self.server.public_url,
-            self.server.newest,
-            self.command,
-            self.path,
-            {name.lower(): value for name, value in self.headers.items()},
-            body,
-        )
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.answer(self.command, self.path, headers, body)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
