@@ -16,6 +16,16 @@ _ADVICE = {
 }
 
 
+# What servers of every language of messages do not say, but English ones do.
+_TEXTS = {
+    'role "': "28",
+    "authentication failed": "28",
+    "does not exist": "3D",
+    "too many clients": "53300",
+    "session is read-only": "25006",
+}
+
+
 def said(error: Exception) -> str:
     """What an error says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -25,5 +35,7 @@ def said(error: Exception) -> str:
 def advice(error: Exception) -> str:
     """What to do about an error."""
     code = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    if not code:  # of a connection that could not be made, the driver gives the text alone
+        code = next((code for text, code in _TEXTS.items() if text in str(error)), "")
     fallback = "check that the server runs, and [state] ledger"
-    return _ADVICE.get(code) or _ADVICE.get(code[:2]) or (fallback if not code else f"code {code}")
+    return _ADVICE.get(code) or _ADVICE.get(code[:2]) or (f"code {code}" if code else fallback)

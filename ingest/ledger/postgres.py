@@ -49,6 +49,8 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         self._steering = KeptSteering(
             session,
             self._happenings,
+            hold=self._hold,
+            hold_log=self._hold_head,
             end=self._end,
             append=self._append,
             judge=self._judge_again,

@@ -45,6 +45,8 @@ class SqliteLedger(SqliteLog, Cursors, Search):
         self._steering = KeptSteering(
             file,
             self._happenings,
+            hold=self._hold,
+            hold_log=self._hold_head,
             end=self._end,
             append=self._append,
             judge=self._judge_again,

@@ -186,6 +186,9 @@ class Mails(Retention):
         if not held:
             raise LostClaim(f"another worker has taken up mail-{mail.id}")
 
+    def _hold(self, id: int) -> None:
+        """Nobody else changes a mail until this transaction ends: one writes at a time."""
+
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
         self._db.run(
             "UPDATE mail SET outcome = ?, reason = ?, due = NULL, claimed = 0, starts = 0,"

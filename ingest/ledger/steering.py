@@ -58,12 +58,18 @@ class KeptSteering:
         database: Connection,
         happenings: KeptHappenings,
         *,
+        hold: Callable[[int], None],
+        hold_log: Callable[[], object],
         end: End,
         append: Append,
         judge: Callable[[float, float], int],
     ) -> None:
+        """``hold``: nobody else changes this mail until the transaction ends, ``hold_log``: nobody
+        else appends to the log or is handed what is in it."""
         self._db = database
         self._happenings = happenings
+        self._hold = hold
+        self._hold_log = hold_log
         self._end = end
         self._append = append
         self._judge = judge
@@ -88,6 +94,7 @@ class KeptSteering:
 
     def cancel(self, mail_id: int, reason: str, now: float) -> bool:
         with self._db.writing():
+            self._hold(mail_id)
             is_open = self._db.run(
                 "SELECT 1 FROM mail WHERE id = ? AND outcome IN ('queued', 'unresolved', 'failed')",
                 mail_id,
@@ -98,6 +105,7 @@ class KeptSteering:
 
     def cancel_request(self, number: int, reason: str, by: str, now: float) -> bool:
         with self._db.writing():
+            self._hold_log()
             asked = self._db.run(
                 "UPDATE request SET cancelled = ? WHERE number = ? AND cancelled = ''"
                 " AND number > (SELECT coalesce(max(upto), 0) FROM promise) RETURNING mail",

@@ -25,6 +25,16 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def go(*processes: subprocess.Popen[str]) -> None:
+    """Have processes that say that they are ready begin, all at once."""
+    for process in processes:
+        assert line(process) == "ready"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
 def _say(text: object) -> None:
     print(text, flush=True)
 
@@ -79,7 +89,27 @@ def finish(url: str, prefix: str, count: str) -> None:
         _say(mail.message_id)
 
 
-COMMANDS = (accept, hold_lease, reruns, claim, hold_batch, finish)
+def append(url: str, who: str, count: str) -> None:
+    """Take in mails and work off as many, one after the other, beside others."""
+    ledger = open_ledger(url)
+    _say("ready")
+    sys.stdin.readline()
+    for number in range(int(count)):
+        ledger.accept(arrival(f"{who}-{number}", sender=who))
+        mail = ledger.claim(NOON, who)
+        assert mail is not None
+        ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [request(mail)])
+
+
+def accept_together(url: str, *ids: str) -> None:
+    """Accept mails all at once."""
+    ledger = open_ledger(url)
+    _say("ready")
+    sys.stdin.readline()
+    _say(sum(new for _, new in ledger.accept_all([arrival(each) for each in ids])))
+
+
+COMMANDS = (accept, hold_lease, reruns, claim, hold_batch, finish, append, accept_together)
 
 if __name__ == "__main__":
     {each.__name__: each for each in COMMANDS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

@@ -8,8 +8,12 @@ run as root.
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,23 @@ class Cluster:
         """Stop the server."""
         self._run("pg_ctl", "stop", f"--pgdata={self.data}", f"--mode={how}", "--silent")
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """All its processes are stopped and answer nothing, until the block is left."""
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        found = subprocess.run(
+            ["pgrep", "--parent", str(main)], capture_output=True, text=True, check=True
+        )
+        processes = [main, *map(int, found.stdout.split())]
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+
     def remove(self) -> None:
         """Stop the server, and remove all that it has."""
         try:
@@ -173,3 +194,39 @@ def shared() -> Cluster:
 def ledger_url(folder: Path) -> str:
     """The URL of an empty ledger for the test of a folder."""
     return shared().database_for(folder)
+
+
+@contextmanager
+def pooler(mode: str) -> Iterator[Callable[[str], str]]:
+    """A PgBouncer before the cluster of this process, which lends its connections in this mode;
+    what makes of a database's URL the one through it."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed (Debian: pgbouncer)")
+    cluster = shared()
+    sockets = cluster.folder
+    config = sockets / "pgbouncer.ini"
+    config.write_text(
+        f"""[databases]
+        * = host={cluster.folder} user={_ROLE}
+        [pgbouncer]
+        listen_addr =
+        listen_port = 6432
+        unix_socket_dir = {sockets}
+        auth_type = any
+        pool_mode = {mode}
+        max_client_conn = 50
+        default_pool_size = 10
+        ignore_startup_parameters = extra_float_digits,options
+        logfile = {sockets}/pgbouncer.log
+        """.replace("        ", "")
+    )
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with subprocess.Popen([*as_user, program, "--quiet", str(config)]) as process:
+        try:
+            while not (sockets / ".s.PGSQL.6432").exists():
+                assert process.poll() is None, (sockets / "pgbouncer.log").read_text()
+                time.sleep(0.01)
+            yield lambda url: f"{url}&port=6432"
+        finally:
+            process.terminate()

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is PostgreSQL's own about its ledger: connections that are lost, leases that go with them,
+other roles, orders of commits, and servers that it refuses."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
+from ingest.ledger import WORKER_LEASE, Ledger, Opening, open_ledger
+from ingest.ledger.masking import masked
+from tests.support import ledger_processes, postgres
+from tests.support.ledger_values import NOON, arrival, claimed, record
+
+
+@pytest.fixture
+def url(quick_path: Path) -> str:
+    return postgres.ledger_url(quick_path)
+
+
+@contextmanager
+def database(name: str, how: str = "") -> Iterator[str]:
+    """An empty database, dropped afterwards; its URL."""
+    cluster = postgres.shared()
+    cluster.execute(f"CREATE DATABASE {name} {how}")
+    try:
+        yield cluster.url(name)
+    finally:
+        cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def cut(url: str) -> None:
+    """End every connection to a database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+# Connections
+
+
+def test_a_connection_that_was_lost_is_made_anew(url: str, ledger: Ledger) -> None:
+    ledger.accept(arrival("a"))
+    cut(url)
+    assert ledger.totals().mails["queued"] == 1
+    cut(url)
+    assert ledger.accept(arrival("b"))[1]
+    cut(url)
+    assert claimed(ledger).message_id == "a"
+    cut(url)
+    assert [each.message_id for each in ledger.find("b")] == ["b"]
+
+
+def test_what_was_begun_on_a_connection_that_was_lost_is_not_there(
+    url: str, ledger: Ledger
+) -> None:
+    with pytest.raises(StateUnavailable), ledger.batch():
+        ledger.accept(arrival("a"))
+        cut(url)
+        ledger.accept(arrival("b"))
+    assert ledger.find("a") == ledger.find("b") == []
+
+
+def reads(ledger: Ledger) -> object:
+    return ledger.totals()
+
+
+def writes(ledger: Ledger) -> object:
+    return ledger.accept(arrival("late"))
+
+
+def claims(ledger: Ledger) -> object:
+    return ledger.claim(NOON, WORKER_LEASE)
+
+
+@pytest.mark.parametrize("late", [reads, writes, claims])
+def test_a_lease_that_was_lost_with_its_connection_ends_all_that_is_done_under_it(
+    late: Callable[[Ledger], object], url: str, ledger: Ledger
+) -> None:
+    with ledger.lease("worker-1") as held:
+        assert held
+        cut(url)
+        for _ in range(2):
+            with pytest.raises(LostLease, match="was lost"):
+                late(ledger)
+        with closing(open_ledger(url)) as other, other.lease("worker-1") as taken_over:
+            assert taken_over
+    late(ledger)
+    with ledger.lease("worker-1") as held:
+        assert held
+
+
+def test_two_threads_of_one_ledger_do_not_hold_one_lease(ledger: Ledger) -> None:
+    with ledger.lease("worker-1") as held, ledger.lease("worker-1") as held_too:
+        assert (held, held_too) == (True, False)
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_is_given_up(quick_path: Path) -> None:
+    """And what waits for it ends with an error of ours; afterwards all is well."""
+    cluster = postgres.Cluster()
+    try:
+        url = cluster.database_for(quick_path)
+        with closing(open_ledger(url, timeout=1.0)) as ledger:
+            ledger.accept(arrival("a"))
+            with cluster.hanging():
+                with pytest.raises(StateUnavailable):
+                    ledger.accept(arrival("b"))
+                with pytest.raises(StateUnavailable):
+                    open_ledger(url, timeout=1.0)
+            assert ledger.accept(arrival("c"))[1]
+    finally:
+        cluster.remove()
+
+
+def test_a_fork_may_not_use_the_ledger(ledger: Ledger) -> None:
+    child = os.fork()
+    if not child:
+        try:
+            ledger.totals()
+        except RuntimeError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# Orders of commits
+
+
+@pytest.mark.slow
+def test_numbers_are_in_the_order_of_commits_and_a_reader_misses_none(
+    url: str, ledger: Ledger
+) -> None:
+    """Four processes append; a reader asks for what is behind the last number it saw."""
+    seen: list[int] = []
+    with ExitStack() as stack:
+        those = [
+            stack.enter_context(ledger_processes.other("append", url, who, "25")) for who in "abcd"
+        ]
+        ledger_processes.go(*those)
+        while len(seen) < 100 and (any(each.poll() is None for each in those) or not seen[-1:]):
+            seen += [found.number for found in ledger.requests(after=seen[-1] if seen else 0)]
+        assert [each.wait() for each in those] == [0] * 4
+    seen += [found.number for found in ledger.requests(after=seen[-1])]
+    assert seen == list(range(1, 101))
+
+
+@pytest.mark.slow
+def test_what_reruns_answers_partitions_the_log(url: str, ledger: Ledger) -> None:
+    """Each answer is asked for from the second that the one before promised."""
+    answers: list[int] = []
+    since = 0.0
+    with ExitStack() as stack:
+        those = [
+            stack.enter_context(ledger_processes.other("append", url, who, "25")) for who in "abcd"
+        ]
+        ledger_processes.go(*those)
+        while any(each.poll() is None for each in those):
+            found, since = ledger.reruns(since, NOON)
+            answers += [each.number for each in found]
+        assert [each.wait() for each in those] == [0] * 4
+    answers += [each.number for each in ledger.reruns(since, NOON)[0]]
+    assert answers == list(range(1, 101))
+
+
+@pytest.mark.slow
+def test_two_hosts_that_take_in_the_same_mails_in_another_order_do_not_wait_for_each_other(
+    url: str, ledger: Ledger
+) -> None:
+    ids = [f"{number}@example.org" for number in range(300)]
+    with (
+        ledger_processes.other("accept-together", url, *ids) as one,
+        ledger_processes.other("accept-together", url, *reversed(ids)) as two,
+    ):
+        ledger_processes.go(one, two)
+        new = [int(ledger_processes.line(each)) for each in (one, two)]
+        assert [each.wait() for each in (one, two)] == [0, 0]
+    assert sum(new) == len(ids)
+    assert ledger.totals().mails["queued"] == len(ids)
+
+
+# Databases, roles, releases
+
+
+@pytest.mark.slow
+def test_several_processes_make_one_ledger() -> None:
+    with database("nobody_has_made") as empty, ExitStack() as stack:
+        those = [
+            stack.enter_context(ledger_processes.other("accept", empty, each)) for each in "abcd"
+        ]
+        ledger_processes.go(*those)
+        assert [ledger_processes.line(each) for each in those] == [
+            f"{each} True" for each in "abcd"
+        ]
+        assert [each.wait() for each in those] == [0] * 4
+
+
+def test_where_there_is_no_ledger_a_look_makes_none() -> None:
+    with database("nothing_there") as empty:
+        for opening in (Opening.LOOK, Opening.USE):
+            with pytest.raises(NoLedger, match="no ledger in"):
+                open_ledger(empty, opening=opening)
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused() -> None:
+    how = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+    with database("ascii", how) as ascii, pytest.raises(StateUnavailable, match="SQL_ASCII"):
+        open_ledger(ascii)
+
+
+def test_a_role_of_its_own_needs_no_more_than_the_schema(url: str) -> None:
+    cluster = postgres.shared()
+    cluster.execute("DROP ROLE IF EXISTS plain")
+    cluster.execute("CREATE ROLE plain LOGIN")
+    cluster.execute("ALTER ROLE plain SET synchronous_commit = off")
+    with (
+        database("of_plain", "OWNER plain") as theirs,
+        closing(open_ledger(theirs.replace("recheck@", "plain@"))) as ledger,
+    ):
+        record(ledger, "a@example.org")
+        ledger.totals(), ledger.damage()
+        assert ledger.generation()
+
+
+def test_a_copy_of_the_database_is_another_generation(url: str, ledger: Ledger) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    before = ledger.generation()
+    ledger.close()
+    with (
+        database("copied", f"TEMPLATE {name}") as copied,
+        closing(open_ledger(copied)) as copy,
+        closing(open_ledger(url)) as original,
+    ):
+        assert original.generation() == before
+        assert copy.generation() != before
+
+
+def set_meta(url: str, key: str, value: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE meta SET value = %s WHERE key = %s", (value, key))
+
+
+def test_a_newer_release_may_have_added_to_the_schema(url: str) -> None:
+    set_meta(url, "schema", "99")
+    with closing(open_ledger(url)) as ledger:
+        assert ledger.accept(arrival())[1]
+
+
+def test_a_newer_release_may_leave_older_ones_behind(url: str) -> None:
+    set_meta(url, "oldest", "99")
+    with pytest.raises(StateUnavailable, match="newer release"):
+        open_ledger(url)
+
+
+def test_a_database_that_is_not_there_is_told_with_what_to_do(url: str) -> None:
+    missing = postgres.shared().url("not_there")
+    with pytest.raises(StateUnavailable, match="make the database"):
+        open_ledger(missing)
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("postgresql://db1,db2/recheck", "postgresql://db1,db2/recheck"),
+        ("postgresql://me@db1/recheck?sslmode=require", "postgresql://me@db1/recheck?sslmode=require"),
+        ("postgresql://me:s3cret@db1/recheck", "postgresql://me:***@db1/recheck"),
+        ("postgresql://me:s3@cret@db1:5432,db2/x", "postgresql://me:***@db1:5432,db2/x"),
+        ("postgresql:///x?user=me&password=s3cret&host=/run", "postgresql:///x?user=me&password=***&host=/run"),
+        ("sqlite:/var/lib/x", "sqlite:/var/lib/x"),
+    ],
+)  # fmt: skip
+def test_a_url_is_shown_without_its_passwords(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+# A pooler
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_pooler_that_lends_connections_by_transaction_is_refused(mode: str, url: str) -> None:
+    with postgres.pooler(mode) as pooled:
+        through = pooled(url)
+        if mode == "session":
+            with closing(open_ledger(through)) as ledger:
+                assert ledger.accept(arrival())[1]
+            return
+        with pytest.raises(ConfigError, match="pool_mode = session"):
+            open_ledger(through)
