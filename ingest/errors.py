@@ -159,6 +159,12 @@ class UsageError(Permanent):
     advice = "see recheck-ingest COMMAND --help"
 
 
+class Interrupted(Temporary):
+    """The user has ended it before its end."""
+
+    exit_code = EX_INTERRUPTED
+
+
 class NothingFound(Permanent):
     """Nothing of what was asked for is there."""
 

@@ -255,6 +255,7 @@ class Worker:
             list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
             delegates=made.delegates,
             rated=not queued.is_archived,
+            pushed=not queued.is_unpushed,
             reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
             parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
             server=target.server,

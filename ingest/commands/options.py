@@ -69,7 +69,19 @@ def _patterns(text: str) -> list[str]:
 
 def pipe_parser() -> argparse.ArgumentParser:
     """What follows the word ``pipe``: a pipe has not the time to set up the whole command line."""
-    return Parser(prog=f"{PROGRAM} pipe", parents=[common()])
+    parser = Parser(prog=f"{PROGRAM} pipe", parents=[common()])
+    add_list_id(parser)
+    return parser
+
+
+def add_list_id(command: argparse.ArgumentParser) -> None:
+    """The flag for mails that do not say which list they came by."""
+    command.add_argument(
+        "--list-id",
+        metavar="ID",
+        default="",
+        help="the list of a mail that has no List-Id, such as dev.dpdk.org",
+    )
 
 
 class Commands:

@@ -60,6 +60,9 @@ def _count(raw: bytes, arguments: list[str]) -> None:
     from ingest import signs
 
     try:
+        list_id = _flags(arguments).get("--list-id", "").strip("<>")
+        if list_id and not peek.list_name(peek.header(raw)):
+            raw = b"List-Id: <%s>\n%s" % (list_id.encode(), raw)
         if folder := _state_folder(arguments):
             signs.note(folder, [(raw, "pipe")], time.time())
     except (OSError, ValueError, AttributeError):  # a configuration that ``check`` complains of
@@ -68,8 +71,7 @@ def _count(raw: bytes, arguments: list[str]) -> None:
 
 def _state_folder(arguments: list[str]) -> str:
     """What ``config.load`` says of [state] dir, found without it; "" if there is no such."""
-    flags = {arguments[at - 1]: arguments[at] for at in range(1, len(arguments))}
-    flags |= dict(each.split("=", 1) for each in arguments if each.startswith("--") and "=" in each)
+    flags = _flags(arguments)
     environment = os.environ
     named = flags.get("--state") or environment.get("RECHECK_INGEST_STATE_DIR")
     if named:
@@ -87,6 +89,14 @@ def _state_folder(arguments: list[str]) -> str:
     return f"{base}/recheck-ingest"
 
 
+def _flags(arguments: list[str]) -> dict[str, str]:
+    """The values of flags, without argparse."""
+    flags = {arguments[at - 1]: arguments[at] for at in range(1, len(arguments))}
+    return flags | dict(
+        each.split("=", 1) for each in arguments if each.startswith("--") and "=" in each
+    )
+
+
 def _keep(raw: bytes, arguments: list[str]) -> int:
     import logging
     import time
@@ -96,15 +106,20 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     from ingest.commands import options
     from ingest.errors import StateUnavailable
     from ingest.ledger import Envelope, Opening, open_configured
+    from ingest.mail import headers
 
     # The worker's log would go into the mail server's; show has the same.
     logging.getLogger("ingest").addHandler(logging.NullHandler())
-    settings = options.settings_of(options.pipe_parser().parse_args(arguments))
+    parsed = options.pipe_parser().parse_args(arguments)
+    settings = options.settings_of(parsed)
     size = settings.intake.max_size
     if len(raw) > _FIRST_READ:
         raw = _read(raw, size + 1)
     while os.read(0, _PIECE):  # a writer that is cut off calls that an error
         pass
+    listed = headers.with_list(raw, parsed.list_id)
+    size += len(listed) - len(raw)
+    raw = listed
     ledger = open_configured(settings.state, Opening.PIPE)
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
     envelope = Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ())

@@ -5,17 +5,19 @@
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ingest import decision, intake, signs
+from ingest.commands import progress
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
+from ingest.errors import Interrupted
 from ingest.ledger import (
     ARCHIVED,
+    UNPUSHED,
     WORKER_LEASE,
     Envelope,
     Filing,
@@ -23,15 +25,19 @@ from ingest.ledger import (
     Outcome,
     Queued,
     Waiting,
+    requests_after,
 )
-from ingest.mail import headers
+from ingest.mail import headers, message
 from ingest.mail.trust import Trust
 from ingest.patchwork import labels
 from ingest.patchwork.servers import Chooser
+from ingest.policy import rules, scope
+from ingest.sinks import delivery
 from ingest.sources.mbox import Reader
 from ingest.sources.mbox_pieces import Item
 from ingest.trust import verify
 from ingest.trust.signature import CannotVerify
+from ingest.words import counted
 from ingest.worker import Worker, connect
 
 _NOT_ASKED = "every label counts as wanted here: only Patchwork could say which of them are"
@@ -40,15 +46,32 @@ _NOT_ASKED = "every label counts as wanted here: only Patchwork could say which 
 _BATCH_MAILS, _BATCH_BYTES = 200, 4 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of an archive is taken in, and how. ``list_id``: the list of mails that name none;
+    ``since``: a Unix time; mails with an earlier date are left out, 0.0 for none; ``sinks``:
+    whether sinks have the requests."""
+
+    list_id: str = ""
+    since: float = 0.0
+    sinks: bool = True
+
+
+ALL = Choice()
+
+
 @dataclass(slots=True)
 class Summary:
-    """What a replay came to. ``reasons`` counts the mails of each outcome by reason."""
+    """What a replay came to. ``reasons``: the mails of each outcome by reason; ``passed_over``: by
+    sink, the requests that are older than the policy's max_age."""
 
     mails: int = 0
     possible: int = 0  # could hold a request, by their bytes
+    older: int = 0  # of these, left out for their date
     duplicates: int = 0
     recorded: int = 0  # requests
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     worker_elsewhere: bool = False  # another process works off what was queued
     dry: bool = False
@@ -69,40 +92,80 @@ class Rehearsal:
     decision: Decision
 
 
-def replay(paths: Sequence[str], settings: Settings, ledger: Ledger) -> Summary:
+def replay(
+    paths: Sequence[str], settings: Settings, ledger: Ledger, choice: Choice = ALL
+) -> Summary:
     """Take in the mails of these archives and make one attempt at each that is due.
 
     Raises ``BadInput`` for a path that holds no mail, ``StateUnavailable`` if the ledger cannot
-    be written; what was taken in until then stays.
+    be written, ``Interrupted`` if the user ends it; what was taken in until then stays.
     """
     summary = Summary()
+    try:
+        _take_in_all(paths, settings, ledger, choice, summary)
+    except KeyboardInterrupt as error:
+        raise _interrupted(ledger, "the same replay again, which skips what is known") from error
+    signs.saw(settings.state.dir, signs.ARCHIVES, {"": summary.mails}, time.time())
+    try:
+        chooser = connect(_unbounded(settings), ledger)
+        work_off(settings, ledger, chooser, summary, sinks=choice.sinks)
+    except KeyboardInterrupt as error:
+        raise _interrupted(ledger, "recheck-ingest work --once, or serve") from error
+    return summary
+
+
+def _take_in_all(
+    paths: Sequence[str], settings: Settings, ledger: Ledger, choice: Choice, summary: Summary
+) -> None:
     batch: list[Item] = []
     size = 0
-    with _reading(paths, settings.intake, summary) as items:
+    with _reading(paths, settings.intake, choice, summary) as items:
         for item in items:
             batch.append(item)
             size += len(item.stored)
             if len(batch) >= _BATCH_MAILS or size >= _BATCH_BYTES:
                 size = 0
-                _take_in(batch, settings, ledger, summary)
-        _take_in(batch, settings, ledger, summary)
-    signs.saw(settings.state.dir, signs.ARCHIVES, {"": summary.mails}, time.time())
-    work_off(settings, ledger, connect(_unbounded(settings), ledger), summary)
-    return summary
+                _take_in(batch, settings, ledger, choice, summary)
+        _take_in(batch, settings, ledger, choice, summary)
 
 
-def work_off(settings: Settings, ledger: Ledger, patchwork: Chooser, summary: Summary) -> None:
-    """Make one attempt at each mail that is due, unless a worker is running that will."""
+def _interrupted(ledger: Ledger, how: str) -> Interrupted:
+    waiting = counted(ledger.totals().mails[Outcome.QUEUED], "mail")
+    return Interrupted(f"stopped; {waiting} queued and nothing lost; to go on, run: {how}")
+
+
+def work_off(
+    settings: Settings, ledger: Ledger, patchwork: Chooser, summary: Summary, *, sinks: bool = True
+) -> None:
+    """Make one attempt at each mail that is due, unless a worker is running that will. ``sinks``:
+    whether they are at work meanwhile."""
     before = ledger.last_request()
     with ledger.lease(WORKER_LEASE) as held:
         summary.worker_elsewhere = not held
-        if held:
+        if not held:
+            return
+        totals = ledger.totals()
+        fresh = totals.mails[Outcome.QUEUED] - sum(totals.waiting.values())
+        with progress.of_mails("asking Patchwork", fresh) as advance:
 
             def count(queued: Queued, outcome: Outcome, reason: str) -> None:
                 summary.count(outcome.value, reason)
+                advance()
 
-            Worker(ledger, patchwork, settings, report=count).work_off()
-            summary.recorded = ledger.last_request() - before
+            publish = None if sinks else _to_nobody
+            Worker(ledger, patchwork, settings, report=count, publish=publish).work_off()
+    summary.recorded = ledger.last_request() - before
+    known = settings.requests.arguments
+    for request in requests_after(ledger, before):
+        for receiver, table in delivery.configured(settings):
+            is_wanted = scope.of_table(table).narrow(request, known)
+            if is_wanted and rules.by_age(settings.policy.max_age, request):
+                name = receiver.name
+                summary.passed_over[name] = summary.passed_over.get(name, 0) + 1
+
+
+def _to_nobody(until: float | None) -> None:
+    """What is recorded is handed to no sink for now."""
 
 
 def _unbounded(settings: Settings) -> Settings:
@@ -116,10 +179,13 @@ def _unbounded(settings: Settings) -> Settings:
     return replace(settings, patchwork=table, servers=others)
 
 
-def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Summary) -> None:
-    now = time.time()
+def _take_in(
+    batch: list[Item], settings: Settings, ledger: Ledger, choice: Choice, summary: Summary
+) -> None:
+    now, source = time.time(), ARCHIVED if choice.sinks else UNPUSHED
     delivered = [
-        intake.Delivered(item.raw, f"{ARCHIVED}{item.where}", now, in_order=True) for item in batch
+        intake.Delivered(_raw(item, choice), f"{source}{item.where}", now, in_order=True)
+        for item in batch
     ]
     for receipt in intake.accept_all(delivered, ledger=ledger, max_size=settings.intake.max_size):
         summary.duplicates += receipt is intake.Receipt.DUPLICATE
@@ -128,11 +194,16 @@ def _take_in(batch: list[Item], settings: Settings, ledger: Ledger, summary: Sum
     batch.clear()
 
 
+def _raw(item: Item, choice: Choice) -> bytes:
+    return headers.with_list(item.raw, choice.list_id)
+
+
 def rehearse(
     paths: Sequence[str],
     settings: Settings,
     *,
     offline: bool,
+    choice: Choice = ALL,
     show: Callable[[Rehearsal], None],
 ) -> Summary:
     """What a replay would decide, each mail with a request shown as soon as it is decided.
@@ -143,15 +214,16 @@ def rehearse(
     chooser = None if offline else connect(_unbounded(settings), _Recollection())
     known: set[str] = set()
     down: dict[str, str] = {}
-    with _reading(paths, settings.intake, summary) as items:
+    with _reading(paths, settings.intake, choice, summary) as items:
         for item in items:
-            head = headers.read(item.raw)
-            identity = headers.identity(item.raw, head, null_sender=False)
+            raw = _raw(item, choice)
+            head = headers.read(raw)
+            identity = headers.identity(raw, head, null_sender=False)
             if identity in known:
                 summary.duplicates += 1
                 continue
             known.add(identity)
-            made = _believed(decision.judge(item.raw, False, settings), item, settings, offline)
+            made = _believed(decision.judge(raw, False, settings), item, settings, offline)
             if made.is_open and not made.waiting and made.mail and chooser:
                 patchwork = chooser.for_mail(made.mail, Filing())
                 if reason := down.get(patchwork.name):
@@ -204,45 +276,35 @@ class _Recollection:
 
 @contextmanager
 def _reading(
-    paths: Sequence[str], limits: IntakeSettings, summary: Summary
+    paths: Sequence[str], limits: IntakeSettings, choice: Choice, summary: Summary
 ) -> Iterator[Iterator[Item]]:
     """The mails that may hold a request, with a progress bar if a terminal is watching."""
     processes = min(limits.processes, len(os.sched_getaffinity(0)))
     reader = Reader(*paths, longest=limits.max_size, processes=processes)
-    with _progress(reader) as advance:
-        yield _wanted(reader, summary, advance)
+    with progress.of_bytes("reading mails", reader.size, lambda: reader.position) as advance:
+        yield _wanted(reader, choice, summary, advance)
     summary.warnings += reader.warnings
 
 
-def _wanted(reader: Reader, summary: Summary, advance: Callable[[], None]) -> Iterator[Item]:
+def _wanted(
+    reader: Reader, choice: Choice, summary: Summary, advance: Callable[[], None]
+) -> Iterator[Item]:
     for number, items in reader.searched():
         summary.mails += number
         for item in items:
             if item.cut:
                 # Half a line would be half a request, and keep the whole mail out later.
                 summary.warnings.append(f"{item.where}: left out: the mail is cut short")
+                continue
+            summary.possible += 1
+            if choice.since and _is_older(item.raw, choice.since):
+                summary.older += 1
             else:
-                summary.possible += 1
                 yield item
         advance()
 
 
-@contextmanager
-def _progress(reader: Reader) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal, and the function that moves it on."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("reading mails", total=reader.size)
-        yield lambda: progress.update(task, completed=reader.position)
+def _is_older(raw: bytes, since: float) -> bool:
+    """Whether a mail's own date is before a time. One without a date is not."""
+    date = message.date_of(headers.read(raw).first("date"))
+    return date is not None and date.timestamp() < since

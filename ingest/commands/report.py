@@ -48,6 +48,7 @@ _COLOURS = {
 }
 _LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _MOST_REASONS = 12
+_MOST_WARNINGS = 12
 _MOST_NOTICES = 5
 
 
@@ -96,11 +97,14 @@ def replayed(
         print_json({**asdict(summary), "reasons": _reasons(summary), **found})
         return
     out = Printer()
-    for warning in summary.warnings:
+    for warning in summary.warnings[:_MOST_WARNINGS]:
         out.line(("warning:", "yellow"), f" {warning}")
+    if (more := len(summary.warnings) - _MOST_WARNINGS) > 0:
+        out.line(("warning:", "yellow"), f" … and {more} more; --json has all")
     out.line(
         f"{counted(summary.mails, 'mail')}, {summary.possible} could hold a request, "
         f"{summary.duplicates} known already"
+        + (f", {summary.older} older than --since" if summary.older else "")
     )
     _worked_off(out, summary)
 
@@ -129,6 +133,9 @@ def _worked_off(out: Printer, summary: "Summary") -> None:
     would = "would be " if summary.dry else ""
     noun = "request" if summary.recorded == 1 else "requests"
     out.line(coloured("recorded", str(summary.recorded)), f" {noun} {would}recorded")
+    for sink, number in summary.passed_over.items():
+        old = "is older than [policy] max_age" if number == 1 else "are older than [policy] max_age"
+        out.line(f"  {number} {old}: {sink} passes over, unless you run: retry --sink {sink}")
     for outcome, reasons in summary.reasons.items():
         if outcome == "done":
             continue

@@ -108,7 +108,9 @@ class Stock:
                 found[key] = [
                     each
                     for each in requests
-                    if not each.cancelled and retests.key_of(each, table.revisions) == key
+                    if each.pushed
+                    and not each.cancelled
+                    and retests.key_of(each, table.revisions) == key
                 ]
         return found
 

@@ -17,6 +17,7 @@ from ingest.ledger.protocol import Ledger
 from ingest.ledger.request_values import Request, Result, Run, Seen, State, Submission
 from ingest.ledger.values import (
     ARCHIVED,
+    UNPUSHED,
     Arrival,
     Attention,
     Envelope,
@@ -38,6 +39,7 @@ from ingest.ledger.values import (
 
 __all__ = [
     "ARCHIVED",
+    "UNPUSHED",
     "WORKER_LEASE",
     "Arrival",
     "Aside",

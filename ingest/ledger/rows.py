@@ -91,6 +91,7 @@ def request_columns(request: Request) -> dict[str, object]:
         "revision": request.revision,
         "delegates": json.dumps(request.delegates),
         "rated": int(request.rated),
+        "pushed": int(request.pushed),
         "cancelled": request.cancelled,
     }
 
@@ -233,6 +234,7 @@ def request(row: Row) -> Request:
         revision=row["revision"],
         delegates=tuple(json.loads(row["delegates"])),
         rated=bool(row["rated"]),
+        pushed=bool(row["pushed"]),
         reason=row["reason"],
         parent=row["parent"],
         groups={name: tuple(labels) for name, labels in json.loads(row["groups"]).items()},

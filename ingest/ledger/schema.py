@@ -41,6 +41,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         # Who takes care of its patches, and whether it counts where rates are counted.
         "ALTER TABLE request ADD COLUMN delegates TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE request ADD COLUMN rated INTEGER NOT NULL DEFAULT 1",
+        # Whether sinks have it.
+        "ALTER TABLE request ADD COLUMN pushed INTEGER NOT NULL DEFAULT 1",
         # Why its sender asks, and which labels stand there for a group of [groups].
         "ALTER TABLE request ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE request ADD COLUMN groups TEXT NOT NULL DEFAULT '{}'",

@@ -129,6 +129,8 @@ class Happening(Value):
 
 # What the sources of mails out of archives begin with; the place in the archive follows.
 ARCHIVED = "replay "
+# The same if no sink is to have their requests.
+UNPUSHED = f"{ARCHIVED}--no-sinks "
 
 
 class Queued(Value):
@@ -153,6 +155,11 @@ class Queued(Value):
     def is_archived(self) -> bool:
         """Whether it came out of an archive: what it asks for was asked long ago."""
         return self.source.startswith(ARCHIVED)
+
+    @property
+    def is_unpushed(self) -> bool:
+        """Whether no sink is to have its requests."""
+        return self.source.startswith(UNPUSHED)
 
 
 class Record(Value):

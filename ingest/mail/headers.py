@@ -130,6 +130,16 @@ def list_id(head: Head) -> str:
     return ""
 
 
+def with_list(raw: bytes, id: str) -> bytes:
+    """A mail with this List-Id, if it has none; as it stands for ""."""
+    if not id:
+        return raw
+    head = read(raw)
+    if list_id(head):
+        return raw
+    return raw[: head.start] + f"List-Id: <{id.strip('<>')}>\n".encode() + raw[head.start :]
+
+
 # The fields by which anything about a mail is decided, trust in its sender included. What a mail
 # server adds on the way (Received, Delivered-To, From_) differs between copies of one mail.
 _DECIDING = frozenset(

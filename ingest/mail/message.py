@@ -103,7 +103,7 @@ def parse(raw: bytes) -> Mail:
         sender=sender,
         address=address,
         subject=subject,
-        date=_date(head.first("date")),
+        date=date_of(head.first("date")),
         submission=_submission(subject, parts),
         hint=either("x-patchwork-hint"),
         auto_submitted=either("auto-submitted").partition(";")[0].strip(),
@@ -224,7 +224,7 @@ def _line(value: object) -> str:
     return " ".join(printable.encode("utf-8", "replace").decode().split())
 
 
-def _date(value: str) -> datetime | None:
+def date_of(value: str) -> datetime | None:
     """An RFC 5322 date in UTC, or None for one that is missing or impossible."""
     try:
         parsed = parsedate_tz(value[:200])

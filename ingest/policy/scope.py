@@ -23,9 +23,9 @@ class Scope(Value):
     delegates: tuple[str, ...] = ()
 
     def narrow(self, request: Request, arguments: Sequence[str]) -> Request | None:
-        """A recorded request as the sink has it, None if it is not for it; see
+        """A recorded request as the sink has it, None if it is not for it, or for no sink; see
         ``selection.narrowed``. ``arguments``: the known ones."""
-        if self._misses(request):
+        if not request.pushed or self._misses(request):
             return None
         return selection.narrowed(request, self.contexts, arguments)
 

@@ -75,5 +75,7 @@ def mark(ledger: Ledger, settings: Settings, now: float) -> int:
 def _was_old(request: Request, settings: Settings) -> bool:
     """Whether the mail was so old when it came, as those of archives are, that no lab was to run
     what it asks for."""
+    if not request.pushed:
+        return True
     age = (request.received or request.recorded) - request.date
     return bool(settings.policy.max_age) and age > settings.policy.max_age

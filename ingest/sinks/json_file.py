@@ -125,7 +125,7 @@ class JsonFile:
             request
             for each in series
             for request in ledger.requests_of(each, cursor.position, self._scope.server or "")
-            if not request.cancelled
+            if request.pushed and not request.cancelled
         ]
 
         def promise(beyond: float) -> float:

@@ -223,7 +223,7 @@ class Inbox:
             is_too_large = end - start > self._max_size
             if is_too_large or (possible and may_hold_request(piece.buffer[start:end])):
                 receipt = intake.accept(
-                    self._listed(piece.buffer[start:end]),
+                    headers.with_list(piece.buffer[start:end], self._settings.list_id),
                     self.name,
                     ledger=ledger,
                     now=self._clock(),
@@ -231,16 +231,6 @@ class Inbox:
                 )
                 queued += receipt is intake.Receipt.QUEUED
         return queued
-
-    def _listed(self, raw: bytes) -> bytes:
-        """The mail with the List-Id that is configured, if it has none."""
-        if not self._settings.list_id:
-            return raw
-        head = headers.read(raw)
-        if headers.list_id(head):
-            return raw
-        line = f"List-Id: <{self._settings.list_id.strip('<>')}>\n".encode()
-        return raw[: head.start] + line + raw[head.start :]
 
     def _keep(self, ledger: Ledger, epoch: str, commit: Commit | None) -> None:
         position = f"{commit.id} {commit.date}" if commit else ""

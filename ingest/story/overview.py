@@ -21,6 +21,7 @@ from ingest.ledger import (
     Request,
     Result,
 )
+from ingest.ledger.progress import DEFAULT_CONSUMER
 from ingest.links import Links
 from ingest.mail.reply import Ready
 from ingest.story import consumers as consumer_states
@@ -126,7 +127,11 @@ def story_of(
 
     def asked(request: Request) -> Asked:
         pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
-        takers = () if request.cancelled else consumers
+        takers = [
+            each
+            for each in (() if request.cancelled else consumers)
+            if request.pushed or each.name != DEFAULT_CONSUMER
+        ]
         taken = (consumer_states.delivery(each, request.number, record.story) for each in takers)
         return asked_of(request, settings, results, (*pushed, *taken))
 

@@ -100,7 +100,10 @@ def deliveries(
         if name not in sinks:
             continue
         scope = sinks[name]
-        if not scope.narrow(request, known_arguments):
+        if not request.pushed:
+            kept = f"kept from {name}: its mail came by replay --no-sinks"
+            yield Delivery(name, "kept back", kept)
+        elif not scope.narrow(request, known_arguments):
             text = f"not for {name}: it is for {scope.of(request)}"
             yield Delivery(name, "not for it", text)
         elif cursor.position >= request.number:

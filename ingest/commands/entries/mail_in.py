@@ -8,22 +8,34 @@ import time
 from contextlib import closing
 
 from ingest.commands import flag_values
-from ingest.commands.options import Commands, complain, settings_of
+from ingest.commands.options import Commands, add_list_id, complain, settings_of
 from ingest.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, StateUnavailable, UsageError
 from ingest.ledger import WORKER_LEASE, open_configured
 
 
 def add(to: Commands) -> None:
     """Add them to the command line."""
-    to.command(
+    pipe = to.command(
         _pipe, "pipe", "take one mail on standard input (alias, procmail, getmail)", to.common
     )
+    add_list_id(pipe)
     replay = to.command(_replay, "replay", "take in the mails of archives", to.common, to.as_json)
     replay.add_argument(
         "paths",
         metavar="PATH",
         nargs="+",
         help="mbox, .gz or .xz of one, Maildir, .eml, a folder of these, or - for standard input",
+    )
+    add_list_id(replay)
+    replay.add_argument(
+        "--since",
+        type=flag_values.showable_moment,
+        metavar="TIME",
+        default=0.0,
+        help="leave out mails whose date is earlier (UTC, unless it names an offset)",
+    )
+    replay.add_argument(
+        "--no-sinks", dest="sinks", action="store_false", help="hand the requests to no sink, ever"
     )
     replay.add_argument(
         "--dry-run", action="store_true", help="print what would be recorded, and write nothing"
@@ -76,14 +88,17 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.offline and not arguments.dry_run:
         raise UsageError("--offline goes with --dry-run: without Patchwork nothing is recorded")
     settings = settings_of(arguments)
+    choice = replay.Choice(arguments.list_id, arguments.since, arguments.sinks)
     if arguments.dry_run:
         found: list[replay.Rehearsal] = []
         show = found.append if arguments.json else report.rehearsed
-        summary = replay.rehearse(arguments.paths, settings, offline=arguments.offline, show=show)
+        summary = replay.rehearse(
+            arguments.paths, settings, offline=arguments.offline, choice=choice, show=show
+        )
         report.replayed(summary, found, in_json=arguments.json)
         return EX_UNAVAILABLE if summary.down else EX_OK
     with closing(open_configured(settings.state)) as ledger:
-        summary = replay.replay(arguments.paths, settings, ledger)
+        summary = replay.replay(arguments.paths, settings, ledger, choice)
     report.replayed(summary, in_json=arguments.json)
     return EX_OK
 

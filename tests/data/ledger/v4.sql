@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2269202');
-INSERT INTO "meta" VALUES('generation','c3a825');
+INSERT INTO "meta" VALUES('file','65024:2212856');
+INSERT INTO "meta" VALUES('generation','edf595');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
@@ -179,8 +179,8 @@ CREATE TABLE "request" (
             received REAL NOT NULL,
             recorded REAL NOT NULL,
             list_id TEXT NOT NULL
-        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '{}', parent TEXT NOT NULL DEFAULT '', cancelled TEXT NOT NULL DEFAULT '') STRICT;
-INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1,'','{}','','');
+        , server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', rated INTEGER NOT NULL DEFAULT 1, pushed INTEGER NOT NULL DEFAULT 1, reason TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '{}', parent TEXT NOT NULL DEFAULT '', cancelled TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO "request" VALUES(1,'recheck-b0adca51165d1c48fbd70bd00a3a3908',1,'done@example.org',29430,'patch',131182,'dpdk','["iol-a", "iol-b"]','{"rebase": "main"}','[".11"]','Robin Reviewer','robin@example.org','','robin@example.org','','','Re: [PATCH] a: fix it',1699999940.0,1700000000.0,1700000000.0,'dev.dpdk.org','',0,'[]',1,1,'','{}','','');
 CREATE TABLE request_search (
             request INTEGER PRIMARY KEY,
             requester TEXT NOT NULL,
