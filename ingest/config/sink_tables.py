@@ -3,7 +3,7 @@
 
 from ingest.config import values
 from ingest.config.layout import setting
-from ingest.config.values import DAY, MINUTE
+from ingest.config.values import DAY, HOUR, MINUTE
 from ingest.value import Value
 
 SERVER_HELP = "the requests of which server: NAME of [patchwork.NAME]; empty: of [patchwork]"
@@ -127,6 +127,11 @@ class MailSettings(ReceiverSettings):
         "whether the requester gets a second mail, with the results, when all are known or overdue",
     )
     per_day: int = setting(values.whole, 20, "answers to one address within a day; then no more")
+    series_interval: float = setting(
+        values.number,
+        HOUR,
+        "seconds in which one series is answered once to one address; 0: each request",
+    )
 
 
 class NoticesSettings(Value):

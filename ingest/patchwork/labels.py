@@ -60,6 +60,11 @@ def known(
     return selection.choose(wanted, known.__contains__, requests.arguments, describe)
 
 
+def is_label(text: str) -> bool:
+    """Whether a text is one that a line can ask for."""
+    return _LABEL.fullmatch(text) is not None
+
+
 def names(contexts: Collection[str]) -> frozenset[str]:
     """The labels that mean a check of one of these contexts: its name, or where no line can ask
     for that, as ``github-robot: build`` is, the part before ``: `` and the slugs of the whole."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Ledger, Request, Result
+from ingest.policy.manners import Manners
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ class Configured(Receiver, Protocol):
     once_per_mail: bool
 
     @property
-    def per_day(self) -> int:
-        """Of one requester's requests within a day, how many it gets at most; 0 for all."""
+    def manners(self) -> Manners:
+        """How often it gets requests of one requester."""
 
     @property
     def purpose(self) -> str:

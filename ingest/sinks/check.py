@@ -18,6 +18,7 @@ from ingest.patchwork.api import Api
 from ingest.patchwork.checks import Refusal
 from ingest.patchwork.dialect import Check as PostedCheck
 from ingest.patchwork.feed import ZONES
+from ingest.policy.manners import Manners
 from ingest.sinks import Stop
 from ingest.words import counted, listed
 
@@ -42,7 +43,7 @@ class Check:
     """A ``Receiver`` that is the checks of a Patchwork."""
 
     once_per_mail = False
-    per_day = 0
+    manners = Manners()
 
     def __init__(self, name: str, table: CheckSettings, settings: Settings) -> None:
         self.name = f"check:{name}"

@@ -15,6 +15,7 @@ from ingest.config.sink_tables import CommandSettings
 from ingest.config.tables import Settings
 from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
+from ingest.policy.manners import Manners
 from ingest.results import word
 from ingest.sinks import Given, Stop, program
 from ingest.sinks.request_json import shape
@@ -37,7 +38,7 @@ class Command:
     """A ``Receiver`` that is a program."""
 
     once_per_mail = False
-    per_day = 0
+    manners = Manners()
 
     def __init__(self, name: str, table: CommandSettings, settings: Settings) -> None:
         self.name = f"command:{name}"

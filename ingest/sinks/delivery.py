@@ -97,7 +97,7 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
             settings.requests.arguments,
             ending,
             once_per_mail=receiver.once_per_mail,
-            per_day=receiver.per_day,
+            manners=receiver.manners,
             max_age=settings.policy.max_age,
         )
     yield from forwarders(settings)

@@ -4,15 +4,17 @@ and which labels there are.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ingest import addresses, secret
 from ingest.config.sink_tables import MailSettings
-from ingest.config.tables import RequestsSettings, Settings
+from ingest.config.tables import PatchworkSettings, RequestsSettings, Settings
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.mail import requester
-from ingest.sinks import Stop, answer, smtp
+from ingest.patchwork import labels
+from ingest.policy.manners import Manners
+from ingest.sinks import Stop, answer, elsewhere, smtp
 
 # Whose mail nobody reads (RFC 3834, section 2; RFC 5230, section 4.6), and where nobody is
 # (RFC 2606, section 2; some lists append .invalid to addresses, for DMARC's sake).
@@ -27,7 +29,13 @@ _NOBODY = re.compile(
 
 def receiver(name: str, settings: Settings) -> "Answer":
     """The configured sink of this name."""
-    return Answer(name, settings.mail[name], settings.requests, settings.policy.no_answer)
+    return Answer(
+        name,
+        settings.mail[name],
+        settings.requests,
+        settings.policy.no_answer,
+        lambda server: settings.server(server),
+    )
 
 
 class Answer:
@@ -36,9 +44,9 @@ class Answer:
     once_per_mail = True
 
     @property
-    def per_day(self) -> int:
+    def manners(self) -> Manners:
         """See ``Configured``."""
-        return self._table.per_day
+        return Manners(self._table.per_day, self._table.series_interval)
 
     def __init__(
         self,
@@ -46,13 +54,16 @@ class Answer:
         table: MailSettings,
         requests: RequestsSettings,
         no_answer: Sequence[str] = (),
+        server_of: Callable[[str], PatchworkSettings | None] = lambda name: None,
     ) -> None:
-        """``no_answer``: addresses that are sent no answer."""
+        """``no_answer``: addresses that are sent no answer; ``server_of``: the Patchwork of a
+        request by its name, None if it is not to be asked."""
         self.name = f"mail:{name}"
         self._name = name
         self._table = table
         self._requests = requests
         self._no_answer = frozenset(map(str.lower, no_answer))
+        self._server_of = server_of
 
     @property
     def purpose(self) -> str:
@@ -86,7 +97,11 @@ class Answer:
         mail_server = server(self._table)
         recipients = self.recipients(request)
         believed = self.believes(request)
-        shown = request if believed else answer.unquoted(request, self._requests)
+        shown = answer.unquoted(request, self._requests)
+        if believed:
+            # Where Patchwork decides on labels, what it does not know is told as such already.
+            decides = labels.are_asked_for(self._requests)
+            shown = elsewhere.told(request, None if decides else self._server_of(request.server))
         reply = answer.ready_reply(request, self._table, self._requests, believed=believed)
         mail = answer.compose(shown, self._table, self._requests, self._name, recipients, reply)
         us = requester.read(self._table.sender).address
@@ -116,13 +131,20 @@ class Answer:
             to = asks.of_list
         if not to:
             raise NotTaken(f"no answer: there is no address in {str(asks)[:200]!r}")
-        if to.lower() == us.lower():
+        if _without_extension(to) == _without_extension(us):
             raise NotTaken(f"no answer: {to} is our own address")
         if to.lower() in self._no_answer:
             raise NotTaken(f"policy no_answer: {to} is not answered")
         if is_nobody(to):
             raise NotTaken(f"no answer: nobody reads the mail of {to}")
         return [to, *(each for key, each in lists.items() if key != to.lower())]
+
+
+def _without_extension(address: str) -> str:
+    """An address without what follows a plus, in lower case: mail for recheck+iol-a comes to us as
+    well (RFC 5233)."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def is_nobody(address: str) -> bool:

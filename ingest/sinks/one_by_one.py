@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest.config.sink_tables import ReceiverSettings
-from ingest.config.values import DAY
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway
 from ingest.ledger import Aside, Cursor, Event, Ledger, Request, requests_after
 from ingest.policy import rules, scope
+from ingest.policy.manners import Manners
 from ingest.sinks import Clock, Given, Receiver, Stop, is_paused, lease_name, trouble_of
 
 # However long a receiver asks us to wait, a day later it is asked again.
@@ -33,7 +33,7 @@ class OneByOne:
     ``deliver`` is told to ask between two requests; ``once_per_mail``: of the requests of one mail,
     which are for several series if it went to several lists, the receiver gets the first only;
     ``max_age``: seconds; a request whose mail was older when it came is passed over, 0 for none;
-    ``per_day``: so many of one requester's requests within a day are handed over, 0 for all."""
+    ``manners``: how often it gets requests of one requester."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class OneByOne:
         *,
         once_per_mail: bool = False,
         max_age: float = 0.0,
-        per_day: int = 0,
+        manners: Manners = Manners(),  # noqa: B008  frozen
     ) -> None:
         self._receiver = receiver
         self._table = table
@@ -53,7 +53,7 @@ class OneByOne:
         self._ending = ending
         self._once_per_mail = once_per_mail
         self._max_age = max_age
-        self._per_day = per_day
+        self._manners = manners
         self._longest = max(_LONGEST_PAUSE, *table.retry)
 
     @property
@@ -91,7 +91,8 @@ class OneByOne:
                     reason = "" if cursor.begun == request.number else cursor.reason
                     cursor = Cursor(self.name, request.number, cursor.moved, reason=reason)
                     continue
-                if reason := rules.by_age(self._max_age, mine):
+                reason = rules.by_age(self._max_age, mine) or self._too_soon(ledger, mine)
+                if reason:
                     cursor = self._skip(ledger, cursor, mine, clock(), reason, logging.INFO)
                 else:
                     cursor = self._hand_over(ledger, cursor, mine, clock, stop)
@@ -118,21 +119,24 @@ class OneByOne:
             return None
         return Given(f"nothing, for the same mail came as request {min(earlier)}")
 
+    def _too_soon(self, ledger: Ledger, request: Request) -> str:
+        """Why a request comes too soon after what the receiver had of its series, "" if it does
+        not."""
+        if not self._manners.series_interval or not request.requester.address:
+            return ""
+        of_series = ledger.requests_of(request.series, request.number, request.server)
+        mine = filter(None, map(self._narrowed, of_series))
+        had = (each for each in mine if not rules.by_age(self._max_age, each))
+        return self._manners.too_soon(request, had)
+
     def _check_rate(self, ledger: Ledger, request: Request) -> None:
         """Raises ``NotTaken`` for a requester who asked too often within a day."""
-        who = request.requester.address.lower()
-        if not self._per_day or not who:
+        if not self._manners.per_day:
             return
         before = max(0, request.number - 1 - _MOST_COUNTED)
-        count = sum(
-            request.recorded - DAY < each.recorded
-            and each.number < request.number
-            and each.requester.address.lower() == who
-            for each in ledger.requests(after=before, limit=request.number - 1 - before)
-        )
-        if count >= self._per_day:
-            asked = f"{count} requests of {who} came within a day before it"
-            raise NotTaken(f"{asked}, which is the most (per_day)")
+        requests = ledger.requests(after=before, limit=request.number - 1 - before)
+        if reason := self._manners.too_many(request, requests):
+            raise NotTaken(reason)
 
     def _hand_over(
         self, ledger: Ledger, cursor: Cursor, request: Request, clock: Clock, stop: Stop

@@ -19,6 +19,7 @@ from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable
 from ingest.ledger import Request
+from ingest.policy.manners import Manners
 from ingest.sinks import Clock, Stop
 from ingest.sinks.request_json import shape
 from ingest.transport import Client, Reply, retry_after
@@ -43,7 +44,7 @@ class Webhook:
     """A ``Receiver`` that is a URL."""
 
     once_per_mail = False
-    per_day = 0
+    manners = Manners()
 
     def __init__(
         self, name: str, table: WebhookSettings, settings: Settings, clock: Clock = time.time

@@ -3,6 +3,7 @@
 
 import email
 import email.policy
+import json
 import re
 import signal
 import socket
@@ -28,7 +29,9 @@ from ingest.policy import selection
 from ingest.sinks import smtp
 from ingest.sinks.answer import compose, ready_reply, text, unquoted
 from ingest.sinks.mail import Answer, is_nobody
-from tests.support.bad_server import Hell, refused_url
+from tests.support.bad_server import Answer as Reply
+from tests.support.bad_server import Hell, Seen, failing, refused_url, rows
+from tests.support.bad_server import text as saying
 from tests.support.clock import DAY, HOUR, Clock
 from tests.support.handing_over import Giving, told
 from tests.support.lab import knows
@@ -247,9 +250,9 @@ def test_where_nothing_can_be_run_there_is_no_ready_reply() -> None:
 def test_one_address_gets_so_many_answers_a_day(
     ledger: Ledger, clock: Clock, server: MailServer
 ) -> None:
-    table = sink_tables.MailSettings(sender=US, server=server.address, per_day=2)
+    table = sink_tables.MailSettings(sender=US, server=server.address, per_day=2, series_interval=0)
     answer = Answer("lab", table, tables.RequestsSettings())
-    giving = Giving(ledger, clock, answer, table, once_per_mail=True, per_day=answer.per_day)
+    giving = Giving(ledger, clock, answer, table, once_per_mail=True, manners=answer.manners)
     giving.records(by(1), by(2), by(3), by(4, requester="Alex <alex@example.org>"))
     giving.works()
     assert giving.skipped("3@example.org") == (
@@ -263,10 +266,97 @@ def test_one_address_gets_so_many_answers_a_day(
     assert to == [f"<{number}@example.org>" for number in (1, 2, 4, 5)]
 
 
+def test_one_series_is_answered_once_an_hour_to_one_address(
+    ledger: Ledger, clock: Clock, server: MailServer
+) -> None:
+    table = sink_tables.MailSettings(sender=US, server=server.address)
+    answer = Answer("lab", table, tables.RequestsSettings())
+    giving = Giving(ledger, clock, answer, table, once_per_mail=True, manners=answer.manners)
+    alex = "Alex <alex@example.org>"
+    giving.records(by(1, series=7), by(2, series=7), by(3, series=8))
+    giving.records(by(4, series=7, requester=alex))
+    giving.works()
+    assert giving.skipped("2@example.org") == (
+        "mail:lab: robin@example.org was told of series 7 just before, by request 1"
+    )
+    clock += HOUR / 2
+    giving.records(by(5, series=7))
+    clock += HOUR / 2
+    giving.records(by(6, series=7))
+    giving.works()
+    to = [read(each)["In-Reply-To"] for each in server.received]
+    assert to == [f"<{number}@example.org>" for number in (1, 3, 4, 6)]
+
+
+@pytest.fixture
+def lab_with_patchwork(ledger: Ledger, clock: Clock, server: MailServer, hell: Hell) -> Giving:
+    """Answers of a lab that knows which checks a patch has."""
+    table = sink_tables.MailSettings(sender=US, server=server.address)
+    patchwork = tables.PatchworkSettings(hell.url)
+    requests = tables.RequestsSettings(contexts=("iol-*",))
+    answer = Answer("lab", table, requests, server_of=lambda name: patchwork)
+    return Giving(ledger, clock, answer, table, once_per_mail=True)
+
+
+def checks(*contexts: str) -> Callable[[Seen], Reply | None]:
+    """A Patchwork whose every patch has checks of these contexts."""
+
+    series = {"id": 29430, "patches": [{"id": 1}, {"id": 131182}]}
+    posted = [
+        {"id": id, "context": each, "state": "success"} for id, each in enumerate(contexts, 1)
+    ]
+
+    def route(seen: Seen) -> Reply | None:
+        if seen.path == "/api/series/29430/":
+            return saying(json.dumps(series))
+        if seen.path == "/api/patches/131182/checks/":
+            return rows(*posted)
+        return None
+
+    return route
+
+
+@pytest.mark.parametrize("submission", ["patch 131182", "cover 9"])
+def test_only_labels_that_no_check_on_patchwork_has_are_called_unknown(
+    submission: str, lab_with_patchwork: Giving, hell: Hell, server: MailServer
+) -> None:
+    hell.route(checks("github-robot: build", "unh-a"))
+    left = ("unh-a", "unh-typo", "github-robot", "iol.11")
+    lab_with_patchwork.records(by(leftovers=left, submission=submission, trust=Trust("", "dkim")))
+    lab_with_patchwork.works()
+    (mail,) = server.received
+    known = "no test of ours; a check of this name is on Patchwork, perhaps another lab's"
+    unknown = "no test of ours, and no check on Patchwork has this name"
+    told = " ".join(read(mail).get_content().split())
+    for each in (f"unh-a ({known})", f"unh-typo ({unknown})", f"github-robot ({known})"):
+        assert each in told
+    assert "iol.11" in told
+    assert "iol.11 (" not in told
+
+
+def test_where_patchwork_does_not_tell_no_label_is_called_unknown(
+    lab_with_patchwork: Giving, hell: Hell, server: MailServer
+) -> None:
+    hell.route(lambda seen: failing(503))
+    lab_with_patchwork.records(by(leftovers=("unh-a",), trust=Trust("", "dkim")))
+    lab_with_patchwork.works()
+    (mail,) = server.received
+    assert "unh-a\r\n" in read(mail).get_content()
+
+
+def test_an_answer_to_a_request_without_leftovers_asks_patchwork_nothing(
+    lab_with_patchwork: Giving, hell: Hell, server: MailServer
+) -> None:
+    lab_with_patchwork.records(by(trust=Trust("", "dkim")), by(2, leftovers=("x",)))
+    lab_with_patchwork.works()
+    assert len(server.received) == 2
+    assert hell.seen == []
+
+
 def test_who_wants_no_answer_gets_none(ledger: Ledger, clock: Clock, server: MailServer) -> None:
     table = sink_tables.MailSettings(sender=US, server=server.address)
     answer = Answer("lab", table, tables.RequestsSettings(), ["Robin@example.org"])
-    giving = Giving(ledger, clock, answer, table, once_per_mail=True, per_day=answer.per_day)
+    giving = Giving(ledger, clock, answer, table, once_per_mail=True, manners=answer.manners)
     giving.records(by(1), by(2, requester="Alex <alex@example.org>"))
     giving.works()
     assert giving.skipped("1@example.org") == (
@@ -486,6 +576,7 @@ def test_the_answer_goes_to_the_requester_and_to_the_lists_that_are_to_have_it(
             "the sender's address is the list's, dev@dpdk.example.org",
         ),
         (f"Lab <{US.upper()}>", f"{US.upper()} is our own address"),
+        ("Lab <lab+iol-a@ci.example.org>", "lab+iol-a@ci.example.org is our own address"),
         ("", "there is no address in ''"),
         ("Robin Reviewer", "there is no address in 'Robin Reviewer'"),
         ("Robin <robin>", "there is no address in 'Robin <robin>'"),

@@ -9,6 +9,7 @@ import pytest
 from ingest.commands import cli
 from ingest.config import sink_tables
 from ingest.ledger import WORKER_LEASE, Arrival, Cursor, Ledger, Outcome, Request
+from ingest.policy.manners import Manners
 from ingest.sinks import Receiver, Stop, delivery
 from ingest.sinks.one_by_one import OneByOne
 from tests.support.clock import Clock
@@ -25,13 +26,13 @@ class Giving:
         table: sink_tables.ReceiverSettings,
         *,
         once_per_mail: bool = False,
-        per_day: int = 0,
+        manners: Manners = Manners(),  # noqa: B008  frozen
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self.name = receiver.name
         self._sink = OneByOne(
-            receiver, table, ("rebase",), once_per_mail=once_per_mail, per_day=per_day
+            receiver, table, ("rebase",), once_per_mail=once_per_mail, manners=manners
         )
 
     def records(self, *requests: Request, age: float = 60.0) -> None:
