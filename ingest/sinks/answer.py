@@ -31,6 +31,8 @@ _LONGEST_SUBJECT, _LONGEST_ITEM, _LONGEST_REASON = 200, 100, 200
 # Whoever forges a sender must not be able to send him a text of any length through us.
 _MOST_CONTEXTS, _MOST_LEFTOVERS = 100, 10
 _INDENT, _WIDTH = "    ", 72
+# Lists may read the answer, too.
+_CLAIMED = "A Recheck-request was read that is claimed to be yours; nothing proves that it is."
 
 
 def unquoted(request: Request, requests: RequestsSettings) -> Request:
@@ -75,12 +77,14 @@ def compose(
     name: str,
     recipients: Sequence[str],
     made: Ready | None = None,
+    *,
+    believed: bool = True,
 ) -> bytes:
     """The answer as it is sent. ``name``: of the sink, by which several have Message-IDs of their
-    own; ``made``: see ``ready_reply``. The same request gives the same bytes: its Date is when the
-    request was recorded."""
+    own; ``made``: see ``ready_reply``; ``believed``: whether who is answered has asked. The same
+    request gives the same bytes: its Date is when the request was recorded."""
     id = message_id(request, table, name)
-    lines = [*text(request, table, requests, made), *_end()]
+    lines = [*text(request, table, requests, made, believed=believed), *_end()]
     return _mail(request, table, recipients, id=id, at=request.recorded, lines=lines)
 
 
@@ -153,10 +157,12 @@ def text(
     table: MailSettings,
     requests: RequestsSettings,
     made: Ready | None = None,
+    *,
+    believed: bool = True,
 ) -> Iterator[str]:
-    """The lines of the answer, without its end. ``made``: see ``ready_reply``."""
+    """The lines of the answer, without its end. ``made`` and ``believed``: see ``compose``."""
     project = f" in {_line(request.project)}" if request.project else ""
-    yield "Your Recheck-request was read."
+    yield "Your Recheck-request was read." if believed else _CLAIMED
     yield from _part(
         f"For series {request.series} ({request.submission}{project}) this will run",
         _items(request.contexts, _MOST_CONTEXTS),

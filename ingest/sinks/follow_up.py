@@ -13,7 +13,7 @@ from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result, requests_after
 from ingest.mail import requester
-from ingest.policy import selection
+from ingest.policy import scope
 from ingest.results import overdue
 from ingest.sinks import Clock, Stop, answer, lease_name, mail, smtp
 from ingest.sinks.mail import Answer
@@ -111,10 +111,8 @@ class FollowUp:
 
     def _narrowed(self, request: Request) -> Request | None:
         # Also of one that an operator has cancelled since: that is its result.
-        return selection.narrowed(
-            replace(request, cancelled=""),
-            self._table.contexts,
-            self._settings.requests.arguments,
+        return scope.of_table(self._table).narrow(
+            replace(request, cancelled=""), self._settings.requests.arguments
         )
 
     def _letter(

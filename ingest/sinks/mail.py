@@ -103,7 +103,15 @@ class Answer:
             decides = labels.are_asked_for(self._requests)
             shown = elsewhere.told(request, None if decides else self._server_of(request.server))
         reply = answer.ready_reply(request, self._table, self._requests, believed=believed)
-        mail = answer.compose(shown, self._table, self._requests, self._name, recipients, reply)
+        mail = answer.compose(
+            shown,
+            self._table,
+            self._requests,
+            self._name,
+            recipients,
+            reply,
+            believed=believed,
+        )
         us = requester.read(self._table.sender).address
         said = smtp.send(mail_server, us, recipients, mail, stop)
         return f"sent to {', '.join(recipients)}: {said}"

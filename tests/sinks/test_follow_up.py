@@ -45,6 +45,7 @@ class Answering:
     def __init__(self, ledger: Ledger, clock: Clock, server: str, **table: Any) -> None:
         self.ledger, self.clock = ledger, clock
         values = {"sender": US, "server": server, "results": True, "verified_senders": True}
+        values["series_interval"] = 0
         self.settings = tables.Settings(
             mail={"lab": sink_tables.MailSettings(**{**values, **table})},
             http=HttpSettings(public_url=PAGES),
@@ -56,7 +57,7 @@ class Answering:
         """A new process."""
         first, table = receiver("lab", self.settings), self.settings.mail["lab"]
         self.first = Giving(
-            self.ledger, self.clock, first, table, once_per_mail=True, per_day=first.per_day
+            self.ledger, self.clock, first, table, once_per_mail=True, manners=first.manners
         )
         self.second = FollowUp("lab", first, self.settings)
 

@@ -371,6 +371,11 @@ def test_what_a_proved_author_wrote_is_repeated(giving_to: MakeGiving, server: M
     giving.works()
     subjects = [read(each)["Subject"] for each in server.received]
     assert subjects == ["Re: mine", "Re: your Recheck-request"]
+    first, second = (read(each).get_content().splitlines()[0] for each in server.received)
+    assert first == "Your Recheck-request was read."
+    assert second == (
+        "A Recheck-request was read that is claimed to be yours; nothing proves that it is."
+    )
 
 
 def test_arguments_alone_are_told_as_such() -> None:
