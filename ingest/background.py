@@ -24,6 +24,8 @@ WORKER = "worker"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 # Seconds that a trouble is told of after it was last met, should its thread have died with us.
 _KEPT = 600.0
+# When the worker last looked at the queue, and how many seconds that may be out of date.
+_WORKED, _STEP = "worked", 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,18 @@ def leave_word(ledger: Ledger, name: str, trouble: Trouble | None, until: float)
     trouble any more."""
     text = json.dumps([trouble.since, trouble.reason]) if trouble else ""
     ledger.remember(_key(name), text, until)
+
+
+def note_work(ledger: Ledger, now: float) -> None:
+    """The worker has just looked at the queue, of whatever process it is."""
+    if not 0 <= now - worked(ledger, now) < _STEP:  # below 0 the clock was set back
+        ledger.remember(_WORKED, str(now), math.inf)
+
+
+def worked(ledger: Ledger, now: float) -> float:
+    """When the worker last looked at the queue, a Unix time, to within a minute; 0 if it never
+    did."""
+    return float(ledger.recall(_WORKED, now) or 0)
 
 
 def troubles(ledger: Ledger, names: Iterable[str], now: float) -> list[Trouble]:

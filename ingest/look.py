@@ -23,7 +23,8 @@ from ingest.story.overview import Story
 from ingest.story.results import FEED
 from ingest.story.sinks import CATCH_UP
 from ingest.story.stats import Stats
-from ingest.story.status import Status
+from ingest.story.status import Server, Status
+from ingest.words import utc
 
 
 def status(ledger: Ledger, settings: Settings, now: float) -> Status:
@@ -36,11 +37,25 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         consumer_states.consumers(totals.consumers, totals.batches),
         sinks,
         settings,
-        answered=outage.answered(ledger, now),
+        servers=[_server(ledger, settings, name, now) for name in settings.server_names],
+        worked=background.worked(ledger, now),
         asides={name: ledger.asides.of(name) for name in sinks},
         troubles=background.troubles(ledger, threads, now),
         seen=_seen(settings.state.dir),
         now=now,
+    )
+
+
+def _server(ledger: Ledger, settings: Settings, name: str, now: float) -> Server:
+    """How a Patchwork server is, as far as we know."""
+    table, answered = settings.server(name), outage.answered(ledger, now, name)
+    since, reason = outage.down(ledger, now, name) or (0.0, "")
+    return Server(
+        name=name,
+        url=table.url if table else "",
+        answered=utc(answered) if answered else None,
+        down=utc(since) if since else None,
+        reason=reason or None,
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple, replace
 
-from ingest import decision, schedule
+from ingest import background, decision, schedule
 from ingest.config.tables import Settings, StateSettings
 from ingest.config.values import DAY
 from ingest.decision import Decision
@@ -123,6 +123,7 @@ class Worker:
                 published = self._clock()
         self._publish(until)
         now = self._clock()
+        background.note_work(self._ledger, now)
         if dropped := self._ledger.prune(_kept(self._settings.state, now), now):
             log.info("dropped what is old of %s", counted(dropped, "mail"))
         if not 0 <= now - self._judged < _JUDGED_EVERY:  # below 0 the clock was set back
@@ -228,6 +229,7 @@ class Worker:
         """Remember for every process how a Patchwork server is."""
         now = self._clock()
         if made.waiting is Waiting.DOWN:
+            outage.note_down(self._ledger, made.reason, now, server)
             error = Unavailable(made.reason, made.retry_after)
             outage.trip(self._ledger, error, now, self._settings.worker.retry[0], server)
         elif made.target or made.waiting is Waiting.MISSING:

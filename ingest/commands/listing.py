@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from ingest.commands.report import Part, Printer, coloured, print_json
+from ingest.commands.report import Part as Text
+from ingest.commands.report import Printer, coloured, print_json
 from ingest.config.tables import Settings
 from ingest.ledger import Request, Result
 from ingest.sinks.request_json import shape
+from ingest.story.attention import Part
 from ingest.story.overview import Story, jsonable
 from ingest.story.results import Became, of_request
 from ingest.words import harmless, short_series, utc
@@ -78,6 +80,22 @@ def mails(stories: Sequence[Story], form: Form) -> None:
             _line(out, (" " * (width + 2), ""), (text, "red"))
 
 
+def attention(parts: Sequence[Part], stories: Sequence[Story], form: Form) -> None:
+    """What a person must act on: parts of the whole, then mails."""
+    if form is Form.ARRAY:
+        print_json({"parts": parts, "mails": stories})
+        return
+    if form is Form.LINES:
+        _json([jsonable(each) for each in (*parts, *stories)], form)
+        return
+    out = Printer()
+    for part in parts:
+        since = f"since {_when(part.since)}  " if part.since else ""
+        head = f"{part.kind}  {part.name}  "
+        _line(out, (head, "red"), (f"{since}{part.text}", ""))
+    mails(stories, form)
+
+
 def _labels(request: Request, results: Sequence[Became]) -> list[tuple[str, str]]:
     """The labels, each with its result, if it has one."""
     became = {each.label: each.state for each in results}
@@ -123,7 +141,7 @@ def _column(text: str, width: int) -> str:
 def _line(out: Printer, *parts: tuple[str, str]) -> None:
     """Print a line, on a terminal cut where it ends."""
     left = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    shown: list[Part] = []
+    shown: list[Text] = []
     for text, style in parts:
         clear = harmless(text)
         if cell_len(clear) > left:

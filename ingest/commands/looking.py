@@ -9,10 +9,12 @@ from contextlib import closing
 from dataclasses import replace
 
 from ingest import files, look
-from ingest.commands import listing, report, showing
+from ingest.commands import ledgers, listing, report, showing
 from ingest.commands.options import settings_of
+from ingest.config.tables import Settings
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Filter, Ledger, Opening, Record, open_configured
+from ingest.story import attention
 from ingest.words import harmless
 
 
@@ -20,7 +22,8 @@ def _status(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
         status = look.status(ledger, settings, time.time())
-    report.status(status, in_json=arguments.json)
+    others = tuple(ledgers.others(settings.state.dir))
+    report.status(replace(status, other_ledgers=others), in_json=arguments.json)
     return EX_OK
 
 
@@ -51,8 +54,10 @@ def _list(arguments: argparse.Namespace) -> int:
             attention=look.attention(ledger, settings) if arguments.attention else None,
             limit=arguments.limit,
         )
-        # A request's mail is done: other states, and what a person must act on, are of mails.
-        if arguments.mail or arguments.states or arguments.attention:
+        if arguments.attention:
+            found = _attention(ledger, settings, wanted, form)
+        # A request's mail is done: other states are of mails.
+        elif arguments.mail or arguments.states:
             mails = ledger.search_mails(wanted)
             found = len(mails)
             listing.mails(look.stories(ledger, mails, settings, time.time()), form)
@@ -64,6 +69,17 @@ def _list(arguments: argparse.Namespace) -> int:
     if not found:
         raise NothingFound("nothing fits; list --mail also has the mails that asked for nothing")
     return EX_OK
+
+
+def _attention(ledger: Ledger, settings: Settings, wanted: Filter, form: listing.Form) -> int:
+    """List what a person must act on: parts of the whole, unless only some mails are looked for,
+    and mails; how many that are."""
+    now = time.time()
+    is_all = wanted == Filter(attention=wanted.attention, limit=wanted.limit)
+    parts = attention.parts(look.status(ledger, settings, now)) if is_all else ()
+    mails = ledger.search_mails(wanted)
+    listing.attention(parts, look.stories(ledger, mails, settings, now), form)
+    return len(parts) + len(mails)
 
 
 def _show(arguments: argparse.Namespace) -> int:

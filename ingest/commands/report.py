@@ -214,11 +214,20 @@ def status(status: Status, *, in_json: bool = False) -> None:
         return
     out = Printer()
     out.line(f"ledger     {status.ledger}")
-    out.line(f"patchwork  {status.patchwork}")
+    for folder in status.other_ledgers:
+        out.line("           ", (f"there is another ledger: --state {folder}", "yellow"))
+    for server in status.servers:
+        name = f"{server.name} " if server.name else ""
+        since = f"down since {when(server.down)}: {server.reason}"
+        down: tuple[Part, ...] = (", ", (since, "red")) if server.down else ()
+        out.line(f"patchwork  {name}{server.url}", *down)
     _mails(out, status)
     out.line(f"last mail  {when(status.last_received)}")
-    if status.patchwork_answered:
-        out.line(f"answered   by Patchwork {when(status.patchwork_answered)}")
+    for server in status.servers:
+        if server.answered:
+            out.line(f"answered   by {server.name or 'Patchwork'} {when(server.answered)}")
+    if status.worked:
+        out.line(f"worked     {when(status.worked)}")
     for seen in status.seen:
         _seen(out, seen, status.now)
     for notice in status.notices[:_MOST_NOTICES]:

@@ -50,6 +50,8 @@ def _mail(status: Status) -> Sign:
 
 def _patchwork(status: Status) -> Sign:
     down = status.waiting.get("down", 0)
+    if any(each.down for each in status.servers) and not down:
+        return Sign("Patchwork", False, "gives no answer")
     if down:
         told = f"gives no answer, and {counted(down, 'mail')} must wait for that"
         return Sign("Patchwork", False, told)

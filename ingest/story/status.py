@@ -72,11 +72,26 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A Patchwork server. ``name``: that of its table [patchwork.NAME], "" for [patchwork];
+    ``answered``: when it last gave a usable answer, to within a minute; ``down``: since when it is
+    down, and ``reason``, why."""
+
+    name: str
+    url: str
+    answered: datetime | None
+    down: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
     is tried; ``ledger_size``: its bytes on the disk; ``overdue``: labels that were asked for and
-    never seen to run."""
+    never seen to run; ``servers``: the Patchwork servers, the first one being ``patchwork``;
+    ``worked``: when a worker last looked at the queue, to within a minute; ``other_ledgers``: the
+    folders of ledgers on this machine that are not this one."""
 
     now: datetime
     ledger: str
@@ -99,6 +114,9 @@ class Status:
     seen: tuple[Seen, ...]
     notices: tuple[Told, ...]
     ledger_size: int
+    servers: tuple[Server, ...] = ()
+    worked: datetime | None = None
+    other_ledgers: tuple[str, ...] = ()
 
 
 def status(
@@ -107,15 +125,17 @@ def status(
     sinks: Sinks,
     settings: Settings,
     *,
-    answered: float,
+    servers: Sequence[Server],
+    worked: float,
     troubles: Iterable[Trouble],
     asides: Mapping[str, Sequence[Aside]],
     seen: Iterable[signs.Sign],
     now: float,
 ) -> Status:
-    """The ledger at a glance at ``now``. ``answered``: the Unix time of Patchwork's last usable
-    answer, 0 if there was none; ``troubles``: those that parts of the service have met;
-    ``asides``: what sinks have set aside, by their names; ``seen``: the sources' signs of life."""
+    """The ledger at a glance at ``now``. ``servers``: at least that of [patchwork], which is the
+    first; ``worked``: when a worker last looked at the queue, 0 if never; ``troubles``: those that
+    parts of the service have met; ``asides``: what sinks have set aside, by their names; ``seen``:
+    the sources' signs of life."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
     pauses = {each.sink: each for each in totals.pauses}
@@ -127,7 +147,7 @@ def status(
         now=utc(now),
         ledger=settings.state.ledger,
         patchwork=settings.patchwork.url,
-        patchwork_answered=_once(answered),
+        patchwork_answered=servers[0].answered,
         mails=totals.mails,
         waiting=totals.waiting,
         oldest=utc(totals.oldest) if queued else None,
@@ -149,6 +169,8 @@ def status(
         notices=tuple(map(feed_states.told, totals.notices)),
         seen=tuple(feed_states.seen(each, settings.signs.silence, now) for each in seen),
         ledger_size=totals.size,
+        servers=tuple(servers),
+        worked=_once(worked),
     )
 
 

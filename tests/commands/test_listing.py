@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from ingest import signs
 from ingest.commands import cli
 from ingest.config.tables import Settings
-from ingest.ledger import Aside, Cursor, Event, Ledger, Outcome, Result, State
+from ingest.ledger import Aside, Cursor, Event, Feed, Ledger, Outcome, Pause, Result, State
 from ingest.mail.requester import Requester
+from ingest.patchwork import outage
 from ingest.sinks.request_json import shape
 from tests.support.ledger_values import NOON, arrival, claimed, finish, request
 
 HOOK = "webhook:lab"
 CONFIGURATION = '[webhook.lab]\nurl = "http://127.0.0.1:9/"\n'
+MAIL = b"List-Id: <dev.example.org>\n\nhello\n"
 ODIN = Requester("Odin Østergård", "odin@example.org")
 
 
@@ -63,9 +66,17 @@ def listed(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tup
 
 def names(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> list[str]:
     code, out = listed(folder, capsys, "--json", *flags)
-    found = [str(each["message_id"]).partition("@")[0] for each in json.loads(out)]
+    document = json.loads(out)
+    mails = document["mails"] if "--attention" in flags else document
+    found = [str(each["message_id"]).partition("@")[0] for each in mails]
     assert code == (0 if found else 1)
     return found
+
+
+def parts(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
+    """What a person must act on besides mails."""
+    _, out = listed(folder, capsys, "--attention", "--json")
+    return [(each["kind"], each["name"], each["text"]) for each in json.loads(out)["parts"]]
 
 
 FLAGS: dict[str, list[str]] = {
@@ -219,3 +230,46 @@ def test_on_a_terminal_no_line_is_longer_than_it(
     assert widths[:2] == [columns - 1, columns]  # half of a wide character is none
     assert max(widths) == columns
     assert len(shown) == 6
+
+
+def test_attention_begins_with_what_is_about_no_single_mail(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.set_cursor(Cursor(HOOK, 1))
+    ledger.steering.pause(Pause(HOOK, NOON, "moving house"))
+    ledger.set_feed(Feed("inbox.dev", moved=NOON, tries=2, reason="no network"))
+    outage.note_down(ledger, "it answers 502", NOON)
+    signs.note(str(folder), [(MAIL, "pipe")], NOON - 60)
+    signs.note(str(folder), [(MAIL, "pipe")], NOON)
+    code, out = listed(folder, capsys, "--attention")
+    assert code == 0
+    at = "2023-11-14 22:13"
+    assert out.splitlines()[:5] == [
+        f"feed  pipe, dev.example.org  since {at}  no mail since then, which is longer than ever",
+        f"feed  inbox.dev  since {at}  not read since then: no network",
+        f"patchwork  https://patches.dpdk.org  since {at}  down: it answers 502",
+        f"sink  {HOOK}  since {at}  paused, 1 request behind: moving house",
+        "mail-3  2023-11-14 22:15  failed  unknown             Ärger",
+    ]
+    assert parts(folder, capsys)[3] == (
+        "sink",
+        HOOK,
+        "paused, 1 request behind: moving house",
+    )
+
+
+def test_attention_among_some_mails_is_about_these_alone(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outage.note_down(ledger, "it answers 502", NOON)
+    code, out = listed(folder, capsys, "--attention", "--list", "nothing.example.org", "--json")
+    assert (code, json.loads(out)) == (1, {"parts": [], "mails": []})
+
+
+def test_each_line_is_a_part_or_a_mail(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outage.note_down(ledger, "it answers 502", NOON)
+    _, out = listed(folder, capsys, "--attention", "--json-lines")
+    part, mail = map(json.loads, out.splitlines())
+    assert (part["kind"], mail["message_id"]) == ("patchwork", "broken")

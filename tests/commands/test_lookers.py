@@ -2,6 +2,7 @@
 """Commands that only look create and change nothing, whoever runs them."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ LOOKERS = {
     "show": ("show", "a@example.org"),
     "list": ("list",),
     "list of mails": ("list", "--mail", "--json"),
+    "log": ("log",),
     "policy": ("policy", "--replay", "9999d"),
     "check": ("check",),
 }
@@ -33,6 +35,7 @@ SAID = {
     "show": "<a@example.org> done",
     "list": "Robin Reviewer",
     "list of mails": '"b@example.org"',
+    "log": "<b@example.org> accepted",
     "policy": "1 accepted",
     "check": "2 mails, 1 request",
 }
@@ -129,7 +132,11 @@ def test_that_there_is_no_ledger_is_told_with_exit_1(name: str, quick_path: Path
     done = look(quick_path / "state", *LOOKERS[name])
     assert (done.returncode, done.stdout) == (1, "")
     path = quick_path / "state" / "ledger.sqlite"
-    assert done.stderr == f"recheck-ingest: there is no ledger {path} yet\n"
+    said = f"there is no ledger {path} yet"
+    if "--json" in LOOKERS[name]:
+        assert json.loads(done.stderr)["error"] == said
+    else:
+        assert done.stderr == f"recheck-ingest: {said}\n"
 
 
 def test_reruns_makes_no_ledger_and_does_not_say_that_there_is_nothing(quick_path: Path) -> None:

@@ -43,3 +43,32 @@ def test_nobody_asks_until_the_pause_is_over_or_it_is_closed(
     assert outage.broken(ledger, NOON - 1) is None  # the clock was set back
     outage.close(ledger)
     assert outage.broken(ledger, NOON) is None
+
+
+def happened(ledger: Ledger) -> list[tuple[str, dict[str, object]]]:
+    return [(each.event.what, dict(each.event.details)) for each in ledger.happenings.newest(10)]
+
+
+def test_a_server_is_down_since_the_first_time_for_the_last_reason_until_it_answers(
+    ledger: Ledger,
+) -> None:
+    assert outage.down(ledger, NOON) is None
+    outage.note_down(ledger, "it sleeps", NOON)
+    outage.note_down(ledger, "it answers 502", NOON + HOUR)
+    assert outage.down(ledger, NOON + HOUR) == (NOON, "it answers 502")
+    assert outage.down(ledger, NOON + HOUR, "other") is None
+    outage.note_answer(ledger, NOON + HOUR + 1)
+    assert outage.down(ledger, NOON + HOUR + 1) is None
+    assert happened(ledger) == [
+        ("Patchwork is down", {"reason": "it sleeps"}),
+        ("Patchwork answers again", {}),
+    ]
+
+
+def test_what_happens_to_a_further_server_names_it(ledger: Ledger) -> None:
+    outage.note_down(ledger, "it sleeps", NOON, "other")
+    outage.note_answer(ledger, NOON, "other")
+    assert happened(ledger) == [
+        ("Patchwork is down", {"server": "other", "reason": "it sleeps"}),
+        ("Patchwork answers again", {"server": "other"}),
+    ]

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from ingest.signs import Sign
 from ingest.story import status as statuses
 from ingest.story.consumers import BatchState, ConsumerState
 from ingest.story.overview import jsonable
+from ingest.words import utc
 from tests.support.ledger_values import NOON, arrival, claimed, ended, finish, put_back, request
 
 SETTINGS = tables.Settings()
@@ -48,6 +50,12 @@ def recorded(ledger: Ledger) -> Record:
     return record
 
 
+def server(answered: float = 0.0, **other: Any) -> statuses.Server:
+    return statuses.Server(
+        "", "https://pw.example.org", utc(answered) if answered else None, **other
+    )
+
+
 def status(
     ledger: Ledger, *troubles: Trouble, answered: float = 0.0, seen: Iterable[Sign] = ()
 ) -> statuses.Status:
@@ -56,7 +64,8 @@ def status(
         CONSUMERS,
         SINKS,
         SETTINGS,
-        answered=answered,
+        servers=[server(answered)],
+        worked=NOON,
         troubles=troubles,
         asides={FILE: [Aside(FILE, 1, NOON, 1, NOON, "x"), Aside(FILE, 1, NOON, 1, None, "y")]},
         seen=seen,
@@ -129,6 +138,16 @@ def test_the_status_has_queue_sinks_consumers_and_troubles(ledger: Ledger) -> No
         "tries": 2,
         "reason": "it sleeps",
     }
+    assert made["servers"] == [
+        {
+            "name": "",
+            "url": "https://pw.example.org",
+            "answered": "2023-11-14T22:13:20Z",
+            "down": None,
+            "reason": None,
+        }
+    ]
+    assert (made["worked"], made["other_ledgers"]) == ("2023-11-14T22:13:20Z", [])
     assert made["troubles"] == [
         {"name": "worker", "since": "2023-11-14T22:13:20Z", "reason": "the disk is full"}
     ]
