@@ -60,7 +60,7 @@ def problems(files: Mapping[str, str]) -> list[str]:
         if not path:
             continue
         try:
-            if setting == "token_file":
+            if setting in ("token_file", "login_file"):
                 token(path, setting)
             else:
                 read(path, setting)

@@ -95,6 +95,28 @@ class CheckSettings(ReceiverSettings):
     )
 
 
+class PendingResultSettings(ReceiverSettings):
+    """A pending test result on a server of freedesktop's kind, where no result stands."""
+
+    login_file: str = setting(
+        values.text, "", "file of the login of a project maintainer: NAME:PASSWORD", needed=True
+    )
+    patchwork: str = setting(values.text, "", SERVER_HELP)
+    target_url: str = setting(
+        values.text, "", "link of the result; default the request's page, with [http] public_url"
+    )
+
+
+class NewRevisionSettings(ReceiverSettings):
+    """A copy of the revision, by which a server of freedesktop's kind is asked for a retest by all
+    its labs."""
+
+    login_file: str = setting(
+        values.text, "", "file of the login of a project maintainer: NAME:PASSWORD", needed=True
+    )
+    patchwork: str = setting(values.text, "", SERVER_HELP)
+
+
 class MailSettings(ReceiverSettings):
     """An answer to the requester."""
 

@@ -20,7 +20,9 @@ from ingest.config.sink_tables import (
     CommandSettings,
     JsonFileSettings,
     MailSettings,
+    NewRevisionSettings,
     NoticesSettings,
+    PendingResultSettings,
     SinkSettings,
     WebhookSettings,
 )
@@ -307,6 +309,8 @@ class Settings(Value):
     command: Mapping[str, CommandSettings] = named(CommandSettings)
     webhook: Mapping[str, WebhookSettings] = named(WebhookSettings)
     check: Mapping[str, CheckSettings] = named(CheckSettings)
+    test_result: Mapping[str, PendingResultSettings] = named(PendingResultSettings)
+    newrevision: Mapping[str, NewRevisionSettings] = named(NewRevisionSettings)
     mail: Mapping[str, MailSettings] = named(MailSettings)
     origin: str = ""
 

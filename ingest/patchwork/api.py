@@ -153,6 +153,12 @@ class Api:
             raise self._failed(f"Patchwork's answer to {path} is not an object")
         return content
 
+    def rows_of(self, path: str) -> list[dict[str, Any]] | None:
+        """A list that belongs to something, None if Patchwork says that there is no such thing.
+        Raises as ``page``."""
+        reply, content = self._fetch(path, may_miss=True)
+        return None if reply.status == 404 else self._checked_rows(content, path)
+
     def rows(self, path: str) -> list[dict[str, Any]]:
         """A list of objects, of which only the first page matters. Raises as ``page``."""
         return self.page(path)[0]

@@ -153,7 +153,7 @@ class Freedesktop:
         since is no reason to test this one beside the old ones."""
         if not page.series:
             return None
-        revisions = self._revisions(page.series) or {}
+        revisions = self.revisions(page.series) or {}
         mine = [version for version, patches in revisions.items() if patch in patches]
         if not mine:
             return None
@@ -164,7 +164,7 @@ class Freedesktop:
         """A revision whose first patch replies to a cover letter of this Message-ID."""
         version = _VERSION.search(clue.subject)
         for series in self._of_title(projects, clue):
-            revisions = self._revisions(series) or {}
+            revisions = self.revisions(series) or {}
             looked_at: set[int] = set()
             for patches in _likely(revisions, int(version[1]) if version else 0):
                 first = patches[0]
@@ -177,7 +177,7 @@ class Freedesktop:
         if numbered := _FIRST_OF_SERIES.fullmatch(message_id):
             found = self._patch(f"{numbered[1]}2{numbered[2]}")
             if found and found[1].parent == message_id and found[1].series:
-                revisions = self._revisions(found[1].series) or {}
+                revisions = self.revisions(found[1].series) or {}
                 return self._revision_of(*found, projects, revisions)
         return Found(None, False, "unknown: the fork has no cover letters, and no series of it")
 
@@ -217,7 +217,7 @@ class Freedesktop:
             raise Unanswered(f"Patchwork's answer to {path} is not a list of results")
         return rows
 
-    def _revisions(self, series: int) -> Revisions | None:
+    def revisions(self, series: int) -> Revisions | None:
         """The patches of each revision of a series, None if there is no such series."""
         path = f"series/{series}/revisions/?perpage={PER_PAGE}"
         rows = self._rows(path)
@@ -268,7 +268,7 @@ class Freedesktop:
 
     def patches_of(self, series: int) -> list[int] | None:
         """See ``Dialect``: those of the newest revision."""
-        revisions = self._revisions(series)
+        revisions = self.revisions(series)
         return revisions[max(revisions)] if revisions else None
 
     def standings_of(self, series: int) -> list[Standing]:
@@ -284,7 +284,7 @@ class Freedesktop:
         """See ``Dialect``. A result has no id. Its date, which is in the server's own time and
         new with each, takes the place of one: its microseconds."""
         path = f"series/{series}/revisions/{revision}/test-results/"
-        return [_result(row, path) for row in self._api.rows(path)]
+        return [_result(row, path) for row in self._api.rows_of(path) or ()]
 
     def check_events(self, page: str = "") -> CheckPage:
         """See ``Dialect``."""

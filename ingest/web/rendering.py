@@ -159,6 +159,8 @@ _KINDS = {
     "command": "a program of the lab",
     "webhook": "a webhook of the lab",
     "check": "a check on Patchwork",
+    "test_result": "a test result on Patchwork",
+    "newrevision": "a new revision on Patchwork",
     "mail": "an answer by mail",
 }
 

@@ -44,12 +44,17 @@ def look(kind: str, patchwork: str = "https://patches.example.org", **table: Any
     return receiver
 
 
-def test_a_sound_sink_says_what_it_is_for(secret: str, script: str) -> None:
+def test_a_sound_sink_says_what_it_is_for(secret: str, script: str, tmp_path: Path) -> None:
+    login = str(tmp_path / "login")
+    Path(login).write_text("lab:secret\n")
+    Path(login).chmod(0o600)
     sinks = [
         look("command", program=script),
         look("command", program="sh"),
         look("webhook", url="https://ci.example.org/x?token=1", token_file=secret),
         look("check", token_file=secret),
+        look("test_result", login_file=login),
+        look("newrevision", login_file=login),
         look("mail", sender=f"Lab <{US}>", server="mail.example.org:587", lists="dev@dpdk.org"),
         look("mail", sender=US, user="lab", password_file=secret),
     ]
@@ -58,6 +63,8 @@ def test_a_sound_sink_says_what_it_is_for(secret: str, script: str) -> None:
         ("command:lab", "runs sh", [], []),
         ("webhook:lab", "posts to https://ci.example.org", [], []),
         ("check:lab", "posts to https://patches.example.org", [], []),
+        ("test_result:lab", "posts test results to https://patches.example.org", [], []),
+        ("newrevision:lab", "makes new revisions on https://patches.example.org", [], []),
         ("mail:lab", "answers by mail.example.org:587", [], []),
         ("mail:lab", "answers by localhost:25", [], []),
     ]
@@ -74,6 +81,8 @@ def test_a_sound_sink_says_what_it_is_for(secret: str, script: str) -> None:
         ("check", {"token_file": "/etc"}, "token_file /etc cannot be read: Is a directory"),
         ("check", {"token_file": "/etc/passwd"}, "token_file /etc/passwd is not one line of ASCII"),
         ("check", {"token_file": "/dev/null"}, "token_file /dev/null is empty"),
+        ("test_result", {"login_file": "/nowhere/x"}, "login_file /nowhere/x cannot be read"),
+        ("newrevision", {"login_file": "/dev/null"}, "login_file /dev/null is empty"),
         (
             "webhook",
             {"url": "https://x.org", "secret_file": "/nowhere/x"},
