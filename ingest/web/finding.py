@@ -7,14 +7,17 @@ request, a label, or a part of a name or subject.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ingest.ledger import Filter
+from ingest.ledger import Filter, Outcome
 from ingest.web import lookups, rendering
 from ingest.web.lookups import Reader
 from ingest.web.views import PER_PAGE, Elsewhere, Look, Page
 
 LONGEST = 1000
+# The outcomes of mails that are not found by their requests.
+_OTHERS = tuple(each for each in Outcome if each is not Outcome.DONE)
 
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
 _MAIL = re.compile(r"mail-[0-9]{1,18}")
@@ -31,8 +34,9 @@ def search(at: Look) -> Page:
     if len(paths) == 1:
         raise Elsewhere(paths[0])
     wanted = Filter(texts=(text,))
-    requests = lookups.requests(at.reader, wanted, at.page, PER_PAGE)
-    mails = lookups.mails(at.reader, wanted, at.page, PER_PAGE)
+    requests = lookups.requests(at.reader, wanted, at.page, PER_PAGE, counted=False)
+    others = replace(wanted, states=_OTHERS)
+    mails = lookups.mails(at.reader, others, at.page, PER_PAGE, counted=False)
     values = {"text": text, "paths": paths, "requests": requests, "mails": mails}
     return Page("search.html", values)
 

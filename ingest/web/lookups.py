@@ -30,12 +30,14 @@ FAILURES = (Outcome.FAILED, Outcome.UNRESOLVED)
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A part of a list, the newest first. ``number``: the page's, from 1; ``total``: how many there
-    are on all pages."""
+    are on all pages; unless they were ``counted``, on this one, those before it and perhaps one
+    more."""
 
     items: tuple[T, ...]
     number: int
     per_page: int
     total: int
+    counted: bool = True
 
     @property
     def last(self) -> int:
@@ -63,21 +65,36 @@ class Reader:
 
 
 def requests(
-    reader: Reader, filter: Filter, number: int = 1, per_page: int = PER_PAGE
+    reader: Reader,
+    filter: Filter,
+    number: int = 1,
+    per_page: int = PER_PAGE,
+    *,
+    counted: bool = True,
 ) -> Page[Asked]:
-    """A page of the requests that fit. What became of them in each sink is told by ``request``."""
+    """A page of the requests that fit. What became of them in each sink is told by ``request``.
+    ``counted``: say how many fit, for which a search looks at all that there are."""
     wanted = _part(reader.wanted(filter), number, per_page)
     found = reader.ledger.search_requests(wanted)
-    total = reader.ledger.count_requests(wanted)
-    return Page(tuple(_asked(reader, found)), number, per_page, total)
+    total = reader.ledger.count_requests(wanted) if counted else wanted.offset + len(found)
+    items = tuple(_asked(reader, found[:per_page]))
+    return Page(items, number, per_page, total, counted)
 
 
-def mails(reader: Reader, filter: Filter, number: int = 1, per_page: int = PER_PAGE) -> Page[Story]:
-    """A page of the mails that fit."""
+def mails(
+    reader: Reader,
+    filter: Filter,
+    number: int = 1,
+    per_page: int = PER_PAGE,
+    *,
+    counted: bool = True,
+) -> Page[Story]:
+    """A page of the mails that fit. ``counted``: as of ``requests``."""
     wanted = _part(reader.wanted(filter), number, per_page)
     found = reader.ledger.search_mails(wanted)
-    total = reader.ledger.count_mails(wanted)
-    return Page(tuple(_stories(reader, found)), number, per_page, total)
+    total = reader.ledger.count_mails(wanted) if counted else wanted.offset + len(found)
+    items = tuple(_stories(reader, found[:per_page]))
+    return Page(items, number, per_page, total, counted)
 
 
 def request(reader: Reader, name: str) -> Asked | None:
@@ -94,9 +111,14 @@ def request(reader: Reader, name: str) -> Asked | None:
 
 def mail(reader: Reader, name: str) -> list[Story]:
     """The mails of a Message-ID, which may stand in angle brackets, or the one that ``mail-N``
-    names."""
-    bare = name.strip().removeprefix("<").removesuffix(">")
-    return _stories(reader, reader.ledger.find(bare)) if bare else []
+    names, each with the reply that asks for what was meant and not read."""
+    name = name.strip()
+    bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
+    found = reader.ledger.find(bare) if bare else []
+    return [
+        replace(story, reply=look.ready_reply(reader.ledger, mail, reader.settings))
+        for mail, story in zip(found, _stories(reader, found), strict=True)
+    ]
 
 
 def needing_attention(reader: Reader) -> Filter:
@@ -105,7 +127,8 @@ def needing_attention(reader: Reader) -> Filter:
 
 
 def _part(filter: Filter, number: int, per_page: int) -> Filter:
-    return replace(filter, limit=per_page, offset=(number - 1) * per_page)
+    """The part that a page has, and one more, which tells whether there is another page."""
+    return replace(filter, limit=per_page + 1, offset=(number - 1) * per_page)
 
 
 def _asked(reader: Reader, found: Sequence[Request]) -> list[Asked]:

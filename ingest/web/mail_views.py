@@ -23,11 +23,10 @@ _NEVER_CAME = (
 def mail(at: Look) -> Page:
     """The mails of a Message-ID, or the one of a number, each with its story."""
     name = at.path["name"]
-    is_bracketed = name.startswith("<") and name.endswith(">")
-    found = lookups.mail(at.reader, name if is_bracketed else f"<{name}>")
+    found = lookups.mail(at.reader, name)
     if not found:
         return Page("no_mail.html", {"name": name, "why": _NEVER_CAME}, status=404)
-    return Page("mail.html", {"stories": found})
+    return Page("mail.html", {"stories": found, "sees_all": at.reader.sees_all})
 
 
 def mails(at: Look) -> Page:

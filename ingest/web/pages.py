@@ -33,7 +33,7 @@ NAV = (
     ("", "Requests"),
     ("mails", "Mails"),
     ("attention", "Attention"),
-    ("charts", "Charts"),
+    ("stats", "Figures"),
     ("try", "Try a line"),
 )
 # What a result or an outcome looks like: a class of pages.css.
@@ -50,19 +50,23 @@ LOOKS = {
     "overdue": "bad",
 }
 
+# The parameters of a URL's query and of its path, and the fields of a form.
+Asked = tuple[dict[str, str], dict[str, str], dict[str, str]]
 View = Callable[[Look], Page]
-ROUTES: tuple[tuple[str, View], ...] = (
-    ("/", views.front),
-    ("/requests/{name:path}", views.request),
-    ("/series/{name:path}", views.series),
-    ("/labels/{name:path}", views.label),
-    ("/mails", mail_views.mails),
-    ("/mails/{name:path}", mail_views.mail),
-    ("/attention", mail_views.attention),
-    ("/charts", views.charts),
-    ("/search", finding.search),
-    ("/try", mail_views.trial),
-)
+ROUTES: Mapping[str, View] = {
+    "/": views.front,
+    "/requests/{name:path}": views.request,
+    "/series/{name:path}": views.series,
+    "/labels/{name:path}": views.label,
+    "/mails": mail_views.mails,
+    "/mails/{name:path}": mail_views.mail,
+    "/attention": mail_views.attention,
+    "/stats": views.figures,
+    "/search": finding.search,
+    "/try": mail_views.trial,
+}
+# Views that look at all of a month, and the seconds for which their page is shown again.
+KEPT: Mapping[View, float] = {views.figures: 60.0}
 # A form writes three letters for a byte that is not a letter.
 _LARGEST_FORM = 3 * trial_line.MOST + 1000
 
@@ -79,10 +83,11 @@ class Pages:
         self._reading = Reading(settings)
         self._hosts = Hosts(settings)
         self._room = Room(settings.http)
+        self._kept: dict[tuple[View, bool], tuple[float, Response]] = {}
 
     def routes(self) -> list[BaseRoute]:
         """Every page, and the files that pages are shown with."""
-        shown = [Route(path, self._answering(view)) for path, view in ROUTES]
+        shown = [Route(path, self._answering(view)) for path, view in ROUTES.items()]
         posted = Route("/try", self._answering(mail_views.trial), methods=["POST"])
         return [*shown, posted, Route("/static/{name}", self._static)]
 
@@ -103,7 +108,7 @@ class Pages:
             form = await self._form(head, request) if head.method == "POST" else {}
             asked = dict(request.query_params), dict(request.path_params), form
             sees_all = self._reading.sees_all(head)
-            return await self._ledger.ask(lambda ledger: self._made(view, ledger, sees_all, asked))
+            return await self._ledger.ask(lambda ledger: self._shown(view, ledger, sees_all, asked))
         except TooLarge:
             kilobytes = trial_line.MOST >> 10
             return _said("Too long", f"A mail of {kilobytes} KB at most can be tried.", 413)
@@ -124,13 +129,17 @@ class Pages:
             return {}
         return {name: values[0] for name, values in fields.items()}
 
-    def _made(
-        self,
-        view: View,
-        ledger: Ledger,
-        sees_all: bool,
-        asked: tuple[dict[str, str], dict[str, str], dict[str, str]],
-    ) -> Response:
+    def _shown(self, view: View, ledger: Ledger, sees_all: bool, asked: Asked) -> Response:
+        """A page, made anew or kept. Called in one thread only."""
+        until, kept = self._kept.get((view, sees_all), (0.0, None))
+        if kept and time.monotonic() < until:
+            return kept
+        made = self._made(view, ledger, sees_all, asked)
+        if view in KEPT:
+            self._kept[view, sees_all] = time.monotonic() + KEPT[view], made
+        return made
+
+    def _made(self, view: View, ledger: Ledger, sees_all: bool, asked: Asked) -> Response:
         query, path, form = asked
         reader = Reader(ledger, self._settings, time.time(), sees_all)
         frame = _FRAME | {"query": query.get("q", "")[: finding.LONGEST]}

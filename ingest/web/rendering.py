@@ -19,8 +19,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from ingest.story.folds import folded
+from ingest.story.stats import Share, Times
 from ingest.web import charts
-from ingest.words import counted, harmless
+from ingest.words import ago, counted, harmless
 
 # No script ever, and no style but the one file: CSP level 3.
 HEADERS = {
@@ -82,14 +83,17 @@ def _environment() -> Environment:
         folded=folded,
         here=here,
         lying=charts.lying,
+        length=_length,
         named_file=_named_file,
         outcomes=OUTCOMES,
         outside=outside,
         person=_person,
         query_of=_query_of,
+        share=_share,
         shell=shlex.quote,
         sink_kind=_sink_kind,
         time=_time,
+        times=_times,
         upright=charts.upright,
     )
     return made
@@ -137,6 +141,25 @@ def _time(at: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         f"{exact:%Y-%m-%dT%H:%M:%SZ}", f"{exact:%Y-%m-%d %H:%M}"
     )
+
+
+def _length(seconds: float | None) -> str:
+    """A length of time, if there is one."""
+    return "-" if seconds is None else ago(seconds)
+
+
+def _share(share: Share) -> str:
+    """So many of so many, and the part that this is."""
+    part = "" if share.share is None else f" ({share.share:.0%})"
+    return f"{share.count} of {share.of}{part}"
+
+
+def _times(times: Times) -> str:
+    """How long something took."""
+    if times.median is None:
+        return "not yet"
+    often = counted(times.count, "label")
+    return f"half within {ago(times.median)}, 9 of 10 within {_length(times.most)}, of {often}"
 
 
 def _person(text: str) -> str:

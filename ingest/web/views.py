@@ -8,16 +8,18 @@ from typing import Any
 
 from ingest import look
 from ingest.ledger import Filter
-from ingest.story import health
+from ingest.story import health, stats
 from ingest.story.overview import Asked
-from ingest.web import figures, lookups
+from ingest.web import figures as charts
+from ingest.web import lookups
 from ingest.web.lookups import Reader
+from ingest.words import utc
 
 # Items on one page, and the last page that is counted to.
 PER_PAGE = 25
 _LAST_PAGE = 100_000
-# Requests that the charts look at.
-_COUNTED = 2000
+# Requests whose way into the ledger is charted, and labels that are told of one by one.
+_COUNTED, _LABELS = 500, 30
 # Series have ids that Patchwork's database and ours can hold.
 _LARGEST_SERIES = 2**63 - 1
 
@@ -106,15 +108,22 @@ def label(at: Look) -> Page:
     return Page("label.html", {"label": name, "found": found})
 
 
-def charts(at: Look) -> Page:
-    """How many, how fast, and what for, as charts."""
+def figures(at: Look) -> Page:
+    """How many, how fast, how it ended, and what for, as charts and tables."""
     reader = at.reader
-    since = reader.now - figures.DAYS * 86400
-    found = reader.ledger.search_requests(Filter(since=since, limit=_COUNTED))
-    results = reader.ledger.results.of(each.number for each in found)
-    drawn = figures.charts(found, results, reader.now)
-    values = {"charts": drawn, "days": figures.DAYS, "number": len(found), "most": _COUNTED}
-    return Page("charts.html", values, place="charts")
+    since = reader.now - charts.DAYS * 86400
+    runs = reader.ledger.results.history(since)
+    newest = reader.ledger.search_requests(Filter(since=since, limit=_COUNTED))
+    follow = reader.settings.results.follow
+    values = {
+        "charts": charts.charts(runs, newest, reader.now),
+        "days": charts.DAYS,
+        "stats": reader.shown(stats.of(runs, since, reader.now, follow)),
+        "states": stats.ENDS,
+        "most": _LABELS,
+        "now": utc(reader.now),
+    }
+    return Page("figures.html", values, place="stats")
 
 
 def _of(at: Look, filter: Filter) -> lookups.Page[Asked]:

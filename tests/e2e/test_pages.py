@@ -151,7 +151,7 @@ def test_the_keyboard_goes_through_a_page_in_its_order_and_shows_where_it_is(
     assert seen == [
         "Skip to the content",
         "recheck-ingest",
-        *("Requests", "Mails", "Attention", "Charts", "Try a line"),
+        *("Requests", "Mails", "Attention", "Figures", "Try a line"),
         *("q", "Search"),
         *("series 29430", "patch 131182", "the mail and its story", "the mail in the archive"),
     ]

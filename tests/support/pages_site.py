@@ -36,7 +36,7 @@ PATHS = {
     "ignored mail": "/mails/ignored@example.org",
     "hostile mail": "/mails/mail-30",
     "attention": "/attention",
-    "charts": "/charts",
+    "figures": "/stats",
     "search": "/search?q=robin",
     "hostile label": "/labels/" + quote(HOSTILE, safe=""),
     "hostile search": "/search?" + urlencode({"q": f"{HOSTILE}?"}),

@@ -56,11 +56,8 @@ def test_a_text_without_a_header_is_the_text_of_a_reply(text: str) -> None:
     ("text", "says", "line"),
     [
         ("> Recheck-request: iol-a, iol-b\n", "it is quoted", "iol-a, iol-b"),
-        ("  * Recheck-request: iol-a\n", "bullet", "iol-a"),
-        ("recheck request: iol-a,rebase=main thanks\n", "spelled", "iol-a,rebase=main"),
+        ("recheck request: iol-a,rebase=main thanks\n", "spelled", "iol-a, rebase=main"),
         ("**Recheck-request:** iol-a\n", "marked up", "iol-a"),
-        ("Recheck-request:iol-a\n", "one blank", "iol-a"),
-        ("Recheck-request: -v\n", "begin with", "v"),
         ("Recheck-request:\n", "no label", "LABEL"),
         ("Hello\n", "", "LABEL"),
     ],
@@ -71,27 +68,19 @@ def test_where_nothing_is_read_the_reason_and_a_reply_that_would_be(
     found = of(HEAD + text)
     assert (found.is_read, found.outcome) == (False, "ignored")
     assert says in found.hint
-    assert found.reply == (
-        "In-Reply-To: <2@example.org>\n"
-        "References: <1@example.org> <2@example.org>\n"
-        "Subject: Re: [PATCH] net/a: fix it\n\n"
-        f"Recheck-request: {line}\n"
-    )
+    assert found.reply == f"Recheck-request: {line}"
+    assert bool(found.commands) == (line != "LABEL")
+    assert of(text).commands == ()  # nobody knows what a bare text replies to
 
 
-def test_a_reply_names_labels_that_are_wanted() -> None:
-    found = of(ASK, contexts=("iol-*", "arm-b"), arguments=())
-    assert "Recheck-request: iol-a" not in found.reply
-    assert found.is_read
-    found = of(HEAD + "Recheck-request: x, other=y\n", contexts=("iol-*", "arm-b"))
-    assert found.reason == "no wanted context among x and unknown argument other"
-    assert found.reply.endswith("\nRecheck-request: arm-b\n")
+def test_what_was_left_over_has_a_reply_of_its_own() -> None:
+    found = of(HEAD + "Recheck-request: iol-a iol-b\n")
+    assert (found.is_read, found.reply) == (True, "Recheck-request: iol-b")
 
 
-def test_a_mail_that_replies_to_nothing_is_answered_with_the_line_alone() -> None:
+def test_a_mail_that_replies_to_nothing_says_so() -> None:
     found = of("From: a@example.org\n\nRecheck-request: iol-a\n")
     assert "replies to nothing" in found.reason
-    assert found.reply == "Recheck-request: iol-a"
 
 
 def test_what_the_policy_rejects_no_reply_mends() -> None:
@@ -125,8 +114,8 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=30).map("".join), st.booleans())
 def test_whatever_is_pasted_the_reply_asks_for_something(text: str, whole: bool) -> None:
     found = of((HEAD if whole else "") + text)
-    assert found.is_read != bool(found.reply)
+    assert found.is_read or found.reply
     if found.reply:
         assert recheck.parse(found.reply)
         again = of(found.reply)
-        assert again.is_read, again
+        assert again.is_read and not again.leftovers, again
