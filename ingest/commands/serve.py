@@ -33,7 +33,7 @@ from ingest.sources.listeners import Listeners
 from ingest.sources.sockets import Bound
 from ingest.sources.writer import Writer
 from ingest.trust import passage
-from ingest.words import harmless
+from ingest.words import harmless, listed
 from ingest.worker import POLL, Worker, connect
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ def run(load: Callable[[], Settings]) -> None:
     Raises ``ConfigError``, and ``StateUnavailable`` if the ledger cannot be opened at the start;
     later both are told, and what was goes on.
     """
-    asyncio.run(_serve(load(), load))
+    settings = load()
+    if log.getEffectiveLevel() == logging.WARNING:
+        log.setLevel(logging.INFO)  # a few lines, for which whoever starts a service waits
+    asyncio.run(_serve(settings, load))
 
 
 async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
@@ -76,9 +79,9 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     web = _Web(accept, handed, lambda: all(each.is_well() for each in (working, spool, writer)))
     await web.configure(settings)
     await spool.configure(settings)
+    log.info("serving the ledger %s; %s", settings.state.ledger, _ways_in(settings, listeners))
     working.start()
     notify("READY=1")
-    log.info("serving the ledger %s", settings.state.ledger)
     watching = asyncio.create_task(
         _watchdog(
             lambda: all(each.is_well() for each in (working, spool, writer, web)),
@@ -104,13 +107,30 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
             log.info("the configuration was read again")
         notify("READY=1")
     notify("STOPPING=1")
+    timeout = settings.serve.stop_timeout
+    log.info("stopping: no more mail is taken in; what is at work has %g s to end", timeout)
     watching.cancel()
     await spool.stop()
-    timeout = settings.serve.stop_timeout
     await asyncio.gather(
         listeners.stop(timeout), web.stop(), asyncio.to_thread(working.stop, timeout)
     )
     await writer.close()
+    log.info("stopped")
+
+
+def _ways_in(settings: Settings, listeners: Listeners) -> str:
+    """How mail comes in, for whoever has started the service."""
+    ways = [f"{name.upper()} on {address}" for name, address in listeners.addresses()]
+    ways += [f"HTTP on {address}" for address in settings.http.listen]
+    ways += [f"the Maildir {settings.maildir.path}"] if settings.maildir.path else []
+    ways += [f"the public-inbox {name}" for name in settings.inbox]
+    ways += ["Patchwork's comments"] if settings.catch_up.interval else []
+    if ways:
+        return f"mail comes by {listed(ways)}, and by pipe"
+    return (
+        "it listens to nothing: mail comes by pipe and replay only (see recheck-ingest help "
+        "mail-servers for other ways)"
+    )
 
 
 class _Spool:
@@ -278,11 +298,21 @@ class _Working:
                 thread.wake()
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
+        waits = False
         with contextlib.closing(connect(self._settings, ledger)) as chooser:
             while not thread.is_stopping():
                 with ledger.lease(WORKER_LEASE) as held:
                     if held:
+                        if waits:
+                            log.info("the other process has ended: this one works on the ledger")
+                        waits = False
                         self._work_off(ledger, chooser, thread)
+                    elif not waits:
+                        waits = True
+                        log.info(
+                            "another process works on this ledger; this one takes in mail, and "
+                            "takes over when the other ends"
+                        )
                 thread.rest(POLL)
 
     def _work_off(self, ledger: Ledger, chooser: Servers, thread: Background) -> None:

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -43,7 +44,16 @@ def test_sigterm_ends_it_with_exit_code_0(service: Service, patchwork: Sandbox) 
     service.pipe(b"one", patchwork.url)
     eventually(lambda: service.contexts() == ["iol-one"])
     serving.send_signal(signal.SIGTERM)
-    assert serving.communicate(timeout=60) == (b"", b"")
+    printed, said = serving.communicate(timeout=60)
+    serves, stops, ends = said.decode().splitlines()
+    assert printed == b""
+    assert serves == (
+        f"recheck-ingest: serving the ledger sqlite:{service.folder}/ledger.sqlite; it listens to "
+        "nothing: mail comes by pipe and replay only (see recheck-ingest help mail-servers for "
+        "other ways)"
+    )
+    assert stops.endswith(": stopping: no more mail is taken in; what is at work has 4 s to end")
+    assert ends == "recheck-ingest: stopped"
     assert serving.returncode == 0
 
 
@@ -68,6 +78,30 @@ def test_sigterm_in_the_middle_of_a_question_loses_nothing(
 
 
 @pytest.mark.slow
+def test_the_ways_in_are_told_at_the_start(service: Service, patchwork: Sandbox) -> None:
+    (service.folder / "mail").mkdir()
+    flags = ["--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    flags += ["--maildir", str(service.folder / "mail")]
+    serving = service.start("serve", *flags, url=patchwork.url)
+    assert serving.stderr
+    said = serving.stderr.readline().decode()
+    assert re.search(
+        r"; mail comes by SMTP on 127\.0\.0\.1:\d+, HTTP on 127\.0\.0\.1:0, the Maildir /.*/mail, "
+        r"and by pipe$",
+        said.rstrip(),
+    )
+
+
+@pytest.mark.slow
+def test_a_log_of_errors_alone_has_none_of_that(service: Service, patchwork: Sandbox) -> None:
+    serving = service.start("serve", url=patchwork.url, RECHECK_INGEST_LOG_LEVEL="error")
+    service.pipe(b"one", patchwork.url)
+    eventually(lambda: service.contexts() == ["iol-one"])
+    serving.send_signal(signal.SIGTERM)
+    assert serving.communicate(timeout=60) == (b"", b"")
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_relieved_by_the_one_that_waits(
     service: Service, patchwork: Sandbox
 ) -> None:
@@ -75,9 +109,18 @@ def test_a_killed_worker_is_relieved_by_the_one_that_waits(
     service.pipe(b"one", patchwork.url)
     eventually(lambda: service.contexts() == ["iol-one"])
     second = service.start("serve", url=patchwork.url)
+    assert second.stderr
+    assert b"serving the ledger" in second.stderr.readline()
+    assert second.stderr.readline() == (
+        b"recheck-ingest: another process works on this ledger; this one takes in mail, and takes "
+        b"over when the other ends\n"
+    )
     first.kill()
     service.pipe(b"two", patchwork.url)
     eventually(lambda: service.contexts() == ["iol-one", "iol-two"])
+    assert second.stderr.readline() == (
+        b"recheck-ingest: the other process has ended: this one works on the ledger\n"
+    )
     assert second.poll() is None
 
 

@@ -66,7 +66,9 @@ def test_a_request_in_an_inbox_reaches_the_retest_json(
         inbox.add(MAIL % (b"one", b"one"), b"Subject: talk\n\nNice.\n", MAIL % (b"two", b"two"))
         eventually(lambda: service.contexts() == ["iol-one", "iol-two"])
         serving.send_signal(signal.SIGTERM)
-        assert serving.communicate(timeout=60) == (b"", b"")
+        printed, said = serving.communicate(timeout=60)
+        assert b"mail comes by the public-inbox dev, and by pipe" in said
+        assert (printed, said.count(b"\n")) == (b"", 3)
         assert serving.returncode == 0
         inbox.add(MAIL % (b"three", b"three"))
         service.start("serve", url=patchwork.url, **environment)
