@@ -43,7 +43,13 @@ class HttpSettings(Value):
         values.text, "", "group of a Unix socket, such as the web server's; default: the process's"
     )
     connections: int = setting(
-        values.whole, 1000, "connections at once of one address that is listened on"
+        values.whole, 2000, "connections at once of one address that is listened on"
+    )
+    listeners: int = setting(
+        values.whole, 1000, "connections at once that listen to /api/events; they count among these"
+    )
+    events_interval: float = setting(
+        values.positive, 0.5, "seconds between looks for what /api/events and /api/retests tell"
     )
     max_body: int = setting(
         values.whole,

@@ -24,8 +24,9 @@ from ingest.errors import Temporary
 from ingest.ledger import Ledger
 from ingest.story.overview import jsonable
 from ingest.web import openapi
-from ingest.web.api_table import OPERATIONS
+from ingest.web.api_table import LISTENING, OPERATIONS
 from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
+from ingest.web.events import Events
 from ingest.web.head import Head
 from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
 from ingest.web.ledger_thread import LedgerThread
@@ -53,16 +54,20 @@ _NOT_NOW = "This cannot be answered now; the log of the service says why."
 class Api:
     """Answers programs, with the settings that count now."""
 
-    def __init__(self, settings: Settings, reading: LedgerThread, doing: LedgerThread) -> None:
+    def __init__(
+        self, settings: Settings, reading: LedgerThread, doing: LedgerThread, events: Events
+    ) -> None:
         """``reading``, ``doing``: the threads that look and that change; who changes something may
-        have to wait for others."""
+        have to wait for others; ``events``: what happens."""
         self._settings = settings
         self._threads = {"GET": reading, "POST": doing}
         self._reading = Reading(settings)
         self._tokens = Tokens(settings.token)
         self._hosts = Hosts(settings)
         self._room = Room(settings.http)
-        self._document = _encoded(openapi.document(OPERATIONS, settings.http.public_url))
+        self._events = events
+        table = (*OPERATIONS, LISTENING)
+        self._document = _encoded(openapi.document(table, settings.http.public_url))
 
     def routes(self) -> list[BaseRoute]:
         """Every path of the API, and what is answered to any other."""
@@ -76,6 +81,7 @@ class Api:
         ]
         return [
             Route("/api/openapi.json", _Endpoint(self._describe)),
+            Route(LISTENING.path, _Endpoint(self._listen)),
             *of_operations,
             _Route("/api/{rest:path}", _Endpoint(self._nothing)),
         ]
@@ -85,6 +91,14 @@ class Api:
         if head.method not in ("GET", "HEAD"):
             raise Problem(405, "This can only be read.", {"Allow": "GET, HEAD"})
         return Response(self._document, 200, _HEADERS, JSON)
+
+    async def _listen(self, head: Head, scope: Scope, receive: Receive) -> Response:
+        self._admit(head)
+        if head.method != "GET":
+            raise Problem(405, "This can only be read.", {"Allow": "GET"})
+        self._token(LISTENING, head)
+        last = head.one(b"last-event-id")
+        return await self._events.stream(last, sees_all=self._reading.sees_all(head))
 
     async def _nothing(self, head: Head, scope: Scope, receive: Receive) -> Response:
         self._admit(head)

@@ -135,3 +135,10 @@ DOING = (
     ),
 )
 OPERATIONS = (*READING, *DOING)
+# Not answered by a look at the ledger, but for as long as somebody listens.
+LISTENING = Operation(
+    *("GET", "/api/events", "listen"),
+    "What happens, as it happens (server-sent events): request, result, mail, service, reset.",
+    *(reading.metadata, str),
+    media="text/event-stream",
+)

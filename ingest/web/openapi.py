@@ -30,6 +30,13 @@ _OF_BODY = {
     413: "the body is too large",
     415: "the body is not JSON",
 }
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "of the event after which to go on",
+    "schema": {"type": "string"},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -108,6 +115,7 @@ def _operation(
         "parameters": [
             *({**_IN_PATH, "name": name} for name in re.findall(r"\{(\w+)\}", one.path)),
             *query,
+            *([_LAST_EVENT_ID] if one.media == "text/event-stream" else []),
             *([_KEY] if one.body else []),
         ],
         "responses": {

@@ -23,6 +23,7 @@ from ingest.sources.sockets import Bound
 from ingest.web import services
 from ingest.web.api import Api
 from ingest.web.app import application
+from ingest.web.events import Events
 from ingest.web.health import Health
 from ingest.web.hooks import Hook
 from ingest.web.inbound import Accept, Inbound, Threads
@@ -198,6 +199,7 @@ class Http:
         self._looking = LedgerThread(open_ledger)
         # Who changes something may have to wait for who does it already.
         self._doing = LedgerThread(open_ledger)
+        self._events = Events(self._looking)
         self._threads = Threads()
         self._app: ASGIApp | None = None
         self._hooks: dict[str, Hook] = {}
@@ -228,7 +230,8 @@ class Http:
         inbound = Inbound(settings, hooks, self._accept, self._ledger, self._threads)
         health = Health(self._ledger, self._is_well)
         metrics, pages = Metrics(settings, self._ledger), Pages(settings, self._looking)
-        api = Api(settings, self._looking, self._doing)
+        self._events.configure(settings)
+        api = Api(settings, self._looking, self._doing, self._events)
         self._app = application(inbound, health, metrics, pages, api)
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
@@ -249,6 +252,7 @@ class Http:
 
     async def stop(self) -> None:
         """Accept no more, and let requests come to their answer, for as long as they may take."""
+        self._events.close()
         await asyncio.gather(*(each.stop() for each in self._listeners()))
         self._threads.close()
         self._ledger.close()
