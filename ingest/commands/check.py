@@ -15,10 +15,12 @@ from ingest import signs
 from ingest.commands import (
     alias,
     as_user,
+    certificates,
     check_patchwork,
     doors,
     exposure,
     pipe_trial,
+    reach,
     send_test,
 )
 from ingest.commands.finding import Finding
@@ -72,11 +74,15 @@ def check(
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
             yield from _sink(receiver, user, me)
+    for told in reach.webhooks(settings):
+        yield Finding(*told)
     for told in doors.mail_servers(settings):
         yield Finding(*told)
     for told in doors.forwarding(settings):
         yield Finding(*told)
     for told in doors.listeners(settings, serving=_is_served(settings)):
+        yield Finding(*told)
+    for told in certificates.findings(settings, certificates.service_users(settings, users)):
         yield Finding(*told)
     for told in doors.maildir(settings):
         yield Finding(*told)
