@@ -191,6 +191,15 @@ class CheckEvent(Value):
     context: str
 
 
+class NewRevision(Value):
+    """A series has a revision more. ``at``: when the server learnt it, in its own time and words;
+    of two the later one is greater."""
+
+    series: int
+    revision: int
+    at: str
+
+
 class CheckPage(Value):
     """One page of such events, as ``EventPage``."""
 
@@ -280,6 +289,10 @@ class Dialect(Protocol):
     def results_of(self, series: int, revision: int) -> list[Check] | None:
         """What labs say of a revision of a series; None of a server where they say it of patches,
         see ``checks_of``."""
+
+    def new_revisions(self, project: str) -> list[NewRevision]:
+        """The newest revisions of a project's series, the newest first; none where series have no
+        revisions."""
 
     def check_events(self, page: str = "") -> CheckPage:
         """A page of the events of checks, newest first: the first, or the one that ``page``

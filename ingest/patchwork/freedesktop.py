@@ -25,6 +25,7 @@ from ingest.patchwork.dialect import (
     CommentEvent,
     EventPage,
     Found,
+    NewRevision,
     Project,
     Said,
     Standing,
@@ -285,6 +286,19 @@ class Freedesktop:
         new with each, takes the place of one: its microseconds."""
         path = f"series/{series}/revisions/{revision}/test-results/"
         return [_result(row, path) for row in self._api.rows_of(path) or ()]
+
+    def new_revisions(self, project: str) -> list[NewRevision]:
+        """See ``Dialect``."""
+        name = f"name=series-new-revision&perpage={PER_PAGE}"
+        rows = self._rows(f"projects/{quote(project, safe='')}/events/?{name}") or ()
+        found = []
+        for row in rows:
+            parameters = row.get("parameters")
+            version = parameters.get("revision") if isinstance(parameters, dict) else None
+            series, at = row.get("series"), row.get("event_time")
+            if is_id(version) and is_id(series) and isinstance(at, str):
+                found.append(NewRevision(row["series"], int(version or 0), at))
+        return found
 
     def check_events(self, page: str = "") -> CheckPage:
         """See ``Dialect``."""

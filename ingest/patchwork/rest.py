@@ -22,6 +22,7 @@ from ingest.patchwork.dialect import (
     CommentEvent,
     EventPage,
     Found,
+    NewRevision,
     Project,
     Said,
     Standing,
@@ -218,6 +219,10 @@ class Rest:
     def results_of(self, series: int, revision: int) -> list[Check] | None:
         """See ``Dialect``."""
         return None
+
+    def new_revisions(self, project: str) -> list[NewRevision]:
+        """See ``Dialect``."""
+        return []
 
     def check_events(self, page: str = "") -> CheckPage:
         """See ``Dialect``."""

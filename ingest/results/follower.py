@@ -8,10 +8,12 @@ import time
 
 from ingest.background import Background
 from ingest.config.tables import Settings
-from ingest.errors import StateUnavailable, Temporary, Unavailable
+from ingest.errors import NoApi, StateUnavailable, Temporary, Unavailable
 from ingest.ledger import Ledger
 from ingest.patchwork import outage
+from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.thread import PatchworkThread
+from ingest.results import revisions
 from ingest.results.watch import Watch
 from ingest.story.results import FEED
 from ingest.words import counted
@@ -32,26 +34,30 @@ class Follower(PatchworkThread):
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with self._asking(ledger) as patchwork:
-            watch = Watch(patchwork.dialect, ledger, self._settings, time.time, self.server)
             asks_again = 0.0
             while not thread.is_stopping():
                 if time.monotonic() >= asks_again:
-                    is_well = self._look(watch, ledger, thread)
+                    is_well = self._look(patchwork, ledger, thread)
                     pause = 0.0 if is_well else min(self._interval, _AFTER_TROUBLE)
                     asks_again = time.monotonic() + pause
                 thread.rest(_POLL)
 
-    def _look(self, watch: Watch, ledger: Ledger, thread: Background) -> bool:
+    def _look(self, patchwork: Patchwork, ledger: Ledger, thread: Background) -> bool:
         """One look; whether Patchwork answered, as far as it was asked."""
+        watch = Watch(patchwork.dialect, ledger, self._settings, time.time, self.server)
         if outage.broken(ledger, time.time(), self.server) is not None:
             return False
         try:
             watch.begin()
-            if watch.is_due() and (changed := watch.poll()):
-                log.info("%s from Patchwork's checks", counted(changed, "new result"))
+            if watch.is_due():
+                if changed := watch.poll():
+                    log.info("%s from Patchwork's checks", counted(changed, "new result"))
+                revisions.note(patchwork.dialect, ledger, watch.open(), time.time())
         except StateUnavailable:
             raise
         except Temporary as error:
+            if isinstance(error, NoApi) and patchwork.is_other_kind():
+                return True
             if isinstance(error, Unavailable) and error.retry_after is not None:
                 outage.trip(ledger, error, time.time(), _AFTER_TROUBLE, self.server)
             if not thread.is_stopping():

@@ -21,6 +21,8 @@ from ingest.story.results import FEED
 
 # Pages of events that are walked at most; beyond, the patches themselves are asked for.
 _MOST_PAGES = 50
+# In the place of a patch, for results of a revision.
+_NO_PATCH = 0
 # Seconds after which it is too late to begin with the newest check: the answer may have come.
 _LATE = 60.0
 
@@ -81,7 +83,7 @@ class Watch:
     def _begins(self, new: list[Request], first: CheckPage) -> Beginning:
         if not first.events:
             newest = {
-                each.number: max((c.id for _, c in self._checks(self._patches(each))), default=0)
+                each.number: max((c.id for _, c in self._checks_for(each)), default=0)
                 for each in new
             }
             return Beginning(newest, 0)
@@ -161,13 +163,33 @@ class Watch:
         )
 
     def _ask_patches(self, watched: list[Watched]) -> int:
-        patches = sorted({patch for each in watched for patch in each.patches})
-        return sum(
+        of_patches = [each for each in watched if not each.request.revision]
+        patches = sorted({patch for each in of_patches for patch in each.patches})
+        changed = sum(
             self._apply(each.request, label, patch, check)
             for patch, check in self._checks(patches)
-            for each in watched
+            for each in of_patches
             for label in each.labels(patch, check.id, check.context)
         )
+        of_revisions: dict[tuple[int, int], list[Watched]] = {}
+        for each in watched:
+            if each.request.revision:
+                place = each.request.series, each.request.revision
+                of_revisions.setdefault(place, []).append(each)
+        return changed + sum(
+            self._apply(each.request, label, _NO_PATCH, check)
+            for place, mine in of_revisions.items()
+            for check in self._dialect.results_of(*place) or ()
+            for each in mine
+            for label in each.labels(_NO_PATCH, check.id, check.context)
+        )
+
+    def _checks_for(self, request: Request) -> Iterator[tuple[int, Check]]:
+        """What labs say that may be the result of a request, and of which patch."""
+        if request.revision:
+            results = self._dialect.results_of(request.series, request.revision) or ()
+            return ((_NO_PATCH, each) for each in results)
+        return self._checks(self._patches(request))
 
     def _checks(self, patches: Sequence[int]) -> Iterator[tuple[int, Check]]:
         for patch in patches:
@@ -184,7 +206,10 @@ class Watch:
             return made is not None and self._ledger.results.tell(made)
 
     def _patches(self, request: Request) -> tuple[int, ...]:
-        """The patches on which the results of a request are looked for."""
+        """The patches on which the results of a request are looked for. On a server where these
+        are of a revision, they are of none."""
+        if request.revision:
+            return (_NO_PATCH,)
         if request.submission.kind == "patch":
             return (request.submission.id,)
         key = f"{self._dialect.base} results of series {request.series}"
