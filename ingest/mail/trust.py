@@ -8,8 +8,8 @@ from ingest.value import Value
 
 class Trust(Value):
     """Two parts, neither of which implies the other. ``passage``: "list" if the mail came from a
-    host of its list, "patchwork" if Patchwork has it as a comment, both with a blank between, else
-    ""; ``author``: how its author was proved, "authserv" or "dkim", else ""."""
+    host of its list, "patchwork" if Patchwork has it as a comment; ``author``: how its author was
+    proved, "dkim" or "authserv". Of either part both with a blank between, or "" for none."""
 
     passage: str = ""
     author: str = ""
@@ -21,7 +21,9 @@ class Trust(Value):
 
     def lacks(self, needed: Iterable[str]) -> list[str]:
         """What is needed of a mail and was not proved."""
-        return [each for each in needed if each not in (*self.passage.split(), self.author)]
+        return [
+            each for each in needed if each not in (*self.passage.split(), *self.author.split())
+        ]
 
     def __str__(self) -> str:
         return f"passage {self.passage or 'none'}, author {self.author or 'none'}"

@@ -71,7 +71,7 @@ def author(
     lookup: Lookup | None = None,
     came: str = "",
 ) -> str:
-    """How the author of a mail was proved, "" if that was not. ``lookup``: of keys, by default in
+    """How the author of a mail was proved, see ``Trust``. ``lookup``: of keys, by default in
     DNS; ``came``: its passage. Raises ``signature.CannotVerify`` if that matters."""
     try:
         return _author(raw, mail, source, envelope, policy, lookup, came)
@@ -101,13 +101,14 @@ def _author(
     is_from = mailbox in froms[0].lower()
     if not is_from and came != passage.LIST:
         return ""
+    found = []
     if wants_dkim(policy) and _is_signed(raw, head, domain, policy, lookup, is_from):
-        return DKIM
+        found.append(DKIM)
     if is_from and policy.authserv and passage.is_by_own_server(source, envelope):
         ids = tuple(each.lower() for each in policy.authserv)
         if authserv.proves(head, ids, domain):
-            return AUTHSERV
-    return ""
+            found.append(AUTHSERV)
+    return " ".join(found)
 
 
 def _is_signed(

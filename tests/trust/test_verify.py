@@ -54,8 +54,9 @@ def proof(raw: bytes, source: str = "pipe", peer: str = "") -> str:
     return verify.author(raw, mail, source, envelope, policy, lambda name: zone(f"{name}.") or b"")
 
 
-def test_a_signature_goes_before_what_a_server_says() -> None:
-    assert proof(PASS + signed(reply(OURS))) == "dkim"
+def test_each_proof_counts() -> None:
+    assert proof(PASS + signed(reply(OURS))) == "dkim authserv"
+    assert proof(signed(reply(OURS))) == "dkim"
     assert proof(PASS + reply(OURS)) == "authserv"
     assert proof(reply(OURS)) == ""
 
