@@ -18,6 +18,7 @@ import machine
 import pipe
 import postfix
 import posting
+import reading
 import recording
 import replay
 import retests
@@ -34,6 +35,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "postfix": postfix.measure,
     "lmtp": smtp.measure,
     "http": posting.measure,
+    "pages": reading.measure,
     "recording": recording.measure,
     "retests": retests.measure,
 }
