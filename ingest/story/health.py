@@ -49,12 +49,13 @@ def _mail(status: Status) -> Sign:
 
 
 def _patchwork(status: Status) -> Sign:
-    down = status.waiting.get("down", 0)
-    if any(each.down for each in status.servers) and not down:
-        return Sign("Patchwork", False, "gives no answer")
-    if down:
-        told = f"gives no answer, and {counted(down, 'mail')} must wait for that"
-        return Sign("Patchwork", False, told)
+    waiting = status.waiting.get("down", 0)
+    down = [each for each in status.servers if each.down]
+    if waiting or down:
+        several = len(status.servers) > 1
+        told = f"{len(down)} of {len(status.servers)} servers give" if several else "gives"
+        wait = f", and {counted(waiting, 'mail')} must wait for that" if waiting else ""
+        return Sign("Patchwork", False, f"{told} no answer{wait}")
     if status.patchwork_answered is None:
         return Sign("Patchwork", True, "not asked yet")
     since = ago((status.now - status.patchwork_answered).total_seconds())

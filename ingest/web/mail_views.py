@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from ingest import look
 from ingest.ledger import Filter
+from ingest.story import attention as attention_story
 from ingest.story import health
 from ingest.story.overview import Story
-from ingest.story.status import Status
 from ingest.web import lookups
 from ingest.web.trial_line import MOST, tried
 from ingest.web.views import PER_PAGE, Look, Page
@@ -45,7 +45,7 @@ def attention(at: Look) -> Page:
         "found": found,
         "held_up": {each.id: [*_held_up(each)] for each in found.items},
         "signs": [each for each in health.signs(status) if not each.well],
-        "troubles": [*_troubles(status)] if reader.sees_all else [],
+        "hindered": attention_story.parts(status) if reader.sees_all else (),
         "sees_all": reader.sees_all,
     }
     return Page("attention.html", values, place="attention")
@@ -73,19 +73,3 @@ def _held_up(story: Story) -> Iterator[str]:
         for became in asked.results:
             if became.state == "overdue":
                 yield f"request {asked.number}: {became.label or 'its arguments'} overdue"
-
-
-def _troubles(status: Status) -> Iterator[tuple[str, str]]:
-    """What hinders parts of the service, with names, paths and reasons."""
-    for trouble in status.troubles:
-        yield trouble.name, trouble.reason
-    for sink in status.sinks:
-        if sink.configured and sink.trouble:
-            yield sink.name, f"{sink.state}: {sink.trouble}"
-    for feed in status.feeds:
-        if feed.failures:
-            yield feed.name, feed.trouble or "it cannot be read"
-    if status.catch_up and status.catch_up.tries:
-        yield "catch-up", status.catch_up.reason or "it cannot be read"
-    for notice in status.notices:
-        yield f"notice {notice.name}", notice.text

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.story import health
 from ingest.story.feeds import FeedState, Seen
-from ingest.story.status import CatchingUp, Hindrance, Sink, Status
+from ingest.story.status import CatchingUp, Hindrance, Server, Sink, Status
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
@@ -79,6 +79,19 @@ def test_when_all_is_well_four_signs_say_so() -> None:
             False,
             "gives no answer, and 2 mails must wait for that",
         ),
+        (
+            {"servers": (Server("", "/a/path", NOW, NOW, "no"),)},
+            "Patchwork",
+            False,
+            "gives no answer",
+        ),
+        (
+            {"servers": (Server("", "/a/path", NOW, NOW), Server("b", "/a/path", NOW))},
+            "Patchwork",
+            False,
+            "1 of 2 servers give no answer",
+        ),
+        ({"sinks": (replace(SINK, paused=NOW),)}, "sinks", False, "1 sink paused"),
         ({"patchwork_answered": None}, "Patchwork", True, "not asked yet"),
         (
             {"mails": {"queued": 1}, "oldest": ago(hours=3), "due": NOW},
