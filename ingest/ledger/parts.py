@@ -77,6 +77,10 @@ class Results(Protocol):
         has a result to come and for which that is known. ``server``: the address of its API; an
         older release did not keep it, and what it kept is of every server."""
 
+    def elsewhere(self, server: str) -> frozenset[int]:
+        """The requests that have a result to come and whose checks were begun at another server's
+        address, by number: ids of that server mean nothing here."""
+
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         """Keep the id of the newest check that a server had when these requests came."""
 

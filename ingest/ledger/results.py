@@ -147,6 +147,13 @@ class KeptResults:
         )
         return {row["request"]: row["newest"] for row in self._db.rows(found, server)}
 
+    def elsewhere(self, server: str) -> frozenset[int]:
+        found = (
+            "SELECT request FROM baseline WHERE server NOT IN (?, '') AND request IN"
+            f" (SELECT request FROM result WHERE {OPEN})"
+        )
+        return frozenset(row["request"] for row in self._db.rows(found, server))
+
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         with self._db.writing():
             for number in requests:

@@ -5,7 +5,7 @@ Pure: checks and requests in, results out. DESIGN.md, What became of it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ingest.ledger import Request, Result, Seen, State
@@ -32,8 +32,28 @@ class Watched:
         """The labels that a check is a result of, by its patch, id and context."""
         if check <= self.newest or patch not in self.patches:
             return []
-        meant = labels.names([context])
-        return [each for each in self.request.contexts if each in meant]
+        return meant(self.request, context)
+
+
+def meant(request: Request, context: str) -> list[str]:
+    """The labels of a request that a check of this context is a result of."""
+    names = labels.names([context])
+    return [each for each in request.contexts if each in names]
+
+
+def earlier(request: Request, checks: Iterable[tuple[int, Check]], newest: int) -> dict[str, State]:
+    """What the checks of a request's labels said before it. ``checks``: those of its patches,
+    each with its patch; ``newest``: the id of the newest check that there was when it came."""
+    found: dict[tuple[str, int], Seen] = {}
+    for patch, check in sorted(checks, key=lambda each: each[1].id):
+        for label in meant(request, check.context) if check.id <= newest else ():
+            if said := seen(request, label, patch, check):
+                found[label, patch] = said
+    of_label = {
+        label: worst([said for (of, _), said in found.items() if of == label])
+        for label in request.contexts
+    }
+    return {label: said.state for label, said in of_label.items() if said}
 
 
 def seen(request: Request, label: str, patch: int, check: Check) -> Seen | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
+from ingest.errors import StateUnavailable, Temporary
 from ingest.ledger import Feed, Ledger, Request
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
 from ingest.patchwork.feed import Walk
@@ -18,11 +19,14 @@ from ingest.results import beginning, counting
 from ingest.results.beginning import Beginning
 from ingest.results.counting import Watched
 from ingest.story.results import FEED
+from ingest.words import counted
 
 # Pages of events that are walked at most; beyond, the patches themselves are asked for.
 _MOST_PAGES = 50
 # In the place of a patch, for results of a revision.
 _NO_PATCH = 0
+# Patches of a series of which is asked what their checks said before a request.
+_MOST_EARLIER = 10
 # Seconds after which it is too late to begin with the newest check: the answer may have come.
 _LATE = 60.0
 
@@ -45,6 +49,7 @@ class Watch:
         self._ledger = ledger
         self._settings = settings.results
         self._clock = clock
+        self._gone = 0
 
     def open(self) -> list[Request]:
         """The requests whose results are looked for there. One of arguments alone has no label
@@ -64,9 +69,10 @@ class Watch:
     def begin(self) -> int:
         """Note where the checks of requests that are new begin, and of how many that was. Asks
         nothing if none is. Raises as ``Dialect`` does."""
-        known = self._ledger.results.baselines(self._dialect.base)
-        requests = self.open()
-        new = [each for each in requests if each.number not in known]
+        requests, known = self.open(), self._ledger.results.baselines(self._dialect.base)
+        gone = self._ledger.results.elsewhere(self._dialect.base)
+        new = [each for each in requests if each.number not in known and each.number not in gone]
+        self._tell_of_gone(sum(each.number in gone for each in requests))
         if not new:
             return 0
         first = self._dialect.check_events()
@@ -78,7 +84,35 @@ class Watch:
                 self._ledger.results.set_baselines([number], newest, self._dialect.base)
             if is_first or last < self._position():
                 self._keep(last)
+        for each in new:
+            self._note_earlier(each, begins.newest[each.number])
         return len(new)
+
+    def _note_earlier(self, request: Request, newest: int) -> None:
+        """Keep what the checks of a request's labels said before it, if Patchwork tells."""
+        half = _MOST_EARLIER // 2
+        try:
+            patches = self._patches(request)
+            there = self._checks((*patches[:half], *patches[half:][-half:]))
+            checks = self._checks_for(request) if request.revision else there
+            said = counting.earlier(request, checks, newest)
+        except StateUnavailable:
+            raise
+        except Temporary as error:  # it is for figures only
+            log.info("what checks said before request %d is unknown: %s", request.number, error)
+            return
+        if said:
+            self._ledger.results.set_earlier(request.number, said)
+
+    def _tell_of_gone(self, number: int) -> None:
+        """Log once that requests were begun at another address."""
+        if number and number != self._gone:
+            log.warning(
+                "%s for another Patchwork than %s: no check there is looked for as a result",
+                counted(number, "open request"),
+                self._dialect.base,
+            )
+        self._gone = number
 
     def _begins(self, new: list[Request], first: CheckPage) -> Beginning:
         if not first.events:

@@ -189,8 +189,13 @@ def test_where_checks_begin_is_known_of_the_server_whose_ids_these_are(ledger: L
     ledger.results.set_baselines([1], 41, SERVER)
     ledger.results.set_baselines([2], 7, "https://other.example.org/api")
     assert ledger.results.baselines(SERVER) == {1: 41}
+    assert ledger.results.elsewhere(SERVER) == {2}
     ledger.results.set_baselines([1], 6, "https://other.example.org/api")
     assert ledger.results.baselines(SERVER) == {}
+    assert ledger.results.elsewhere(SERVER) == {1, 2}
+    for label in (A, B):
+        ledger.results.tell(replace(FAIL, label=label))
+    assert ledger.results.elsewhere(SERVER) == {2}
 
 
 def test_the_results_of_a_request_go_with_it(ledger: Ledger) -> None:

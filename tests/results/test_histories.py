@@ -14,12 +14,20 @@ from hypothesis import strategies as st
 from ingest.ledger import Request, State, open_ledger
 from ingest.results import word
 from ingest.sandbox import Sandbox
+from ingest.sinks.check import description
 from tests.support.clock import Clock
 from tests.support.places import RECORDED
 from tests.support.retest_files import MEMORY
 from tests.support.watching import COVER, FIRST, PATCH, SECOND, Watching
 
-LABELS = ("iol-a", "iol-b")
+LABELS = ("iol-a", "github-robot", "github-robot-build")
+# The contexts that labs post, and the labels that each is a result of.
+CONTEXTS = {
+    "iol-a": {"iol-a"},
+    "github-robot": {"github-robot"},
+    "github-robot: build": {"github-robot", "github-robot-build"},
+    "iol-aa": set[str](),
+}
 PATCHES = {f"patch {PATCH}": {PATCH}, f"patch {FIRST}": {FIRST}, f"cover {COVER}": {FIRST, SECOND}}
 BAD = ["success", "pending", "warning", "fail"]
 ENDS = ("success", "warning", "fail", "cancelled")
@@ -33,9 +41,10 @@ STEPS = st.one_of(
     st.tuples(
         st.just("post"),
         st.sampled_from([PATCH, FIRST, SECOND]),
-        st.sampled_from([*LABELS, "iol-c"]),
+        st.sampled_from(sorted(CONTEXTS)),
         st.sampled_from(BAD),
     ),
+    st.tuples(st.just("hear"), st.sampled_from([PATCH, FIRST, SECOND]), st.sampled_from(LABELS)),
     st.tuples(st.just("say"), st.integers(0, 5), st.sampled_from(ENDS)),
     st.tuples(st.just("look")),
     st.tuples(st.just("restart")),
@@ -81,8 +90,10 @@ class Oracle:
         """All that came since the last look counts for each request that is open now."""
         those = [each for each in self.asked if each.is_open()]
         for id in range(self.looked, len(self.checks)):
+            patch, context, state = self.checks[id]
             for each in those:
-                each.learns(id, *self.checks[id])
+                for label in sorted(CONTEXTS[context]):
+                    each.learns(id, patch, label, state)
         self.looked = len(self.checks)
 
 
@@ -95,6 +106,12 @@ def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
         case ("post", int(patch), str(label), str(state)):
             watching.posts(state, label, patch)
             oracle.checks.append((patch, label, state))
+        case ("hear", int(patch), str(label)):
+            # A sink of ours says that the lab has heard, for the request that came last.
+            if oracle.asked:
+                ours = description(oracle.asked[-1].request)
+                watching.posts("pending", label, patch, summary=ours)
+                oracle.checks.append((patch, "iol-aa", "pending"))
         case ("say", int(which), str(state)) if which < len(oracle.asked):
             asked = oracle.asked[which]
             label = min(asked.states)

@@ -12,7 +12,7 @@ from ingest.sinks.check import description
 from tests.results.conftest import MakeWatching
 from tests.support.clock import DAY, Clock
 from tests.support.mails import letter
-from tests.support.watching import COVER, FIRST, INTERVAL, PATCH, SECOND, Watching
+from tests.support.watching import COVER, FIRST, INTERVAL, PATCH, SECOND, SERIES, Watching
 
 ON_COVER = f"cover {COVER}"
 BOTH = ("iol-a", "iol-b")
@@ -135,6 +135,57 @@ def test_what_comes_between_request_and_first_look_is_not_the_answer(watching: W
     watching.posts("success")
     watching.looks()
     assert watching.states(request) == {"iol-a": "success"}
+
+
+def test_what_its_checks_said_before_a_request_is_noted(watching: Watching) -> None:
+    watching.posts("success", "iol-b", FIRST)
+    watching.posts("fail", "github-robot: build", FIRST)
+    watching.posts("fail", "iol-a", FIRST)
+    watching.posts("success", "iol-a", FIRST)
+    watching.posts("warning", "iol-a", SECOND)
+    watching.posts("fail", "iol-a", PATCH)
+    first = watching.asks("iol-a", "iol-b", "iol-c", "github-robot", on=ON_COVER)
+    watching.posts("pending", "iol-a", SECOND, summary=description(first))
+    watching.posts("fail", "iol-b", SECOND)
+    second = watching.asks("iol-a", "iol-b", on=FIRST_OF_TWO)
+    watching.looks()
+    noted = [
+        {each.label: each.earlier for each in watching.ledger.results.of([request.number])}
+        for request in (first, second)
+    ]
+    assert noted == [
+        {"iol-a": "warning", "iol-b": "success", "iol-c": "", "github-robot": "fail"},
+        {"iol-a": "success", "iol-b": "success"},
+    ]
+
+
+def test_it_costs_a_question_for_each_of_ten_patches_at_most(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(watching.box.store._members, SERIES, [FIRST, SECOND] * 20)
+    watching.posts("fail")
+    watching.questions()
+    watching.asks("iol-a", on=ON_COVER)
+    assert watching.questions() == 1 + 1 + 10  # the events, the series, its patches
+
+
+def test_a_request_that_was_begun_at_another_address_is_not_looked_for_here(
+    watching: Watching, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = watching.asks("iol-a", noted=False)
+    watching.ledger.results.set_baselines([request.number], 7, "https://other.example.org/api")
+    for _ in range(2):
+        watching.posts("success")
+        assert watching.looks() == 0
+    assert watching.states(request) == {"iol-a": "asked"}
+    assert caplog.text.count("1 open request for another Patchwork than") == 1
+    other = watching.asks("iol-a")
+    watching.posts("fail")
+    watching.looks()
+    assert (watching.states(request), watching.states(other)) == (
+        {"iol-a": "asked"},
+        {"iol-a": "fail"},
+    )
 
 
 def test_a_request_that_comes_while_another_is_open_has_its_own_beginning(
