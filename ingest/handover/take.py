@@ -203,6 +203,7 @@ class _Handing:
             else:
                 given = stock.without(held)
                 kept, found = stock.only(held), bool(given["retests"])
+                requests = stock.other_than(held)
             with stock.becoming(kept) as place:
                 second = self._promised(fresh, stock.second) if found else 0.0
                 text = (
@@ -214,7 +215,7 @@ class _Handing:
                     self.output(text)
                 with _undisturbed():
                     place()
-                    self._confirm(fresh.last, due)
+                    self._confirm(fresh.last, due, requests)
         if found or fresh.last == stock.last:
             return None if found else text
         return self._from_file()
@@ -319,7 +320,7 @@ class _Handing:
     ) -> None:
         """Move the consumer on, forget the batches that it was given with the rest, and note that
         these requests were handed over."""
-        if last <= self._consumer().position and not due:
+        if last <= self._consumer().position and not due and not requests:
             return
         with self.ledger.batch():
             self._move(last)

@@ -54,6 +54,10 @@ class Results(Protocol):
         """Note that these labels, of which nothing is known yet, were handed over. The story is
         told by whoever did it."""
 
+    def not_handed_over(self, since: float, up_to: int, limit: int = 500) -> list[Request]:
+        """The requests recorded at or after ``since`` that have a label nobody was handed and of
+        which nothing is known, up to and including a number, the newest first."""
+
     def set_earlier(self, request: int, states: Mapping[str, State]) -> None:
         """Keep what the checks of a request's labels said before it came."""
 

@@ -93,6 +93,14 @@ class KeptResults:
                         *(now, to, request.number, label),
                     )
 
+    def not_handed_over(self, since: float, up_to: int, limit: int = 500) -> list[Request]:
+        found = (
+            "SELECT * FROM request WHERE recorded >= ? AND number IN (SELECT DISTINCT request"
+            " FROM result WHERE state IN ('asked', 'overdue') AND handed = 0 AND request <= ?"
+            " ORDER BY request DESC LIMIT ?) ORDER BY number DESC"
+        )
+        return [made.request(row) for row in self._db.rows(found, since, up_to, limit)]
+
     def set_earlier(self, request: int, states: Mapping[str, State]) -> None:
         with self._db.writing():
             for label, state in states.items():

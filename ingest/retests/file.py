@@ -49,6 +49,7 @@ def append(
     patience: float,
     promise: Callable[[float], float],
     ready: Callable[[float], None] = lambda second: None,
+    found: Callable[[Document], None] = lambda document: None,
 ) -> bool:
     """Merge requests into the file under its lock; whether that changed the file.
 
@@ -56,13 +57,17 @@ def append(
     keeps its own, and its owner. A file that is not a retest JSON is set aside as
     ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the second that the new content carries, later
     than that of the present content. ``ready`` is called with this second when the new content is
-    on the disk and about to take its place, see ``left``. Raises ``SinkUnavailable`` if the file
-    cannot be read or written.
+    on the disk and about to take its place, see ``left``; ``found`` with the present content of a
+    file that is a retest JSON, or of none, before anything is merged into it. Raises
+    ``SinkUnavailable`` if the file cannot be read or written.
     """
     with locked(path, patience):
         try:
+            is_there = os.path.lexists(path)
             standing = _read(path, now)
             present = standing if standing is not None else empty()
+            if standing is not None or not is_there:
+                found(present)
             second = promise(standing_second(present, now))
             merged = merge(present, requests, second, earlier, revisions=revisions)
             if merged == standing:
@@ -103,6 +108,32 @@ def left(path: str, patience: float) -> Left:
             return Left.WAITING
         files.sync(files.target(path).parent)  # the writer may have died before it did this
         return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
+
+
+# Which state of a file it is: the disk's and the file's number, when it was changed, its size.
+State = tuple[int, int, int, int] | None
+
+
+def state(path: str) -> State:
+    """The state of the file, None if there is none. Any change makes it another one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def peek(path: str) -> Document | None:
+    """What the file holds, to be called under its lock; nothing if there is no file, None if it
+    is not a retest JSON, and stays. Raises ``SinkUnavailable``."""
+    try:
+        return load(Path(path).read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        return empty()
+    except (ValueError, RecursionError):
+        return None
+    except OSError as error:
+        raise SinkUnavailable(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read(path: str, now: float) -> Document | None:

@@ -27,6 +27,20 @@ def part_of(request: Request, entry: Document, series: Sequence[Request]) -> Req
     return request if all(_is_ours(series, name, values.get(name)) for name in names) else None
 
 
+def missing(
+    document: Document, request: Request, series: Sequence[Request], *, revisions: bool = False
+) -> Request | None:
+    """What does not stand any more of a request in the file, None if all of it does. ``series``:
+    the log's requests of its series; ``revisions``: see ``document.key_of``."""
+    entry = document["retests"].get(key_of(request, revisions))
+    if entry is None:
+        return request
+    if request.contexts:
+        gone = tuple(each for each in request.contexts if each not in entry["contexts"])
+        return replace(request, contexts=gone) if gone else None
+    return None if part_of(request, entry, series) else request
+
+
 def without(
     document: Document,
     share: Iterable[Request],

@@ -3,7 +3,7 @@
 
 The cursor moves after the file is written: a crash between the two merges the same requests
 again, which changes nothing, unless a consumer has taken the file away meanwhile, which is found
-out first.
+out first. What was in the file and is not any more was handed over.
 """
 
 import logging
@@ -12,10 +12,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ingest.config.values import DAY
 from ingest.errors import StateUnavailable
 from ingest.ledger import Cursor, Ledger, Request
 from ingest.policy.scope import Scope
+from ingest.retests import document as retests
 from ingest.retests import file as retest_file
+from ingest.retests import ownership
 from ingest.sinks import Clock, Stop, is_paused, lease_name, trouble_of
 from ingest.words import counted
 
@@ -24,6 +27,10 @@ PATIENCE = 5.0
 
 # Requests merged in one go: bounds the memory, and the rewriting while a long log is caught up.
 _BATCH = 5000
+
+# Seconds for which a request is watched that waits in the file; and pages of such requests that
+# are gone through at once.
+_WATCHED, _MOST_PAGES = 30 * DAY, 200
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +65,14 @@ class JsonFile:
         self._revisions = revisions
         self._pause = pause
         self._patience = patience
+        self._state: retest_file.State = (0, 0, 0, 0)  # that of no file
 
     def is_due(self, ledger: Ledger, now: float) -> bool:
         """See ``Sink``."""
         cursor = ledger.cursor(self.name)
-        paused = is_paused(cursor.due, now, self._pause)
-        return not paused and cursor.position < ledger.last_request()
+        if is_paused(cursor.due, now, self._pause):
+            return False
+        return cursor.position < ledger.last_request() or self._is_changed(cursor)
 
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """See ``Sink``."""
@@ -85,6 +94,7 @@ class JsonFile:
         count = 0
         try:
             cursor = _settle(ledger, self._path, cursor, patience)
+            self._look(ledger, cursor, clock(), patience)
             while requests := ledger.requests(after=cursor.position, limit=_BATCH):
                 if cursor.begun:  # what may be in the file, apart from what certainly is not
                     requests = [each for each in requests if each.number <= cursor.begun]
@@ -93,9 +103,7 @@ class JsonFile:
                     self._append(ledger, cursor, mine, requests[-1].number, clock(), patience)
                     count += len(mine)
                 cursor = Cursor(cursor.name, requests[-1].number, clock())
-                with ledger.batch():
-                    ledger.set_cursor(cursor)
-                    ledger.results.handed_over(mine, self.name, cursor.moved)
+                ledger.set_cursor(cursor)
                 if stop():
                     break
         except StateUnavailable:
@@ -107,6 +115,47 @@ class JsonFile:
             ledger.set_cursor(replace(tried, tries=tried.tries + 1, due=due, reason=str(trouble)))
             raise trouble from error
         return count
+
+    def _is_changed(self, cursor: Cursor) -> bool:
+        """Whether the file is not as it was when it was last looked at."""
+        return bool(cursor.position) and retest_file.state(self._path) != self._state
+
+    def _look(self, ledger: Ledger, cursor: Cursor, now: float, patience: float) -> None:
+        """Note what was taken out of the file since it was last looked at."""
+        if not self._is_changed(cursor):
+            return
+        with retest_file.locked(self._path, patience):
+            state, document = retest_file.state(self._path), retest_file.peek(self._path)
+        if document is not None:
+            self._note_taken(ledger, cursor, document, now)
+        self._state = state
+
+    def _note_taken(
+        self, ledger: Ledger, cursor: Cursor, document: retests.Document, now: float
+    ) -> None:
+        """Note that what came into the file and is not there any more was handed over."""
+        if cursor.begun:  # nobody knows what is in it
+            return
+        up_to = cursor.position
+        for _ in range(_MOST_PAGES):
+            page = ledger.results.not_handed_over(now - _WATCHED, up_to)
+            mine = list(filter(None, map(self._narrowed, page)))
+            taken = [gone for each in mine if (gone := self._missing(ledger, document, each))]
+            if taken:
+                ledger.results.handed_over(taken, self.name, now)
+            elif mine or not page:
+                break  # what is taken leaves all at once, the newest with what is older
+            up_to = page[-1].number - 1
+
+    def _missing(
+        self, ledger: Ledger, document: retests.Document, request: Request
+    ) -> Request | None:
+        """What is not in the file any more of a request that came into it."""
+        series: list[Request] = []
+        if not request.contexts:
+            server = self._scope.server or ""
+            series = ledger.requests_of(request.series, request.number, server)
+        return ownership.missing(document, request, series, revisions=self._revisions)
 
     def _narrowed(self, request: Request) -> Request | None:
         return self._scope.narrow(request, self._arguments)
@@ -149,6 +198,7 @@ class JsonFile:
             patience=patience,
             promise=promise,
             ready=begin,
+            found=lambda present: self._note_taken(ledger, cursor, present, now),
         )
 
 

@@ -49,6 +49,25 @@ def test_what_was_given_to_a_consumer_is_handed_over(desk: Desk, hold: bool) -> 
         ]
 
 
+@pytest.mark.parametrize("single", FORMS)
+def test_what_is_taken_from_the_retest_json_is_handed_over_and_no_sooner(
+    desk: Desk, single: bool
+) -> None:
+    desk.asks("a")
+    desk.takes("lab")
+    desk.asks("b", series=2)
+    with pytest.raises(SinkUnavailable):
+        desk.takes("default", single=single, output=refuses)
+    with desk.opened() as ledger:
+        assert [each.state for each in ledger.results.of([1, 2])] == ["handed over", "asked"]
+    desk.takes("default", single=single)
+    with desk.opened() as ledger:
+        assert [each.author for each in ledger.results.of([1, 2])] == [
+            "consumer lab",
+            "consumer default",
+        ]
+
+
 # Once
 
 

@@ -90,6 +90,23 @@ def test_when_a_label_was_first_handed_over_is_known_whatever_became_of_it(ledge
     ]
 
 
+def test_what_nobody_was_handed_is_known_until_somebody_is(ledger: Ledger) -> None:
+    for number in range(1, 5):
+        record(ledger, f"{number}@example.org", NOON + number)
+
+    def found(since: float = NOON, up_to: int = 9, limit: int = 9) -> list[int]:
+        return [each.number for each in ledger.results.not_handed_over(since, up_to, limit)]
+
+    assert found() == [4, 3, 2, 1]
+    assert (found(NOON + 2), found(up_to=2), found(limit=2)) == ([4, 3, 2], [2, 1], [4, 3])
+    [one, two, *_] = ledger.requests()
+    ledger.results.handed_over([one, replace(two, contexts=(A,))], "consumer lab", NOON)
+    for label in (A, B):
+        ledger.results.tell(replace(FAIL, request=3, label=label))
+        ledger.results.tell(Result(4, label, State.OVERDUE, NOON))
+    assert found() == [4, 2]
+
+
 def test_what_its_checks_said_before_a_request_is_kept_whatever_is_told(ledger: Ledger) -> None:
     record(ledger, "1@example.org")
     ledger.results.set_earlier(1, {A: State.FAIL, "iol-c": State.FAIL})

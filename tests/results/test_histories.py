@@ -44,6 +44,12 @@ STEPS = st.one_of(
         st.sampled_from(sorted(CONTEXTS)),
         st.sampled_from(BAD),
     ),
+    # On both patches of the series, of which the worst counts for the cover letter.
+    st.tuples(
+        st.just("test"),
+        st.sampled_from(["iol-a", "github-robot: build"]),
+        st.permutations(BAD),
+    ),
     st.tuples(st.just("hear"), st.sampled_from([PATCH, FIRST, SECOND]), st.sampled_from(LABELS)),
     st.tuples(st.just("say"), st.integers(0, 5), st.sampled_from(ENDS)),
     st.tuples(st.just("look")),
@@ -58,11 +64,11 @@ class Asked:
     request: Request
     patches: set[int]
     since: int  # so many checks were there before
-    states: dict[str, str]
+    states: dict[str, tuple[str, str]]  # what is known of each label, and what it is known by
     newest: dict[tuple[str, int], tuple[int, str]] = field(default_factory=dict)
 
     def is_open(self) -> bool:
-        return any(state not in ENDS for state in self.states.values())
+        return any(state not in ENDS for state, _ in self.states.values())
 
     def worst(self, label: str) -> tuple[int, int] | None:
         """How bad the worst of the newest checks is, and which one that is."""
@@ -75,7 +81,7 @@ class Asked:
         before = self.worst(label)
         self.newest[label, patch] = id, state
         if (now := self.worst(label)) and now != before:
-            self.states[label] = BAD[now[0]]
+            self.states[label] = BAD[now[0]], str(now[1])
 
 
 class Oracle:
@@ -97,15 +103,23 @@ class Oracle:
         self.looked = len(self.checks)
 
 
+def posts(watching: Watching, oracle: Oracle, patch: int, context: str, state: str) -> None:
+    """A lab posts a check that says which one it is."""
+    watching.posts(state, context, patch, summary=str(len(oracle.checks)))
+    oracle.checks.append((patch, context, state))
+
+
 def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
     match step:
         case ("ask", str(on), list(labels)):
             request = watching.asks(*labels, on=on)
-            states = dict.fromkeys(labels, "asked")
+            states = dict.fromkeys(labels, ("asked", ""))
             oracle.asked.append(Asked(request, PATCHES[on], len(oracle.checks), states))
-        case ("post", int(patch), str(label), str(state)):
-            watching.posts(state, label, patch)
-            oracle.checks.append((patch, label, state))
+        case ("post", int(patch), str(context), str(state)):
+            posts(watching, oracle, patch, context, state)
+        case ("test", str(context), [str(first), str(second), *_]):
+            posts(watching, oracle, FIRST, context, first)
+            posts(watching, oracle, SECOND, context, second)
         case ("hear", int(patch), str(label)):
             # A sink of ours says that the lab has heard, for the request that came last.
             if oracle.asked:
@@ -117,7 +131,7 @@ def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
             label = min(asked.states)
             said = word.result(asked.request, label, State(state), author="lab", now=0.0)
             watching.ledger.results.tell(said)
-            asked.states[label] = state
+            asked.states[label] = state, ""
         case ("look",):
             watching.looks()
             oracle.look()
@@ -139,5 +153,6 @@ def test_any_history_comes_to_what_the_oracle_says(history: list[tuple[object, .
         for step in [*history, ("look",)]:
             happens(step, watching, oracle)
         for each in oracle.asked:
-            assert watching.states(each.request) == each.states
+            found = ledger.results.of([each.request.number])
+            assert {r.label: (r.state.value, r.summary) for r in found} == each.states
         ledger.close()

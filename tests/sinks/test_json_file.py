@@ -52,12 +52,15 @@ class Sink:
                 mail, Outcome.DONE, "", [], [replace(request, mail_id=mail.id, number=0)]
             )
 
-    def publish(self, *contexts: str) -> int:
-        scope = Scope(contexts, "")
-        file = json_file.JsonFile(
-            str(self.path), mode=0o644, scope=scope, pause=PAUSE, patience=0.05
-        )
+    def file(self, *contexts: str, name: str = "") -> json_file.JsonFile:
+        path, scope = self.path.with_name(name or self.path.name), Scope(contexts, "")
+        return json_file.JsonFile(str(path), mode=0o644, scope=scope, pause=PAUSE, patience=0.05)
+
+    def deliver(self, file: json_file.JsonFile) -> int:
         return file.deliver(self.ledger, clock=self.clock, until=None, stop=lambda: False)
+
+    def publish(self, *contexts: str) -> int:
+        return self.deliver(self.file(*contexts))
 
     def lags(self) -> bool:
         table = tables.RetestsSettings(file=str(self.path))
@@ -96,6 +99,108 @@ def test_of_the_requests_those_count_that_are_for_the_file(sink: Sink) -> None:
 def test_without_requests_there_is_no_file(sink: Sink) -> None:
     assert sink.publish() == 0
     assert not sink.path.exists()
+
+
+# What waits in the file, and what was taken out of it.
+
+
+def handed(sink: Sink) -> dict[tuple[int, str], str]:
+    """By request and label, to whom it was handed over, "" if to nobody."""
+    numbers = [each.number for each in sink.ledger.requests()]
+    results = sink.ledger.results.of(numbers)
+    assert all((each.state == "handed over") == bool(each.author) for each in results)
+    return {(each.request, each.label): each.author for each in results}
+
+
+def taken_away(sink: Sink) -> None:
+    sink.path.rename(sink.path.with_name("batch.json"))
+
+
+def emptied(sink: Sink) -> None:
+    sink.path.write_text(retests.dump(retests.empty()))
+
+
+def removed(sink: Sink) -> None:
+    sink.path.unlink()
+
+
+@pytest.mark.parametrize("take", [taken_away, emptied, removed])
+def test_what_is_in_the_file_is_handed_over_when_it_is_taken_and_not_when_it_is_written(
+    sink: Sink, take: Callable[[Sink], None]
+) -> None:
+    running = sink.file()
+    sink.record(asked(1, contexts=("a", "b")), asked(2, contexts=(), arguments={"rebase": "x"}))
+    for _ in range(3):
+        sink.deliver(running)
+        assert set(handed(sink).values()) == {""}
+    assert not running.is_due(sink.ledger, sink.clock())
+    take(sink)
+    assert running.is_due(sink.ledger, sink.clock())
+    sink.deliver(running)
+    assert handed(sink) == {(1, "a"): sink.name, (1, "b"): sink.name, (2, ""): sink.name}
+    assert not running.is_due(sink.ledger, sink.clock())
+
+
+@pytest.mark.parametrize("take", [taken_away, emptied])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_comes_before_somebody_has_looked_is_not_taken_with_it(
+    sink: Sink, take: Callable[[Sink], None], is_restarted: bool
+) -> None:
+    running = sink.file()
+    sink.record(asked(1, contexts=("a",)))
+    sink.deliver(running)
+    take(sink)
+    sink.record(asked(2, contexts=("a",)))
+    sink.deliver(sink.file() if is_restarted else running)
+    assert handed(sink) == {(1, "a"): sink.name, (2, "a"): ""}
+
+
+def test_a_label_that_is_taken_by_itself_is_handed_over_by_itself(sink: Sink) -> None:
+    running = sink.file()
+    sink.record(asked(1, contexts=("a", "b"), series=7), asked(2, contexts=("a",), series=8))
+    sink.deliver(running)
+    document = sink.document()
+    document["retests"]["7"]["contexts"].remove("a")
+    sink.path.write_text(retests.dump(document))
+    sink.deliver(running)
+    assert handed(sink) == {(1, "a"): sink.name, (1, "b"): "", (2, "a"): ""}
+
+
+def test_of_two_files_the_one_that_is_taken_first_has_it(sink: Sink) -> None:
+    one, other = sink.file(), sink.file("*-a", name="other.json")
+    sink.record(asked(1, contexts=("x-a", "x-b")), asked(2, contexts=("x-b",)))
+    for file in (one, other):
+        sink.deliver(file)
+    (sink.path.parent / "other.json").unlink()
+    for file in (one, other):
+        sink.deliver(file)
+    assert handed(sink) == {(1, "x-a"): other.name, (1, "x-b"): "", (2, "x-b"): ""}
+    sink.path.unlink()
+    for file in (one, other):
+        sink.deliver(file)
+    assert handed(sink) == {(1, "x-a"): other.name, (1, "x-b"): one.name, (2, "x-b"): one.name}
+
+
+@pytest.mark.parametrize("has_more", [False, True])
+def test_a_file_that_somebody_has_spoilt_was_not_taken(sink: Sink, has_more: bool) -> None:
+    running = sink.file()
+    sink.record(asked(1, contexts=("a",)))
+    sink.deliver(running)
+    sink.path.write_text("spoilt")
+    if has_more:
+        sink.record(asked(2, contexts=("b",)))
+    sink.deliver(running)
+    assert set(handed(sink).values()) == {""}
+
+
+def test_many_that_are_taken_at_once_are_all_noted(sink: Sink) -> None:
+    running = sink.file()
+    with sink.ledger.batch():
+        sink.record(*(asked(n, contexts=("a",), series=n) for n in range(1, 1203)))
+    sink.deliver(running)
+    sink.path.unlink()
+    sink.deliver(running)
+    assert set(handed(sink).values()) == {sink.name}
 
 
 def test_the_cursor_says_how_far_the_file_is(sink: Sink) -> None:
