@@ -44,7 +44,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 def programs() -> Path | None:
     """The folder of the newest server's programs, None if there is none."""
     if found := shutil.which("initdb"):
-        return Path(found).parent
+        return Path(found).resolve().parent
     versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     newest = sorted(versions, key=lambda each: int(each.parts[-3]))
     return newest[-1].parent if newest else None
@@ -61,8 +61,9 @@ def needed() -> Path:
 class Cluster:
     """A server with its own folder."""
 
-    def __init__(self, **settings: str) -> None:
-        """Make and start it. ``settings``: of postgresql.conf, besides those of every test."""
+    def __init__(self, *, standby_of: "Cluster | None" = None, **settings: str) -> None:
+        """Make and start it. ``standby_of``: the server that it follows; ``settings``: of
+        postgresql.conf, besides those of every test."""
         self._bin = needed()
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="recheck-pg-", dir=memory))
@@ -71,17 +72,36 @@ class Cluster:
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.folder.chmod(0o755)
-        self._run(
-            "initdb", "--no-sync", "--auth=trust", f"--username={_ROLE}", "--encoding=UTF8",
-            # Another order of texts than ours, as users have.
-            "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8",
-            f"--pgdata={self.data}",
-        )  # fmt: skip
         self.settings = {
             **_SETTINGS,
             "unix_socket_directories": f"'{self.folder}'",
             **settings,
         }
+        if standby_of:
+            self._copy(standby_of)
+        else:
+            self._run(
+                "initdb", "--no-sync", "--auth=trust", f"--username={_ROLE}", "--encoding=UTF8",
+                # Another order of texts than ours, as users have.
+                "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8",
+                f"--pgdata={self.data}",
+            )  # fmt: skip
+        self.start()
+
+    def _copy(self, other: "Cluster") -> None:
+        """Be what the other one is, and follow it."""
+        self._run(
+            "pg_basebackup", "--no-sync", "--checkpoint=fast", "--wal-method=stream",
+            "--write-recovery-conf", f"--host={other.folder}", f"--username={_ROLE}",
+            f"--pgdata={self.data}",
+        )  # fmt: skip
+
+    def follow(self, other: "Cluster") -> None:
+        """Forget all, whatever state it is in, and begin anew as a standby of another one."""
+        if not self.is_lost():
+            self.kill()
+        shutil.rmtree(self.data)
+        self._copy(other)
         self.start()
 
     @property
@@ -102,24 +122,39 @@ class Cluster:
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """All its processes are stopped and answer nothing, until the block is left."""
-        main = int((self.data / "postmaster.pid").read_text().split()[0])
-        found = subprocess.run(
-            ["pgrep", "--parent", str(main)], capture_output=True, text=True, check=True
-        )
-        processes = [main, *map(int, found.stdout.split())]
-        for each in processes:
-            os.kill(each, signal.SIGSTOP)
+        processes = self.processes()
+        send(signal.SIGSTOP, processes)
         try:
             yield
         finally:
-            for each in processes:
-                with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGCONT)
+            send(signal.SIGCONT, processes)
+
+    def processes(self, what: str = "") -> list[int]:
+        """The ids of its processes, or of those whose title has this in it."""
+        main = (self.data / "postmaster.pid").read_text().split()[0]
+        command = ["pgrep", "--parent", main, "--full", what or "."]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [*([] if what else [int(main)]), *map(int, found.stdout.split())]
+
+    def kill(self) -> None:
+        """End it as the loss of its machine does."""
+        processes = self.processes()
+        send(signal.SIGKILL, processes)
+        while not all(map(is_dead, processes)):
+            time.sleep(0.005)
+
+    def is_lost(self) -> bool:
+        """Whether it was stopped or killed."""
+        return not (self.data / "postmaster.pid").exists() or all(map(is_dead, self.processes()))
+
+    def promote(self) -> None:
+        """Have a standby take writes."""
+        self._run("pg_ctl", "promote", f"--pgdata={self.data}", "--wait", "--silent")
 
     def remove(self) -> None:
         """Stop the server, and remove all that it has."""
         try:
-            if (self.data / "postmaster.pid").exists():
+            if not self.is_lost():
                 self.stop()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -150,13 +185,31 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        subprocess.run(
-            [*as_user, str(self._bin / program), *arguments],
-            check=True,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with tempfile.TemporaryFile() as said:  # a server that it starts keeps the file open
+            done = subprocess.run(
+                [*as_user, str(self._bin / program), *arguments],
+                cwd=self.folder,
+                stdout=said,
+                stderr=said,
+                check=False,
+            )
+            said.seek(0)
+            assert done.returncode == 0, f"{program}: {said.read().decode()}"
+
+
+def send(number: signal.Signals, processes: list[int]) -> None:
+    """Send a signal to those of these processes that are still there."""
+    for each in processes:
+        with suppress(ProcessLookupError):
+            os.kill(each, number)
+
+
+def is_dead(process: int) -> bool:
+    """Whether a process has ended, though nobody has asked for its end."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
