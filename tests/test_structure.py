@@ -3,11 +3,15 @@
 
 import ast
 import importlib
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ingest.ledger import open_ledger, pg_steps
 from tests.support.crashes import Place, Point
 from tests.support.places import ROOT
 
@@ -111,3 +115,27 @@ def places(value: object) -> Iterator[Place]:
 def test_every_crash_point_is_one_line_of_the_program(name: str) -> None:
     module = importlib.import_module(f"tests.{name}")
     assert [place.line() for value in vars(module).values() for place in places(value)]
+
+
+def test_what_one_ledger_keeps_the_other_keeps_too(tmp_path: Path) -> None:
+    """Every column of SQLite's tables that both have; what PostgreSQL keeps otherwise is left out
+    here: queue, event and raw take what is in a mail there."""
+    with closing(open_ledger(f"sqlite:{tmp_path}/ledger")):
+        pass
+    steps = [statement for step in pg_steps.MIGRATIONS for statement in step]
+    tables = {
+        made[1]: set(re.findall(r"(\w+) (?:bigint|bytea|double|integer|text)\b", statement))
+        for statement in steps
+        if (made := re.match(r"CREATE TABLE (\w+)", statement))
+    }
+    otherwise = {
+        "mail": {"due", "waiting", "since", "claimed", "starts", "story", "raw", "begun", "waited",
+                 "missing", "holder", "stored"},
+        "known": {"identity"},
+    }  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "ledger")) as database:
+        listed = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        assert {name for (name,) in database.execute(listed)} - {"tally", "turn"} <= tables.keys()
+        for table, columns in tables.items():
+            kept = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+            assert kept - columns - otherwise.get(table, set()) == set(), table

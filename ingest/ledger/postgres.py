@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 
 from ingest.errors import UsageError
-from ingest.ledger import pg_schema
+from ingest.ledger import pg_schema, pg_steps
 from ingest.ledger.asides import KeptAsides
 from ingest.ledger.cursors import Cursors
 from ingest.ledger.letters import KeptLetters
@@ -34,7 +34,7 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
     def __init__(
         self, url: str, *, timeout: float, replicas: int, opening: Opening = Opening.WRITE
     ) -> None:
-        session = Session(url, pg_schema.KEYS, timeout=timeout, replicas=replicas)
+        session = Session(url, pg_steps.KEYS, timeout=timeout, replicas=replicas)
         self._db = self._session = session
         try:
             self._generation = pg_schema.prepare(session, opening)

@@ -35,7 +35,7 @@ class PostgresLog(Mails, Log):
             f"""WITH entered AS (
                 INSERT INTO request (number, {", ".join(columns)})
                 SELECT last + 1, {", ".join(f"given.{each}" for each in columns)} FROM head,
-                    (VALUES ({", ".join(f"?::{_type(each)}" for each in columns)}))
+                    (VALUES ({", ".join(f"?::{_type(each)}" for each in columns.values())}))
                     AS given ({", ".join(columns)})
                 ON CONFLICT (id) DO NOTHING RETURNING *
             ),
@@ -67,12 +67,8 @@ class PostgresLog(Mails, Log):
         return int(self._session.rows("SELECT last FROM head")[0]["last"])
 
 
-# The columns of a request that are no text.
-_NUMBERS = frozenset(("mail", "series", "submission", "revision", "rated"))
-_TIMES = frozenset(("date", "received", "recorded"))
-
-
-def _type(column: str) -> str:
-    if column in _TIMES:
+def _type(value: object) -> str:
+    """What the server is to take a value for."""
+    if isinstance(value, float):
         return "double precision"
-    return "bigint" if column in _NUMBERS else "text"
+    return "bigint" if isinstance(value, int) else "text"
