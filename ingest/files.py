@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from ingest import locks
 from ingest.errors import SinkUnavailable, WrongPath
 
 STANDARD_OUTPUT = "-"
@@ -212,6 +213,7 @@ def _permit(descriptor: int, replaced: Path, mode: int | None) -> None:
     try:
         before = replaced.stat()
     except FileNotFoundError:
+        locks.give(descriptor, str(replaced.parent))
         if mode is not None:
             os.fchmod(descriptor, mode)
         return

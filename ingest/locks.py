@@ -50,20 +50,29 @@ def _open(path: str, mode: int | None) -> int:
             if os.path.islink(path):  # one that leads nowhere: neither there nor to be made
                 raise
             continue
+        folder = os.path.dirname(path) or "."
+        give(descriptor, folder)
         if mode is None:
-            mode = _share(descriptor, os.path.dirname(path) or ".")
+            mode = _share(descriptor, folder)
         os.fchmod(descriptor, mode)  # whatever the umask is: an alias pipe's is 0077
         return descriptor
 
 
+def give(descriptor: int, folder: str) -> None:
+    """Have a new file that root made belong to whom its folder does, who could not use it
+    otherwise. Of anybody else, who may not give a file away, it stays as it is."""
+    if os.geteuid() == 0:
+        owner = os.stat(folder)
+        with suppress(PermissionError):  # in a container that has not this right
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 def _share(descriptor: int, folder: str) -> int:
-    """Give a new lock to whom its folder belongs, as far as we may; the mode that lets those hold
-    it who can write to the folder. Whoever may read a lock may hold it for ever."""
+    """Give a new lock to its folder's group, as far as we may; the mode that lets those hold it who
+    can write to the folder. Whoever may read a lock may hold it for ever."""
     owner = os.stat(folder)
-    for user in (owner.st_uid, -1):  # only root may give a file away
-        with suppress(PermissionError):
-            os.fchown(descriptor, user, owner.st_gid)
-            break
+    with suppress(PermissionError):
+        os.fchown(descriptor, -1, owner.st_gid)
     others = stat.S_IROTH if owner.st_mode & stat.S_IWOTH else 0
     if owner.st_mode & stat.S_IWGRP:
         is_theirs = os.fstat(descriptor).st_gid == owner.st_gid

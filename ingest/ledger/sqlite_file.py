@@ -36,6 +36,7 @@ def make(path: Path, migrations: Sequence[Migration], mode: int, busy_timeout: f
         for leftover in (new, *beside(new), *beside(path)):
             leftover.unlink(missing_ok=True)
         made = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        locks.give(made, str(folder))
         os.fchmod(made, mode)
         os.close(made)
         with closing(connect(new, busy_timeout)) as database:
