@@ -43,6 +43,11 @@ class Wish:
         return f"{_line(self.author, _LONGEST_AUTHOR)} ({self.way})"
 
 
+def check(wish: Wish, settings: Settings) -> None:
+    """Raise ``UsageError`` for what cannot be asked for here."""
+    _wanted(wish, settings)
+
+
 def ask(
     ledger: Ledger,
     settings: Settings,

@@ -4,7 +4,7 @@
 import argparse
 
 from ingest import __version__
-from ingest.commands.entries import handing_over, looking, mail_in, setting_up, steering
+from ingest.commands.entries import by_hand, handing_over, looking, mail_in, setting_up, steering
 from ingest.commands.options import PROGRAM, Commands, Parser
 
 _EPILOG = """\
@@ -31,6 +31,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(top)
-    for group in (mail_in, looking, steering, handing_over, setting_up):
+    for group in (mail_in, looking, steering, by_hand, handing_over, setting_up):
         group.add(commands)
     return top

@@ -156,6 +156,10 @@ class Patchwork:
 
         return self._asked(ask)
 
+    def patches_of(self, series: int) -> list[int] | None:
+        """The patches of a series, None if there is no such series. Raises as ``probe``."""
+        return self.dialect.patches_of(series)
+
     def contexts(self, target: Target, is_enough: Callable[[set[str]], bool]) -> set[str]:
         """The contexts of the checks that the target's patch has, or for a cover letter the
         patches of its series: of as many patches as it takes until they are enough, else of all.
