@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
+from ingest.ledger import timings
 from ingest.ledger.connection import Connection
 from ingest.ledger.request_values import Request
+from ingest.ledger.timings import RECORDED
 from ingest.ledger.values import Arrival, Event, Outcome, Queued
 
 
@@ -69,6 +71,8 @@ class Log(ABC):
                     continue
                 fresh = replace(fresh, recorded=max(fresh.recorded, promised))
                 new += self._enter(fresh, reason)
+            took = (each.recorded - each.received for each in new if each.rated and each.received)
+            timings.note(self._db, RECORDED, took)
             at = steps[-1].at if steps else mail.received
             if outcome is Outcome.DONE and earlier and not new:
                 outcome = Outcome.IGNORED

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ingest.ledger.progress import Aside, Letter, Pause
 from ingest.ledger.request_values import Request, Result, Run, Seen, State
-from ingest.ledger.values import Event, Happening, Notice
+from ingest.ledger.values import Event, Happening, Notice, Timing
 
 # Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
 MARKS_KEPT = 172800.0
@@ -42,6 +42,9 @@ class Results(Protocol):
 
     def of(self, requests: Iterable[int]) -> list[Result]:
         """The results of the requests of these numbers, by number and label."""
+
+    def counts(self) -> Mapping[tuple[str, State], int]:
+        """How many requests have which result for which label."""
 
     def request(self, name: str) -> Request | None:
         """The request of this number or id."""
@@ -166,3 +169,14 @@ class Steering(Protocol):
     def judge_again(self, since: float, now: float) -> int:
         """Queue the mails that were judged, ignored or rejected, that came at ``since`` or later
         and whose raw bytes are there; how many those are."""
+
+
+class Timings(Protocol):
+    """How long things took since the ledger was made: "recorded", from a mail's reception to its
+    request's recording, and "patchwork STATUS", a question that was answered so."""
+
+    def add(self, what: str, durations: Iterable[float]) -> None:
+        """Note durations in seconds."""
+
+    def all(self) -> Mapping[str, Timing]:
+        """What was noted, by name."""

@@ -280,6 +280,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             since double precision NOT NULL,
             reason text NOT NULL
         )""",
+        """CREATE TABLE timing (
+            what text COLLATE "C" NOT NULL,
+            bound double precision NOT NULL,
+            number bigint NOT NULL,
+            seconds double precision NOT NULL,
+            PRIMARY KEY (what, bound)
+        )""",
         # What SQLite calls so.
         """CREATE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE
             AS 'SELECT strpos($1, $2)'""",

@@ -22,6 +22,7 @@ from ingest.ledger.results import KeptResults
 from ingest.ledger.search import Search
 from ingest.ledger.session import Session
 from ingest.ledger.steering import KeptHappenings, KeptSteering
+from ingest.ledger.timings import KeptTimings
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 # Characters of an answer's key that an index takes.
@@ -46,6 +47,7 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         self._notices = KeptNotices(session, self._append)
         self._letters = KeptLetters(session)
         self._happenings = KeptHappenings(session)
+        self._timings = KeptTimings(session)
         self._steering = KeptSteering(
             session,
             self._happenings,
@@ -75,6 +77,10 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
     @property
     def happenings(self) -> KeptHappenings:
         return self._happenings
+
+    @property
+    def timings(self) -> KeptTimings:
+        return self._timings
 
     @property
     def steering(self) -> KeptSteering:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.ledger.parts import Asides, Happenings, Letters, Notices, Results, Steering
+from ingest.ledger.parts import Asides, Happenings, Letters, Notices, Results, Steering, Timings
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 from ingest.ledger.request_values import Request
 from ingest.ledger.values import (
@@ -54,6 +54,10 @@ class Ledger(Protocol):
     @property
     def steering(self) -> Steering:
         """What an operator decides."""
+
+    @property
+    def timings(self) -> Timings:
+        """How long things took."""
 
     def accept(self, arrival: Arrival) -> tuple[int, bool]:
         """Keep a mail. Its id, 0 if the mail itself was dropped since, and whether it is new; a

@@ -46,6 +46,10 @@ class KeptResults:
             found += map(_result, self._db.rows(f"{query} ORDER BY request, label", *numbers))
         return found
 
+    def counts(self) -> Mapping[tuple[str, State], int]:
+        found = "SELECT label, state, count(*) AS number FROM result GROUP BY label, state"
+        return {(row["label"], State(row["state"])): row["number"] for row in self._db.rows(found)}
+
     def request(self, name: str) -> Request | None:
         number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else 0
         rows = self._db.rows("SELECT * FROM request WHERE id = ? OR number = ?", name, number)

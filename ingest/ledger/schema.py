@@ -99,5 +99,13 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE mail ADD COLUMN cut INTEGER NOT NULL DEFAULT 0",
         """UPDATE mail SET cut = 1
             WHERE outcome = 'notice' OR outcome = 'rejected' AND ended = received""",
+        # How long things took, see ``Timings``: how often not longer than a bound.
+        """CREATE TABLE timing (
+            what TEXT NOT NULL,
+            bound REAL NOT NULL,
+            number INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            PRIMARY KEY (what, bound)
+        ) STRICT, WITHOUT ROWID""",
     ),
 )

@@ -24,6 +24,7 @@ from ingest.ledger.schema import MIGRATIONS
 from ingest.ledger.search import Search
 from ingest.ledger.sqlite_log import SqliteLog
 from ingest.ledger.steering import KeptHappenings, KeptSteering
+from ingest.ledger.timings import KeptTimings
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
 
 
@@ -42,6 +43,7 @@ class SqliteLedger(SqliteLog, Cursors, Search):
         self._notices = KeptNotices(file, self._append, "mail INDEXED BY mail_over")
         self._letters = KeptLetters(file)
         self._happenings = KeptHappenings(file)
+        self._timings = KeptTimings(self._db)
         self._steering = KeptSteering(
             file,
             self._happenings,
@@ -71,6 +73,10 @@ class SqliteLedger(SqliteLog, Cursors, Search):
     @property
     def happenings(self) -> KeptHappenings:
         return self._happenings
+
+    @property
+    def timings(self) -> KeptTimings:
+        return self._timings
 
     @property
     def steering(self) -> KeptSteering:

@@ -15,6 +15,10 @@ MOST_NOTICES = 50
 MOST_HAPPENINGS = 10_000
 
 
+# Seconds by which durations are kept apart.
+BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
+
+
 class Outcome(StrEnum):
     """The state of a mail; all but ``QUEUED`` are ends."""
 
@@ -131,6 +135,14 @@ class Happening(Value):
 ARCHIVED = "replay "
 # The same if no sink is to have their requests.
 UNPUSHED = f"{ARCHIVED}--no-sinks "
+
+
+class Timing(Value):
+    """How long something took. ``numbers``: how often no longer than each of ``BOUNDS``, and longer
+    than the one before it, and at last how often longer than all; ``seconds``: all together."""
+
+    numbers: tuple[int, ...]
+    seconds: float
 
 
 class Queued(Value):

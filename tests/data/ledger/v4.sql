@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2212856');
-INSERT INTO "meta" VALUES('generation','edf595');
+INSERT INTO "meta" VALUES('file','65024:2228854');
+INSERT INTO "meta" VALUES('generation','e4a3b1');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
@@ -230,6 +230,13 @@ INSERT INTO "tally" VALUES('raw','',330);
 INSERT INTO "tally" VALUES('rejected','',1);
 INSERT INTO "tally" VALUES('request','',1);
 INSERT INTO "tally" VALUES('unresolved','',1);
+CREATE TABLE timing (
+            what TEXT NOT NULL,
+            bound REAL NOT NULL,
+            number INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            PRIMARY KEY (what, bound)
+        ) STRICT, WITHOUT ROWID;
 CREATE TABLE turn (sender TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX mail_due ON mail (due, id) WHERE outcome = 'queued';
 CREATE INDEX mail_claimed ON mail (id) WHERE claimed = 1;
