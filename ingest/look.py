@@ -11,7 +11,7 @@ from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable
 from ingest.ledger import Attention, Ledger, Outcome, Record
 from ingest.mail.reply import Ready
-from ingest.patchwork import outage
+from ingest.patchwork import limits, outage
 from ingest.patchwork.outage import of_server
 from ingest.policy import ready
 from ingest.sinks import NOTICES, delivery
@@ -56,6 +56,7 @@ def _server(ledger: Ledger, settings: Settings, name: str, now: float) -> Server
         answered=utc(answered) if answered else None,
         down=utc(since) if since else None,
         reason=reason or None,
+        cannot=limits.known(ledger, now, name) or (),
     )
 
 

@@ -25,6 +25,7 @@ from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.outage import of_server
 from ingest.patchwork.thread import PatchworkThread
 from ingest.sources import events
+from ingest.sources.walk import Walked, walk
 from ingest.story.sinks import CATCH_UP
 from ingest.words import counted, moment
 from ingest.worker import connect
@@ -36,14 +37,17 @@ log = logging.getLogger(__name__)
 class Summary:
     """What a run came to. ``since`` is a Unix time; ``missed`` are the Message-IDs of new mails
     that ask for what is wanted here; ``problem`` is why the run is not complete, "" if it is;
-    ``moved``: whether later runs begin where this one began; ``work``: what became of the mails
-    that were due then."""
+    ``moved``: whether later runs begin where this one began; ``walked``: of how many ``recent``
+    submissions the comments were read, at a server without events of comments; ``work``: what
+    became of the mails that were due then."""
 
     since: float
     haul: events.Haul = field(default_factory=events.Haul)
     missed: list[str] = field(default_factory=list)
     problem: str = ""
     moved: bool = False
+    walked: int = 0
+    recent: int = 0
     work: replay.Summary = field(default_factory=replay.Summary)
 
 
@@ -147,15 +151,20 @@ def _take_in(
         return {}
     last: dict[str, int] = {}
     try:
-        if not patchwork.tells_of_comments():
+        if patchwork.tells_of_comments():
+            teller: events.Teller = patchwork.dialect
+            found = _news(ledger, patchwork, summary, last, by_id)
+        elif patchwork.keeps_comments():
+            walked = _walked(settings, ledger, patchwork, summary, stop)
+            teller, found = walked, walked.events
+        else:
             raise ConfigError(
-                f"Patchwork at {patchwork.base} does not tell of comments: it does so from "
-                "version 1.3 of its API on"
+                f"Patchwork at {patchwork.base} shows no comments: nothing can be caught up there"
             )
         events.take_in(
-            patchwork.dialect,
+            teller,
             ledger,
-            _news(ledger, patchwork, summary, last, by_id),
+            found,
             summary.haul,
             clock=clock,
             max_size=settings.intake.max_size,
@@ -190,9 +199,9 @@ def _news(
 ) -> list[feed.Event]:
     """The events that are new. ``newest`` is given the id of the newest one of each kind."""
     found: list[feed.Event] = []
-    seen = {each.part: int(each.position) for each in _feeds(ledger, patchwork.name) if each.part}
+    seen = {each.part: each.position for each in _feeds(ledger, patchwork.name) if each.part}
     for kind in feed.KINDS:
-        last = seen.get(_part(patchwork, kind), 0) if by_id else 0
+        last = int(seen.get(_part(patchwork, kind), 0)) if by_id else 0
         news = feed.news(patchwork.dialect, kind, last, summary.since)
         if news.was_reset:
             log.warning(
@@ -205,6 +214,28 @@ def _news(
         newest[kind] = news.last
         found += news.events
     return found
+
+
+def _walked(
+    settings: Settings,
+    ledger: Ledger,
+    patchwork: Patchwork,
+    summary: Summary,
+    stop: Callable[[], bool],
+) -> Walked:
+    """The comments on recent submissions, and in ``summary`` how far that came."""
+    name, table = of_server(CATCH_UP, patchwork.name), settings.catch_up
+    parts = {kind: f"{patchwork.base} walk {kind}" for kind in feed.KINDS}
+    kept = {each.part: each.position for each in _feeds(ledger, patchwork.name)}
+    last = {kind: int(kept[part]) for kind, part in parts.items() if kept.get(part)}
+    since = summary.since - table.walk_age
+    walked = walk(patchwork.dialect, since, table.walk, last, stop)
+    for kind, part in parts.items():
+        position = str(walked.last.get(kind, ""))
+        ledger.set_feed(Feed(name, part, position=position, moved=time.time()))
+    summary.walked, summary.recent = walked.read, walked.recent
+    summary.haul.problems += walked.problems
+    return walked
 
 
 def _part(patchwork: Patchwork, kind: str) -> str:

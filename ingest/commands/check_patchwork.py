@@ -3,7 +3,7 @@
 what follows from what it cannot do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,8 +13,10 @@ from ingest import secret
 from ingest.commands.finding import Finding
 from ingest.config.tables import Settings
 from ingest.errors import Error, NoApi, SinkUnavailable, Unavailable
+from ingest.patchwork import limits
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
+from ingest.sinks import fork
 from ingest.worker import connect
 
 # Seconds by which our clock may differ from Patchwork's before retries and dates are off.
@@ -35,7 +37,7 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         projects = patchwork.projects()
         yield Finding("ok", "patchwork", f"{patchwork.base} answers")
         yield _clock(server.date)
-        yield from _abilities(server, patchwork.base, settings)
+        yield from _abilities(server, settings)
         lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
         yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
         yield from _tokens(settings, patchwork)
@@ -47,41 +49,45 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "API", str(error))
 
 
-def _abilities(server: Abilities, base: str, settings: Settings) -> Iterator[Finding]:
+def _abilities(server: Abilities, settings: Settings) -> Iterator[Finding]:
     """What the server can do, and what follows from what it cannot."""
-    if server.finds_by_message_id:
+    if server.kind == "freedesktop":
+        yield Finding("ok", "API", "that of freedesktop's fork, with revisions of series")
+    elif server.finds_by_message_id:
         yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
-    else:
-        yield Finding(
-            "warning",
-            "API",
-            f"{base} ignores the msgid filter, which API 1.2 brought: patches are found by title "
-            "and time, with more questions, and one whose reply has another subject perhaps not; "
-            "give [patchwork] url without an API version, or ask for an upgrade",
-        )
-    if not server.tells_of_comments:
-        yield Finding(
-            "problem" if settings.catch_up.interval else "warning",
-            "comments",
-            f"API {server.version} has no events of comments, which came with 1.3: catching up "
-            "does not work, and a reply without References to another reply is not resolved; give "
-            "[patchwork] url without an API version, or ask for an upgrade",
-        )
+    for each in limits.of(server):
+        is_problem = each.ends_catching_up and settings.catch_up.interval
+        yield Finding("problem" if is_problem else "warning", each.what, each.text)
+    if told := limits.zone(server):
+        yield Finding("ok", "time zone", told)
 
 
 def _tokens(settings: Settings, patchwork: Patchwork) -> Iterator[Finding]:
-    """Whether Patchwork knows the tokens that checks are posted with."""
-    for name, table in settings.check.items():
-        if table.patchwork != patchwork.name:
+    """Whether Patchwork knows the tokens and logins that are posted with."""
+    of_sinks: dict[str, tuple[str, str, Callable[[str], str]]] = {
+        f"check:{name}": (table.patchwork, table.token_file, _token)
+        for name, table in settings.check.items()
+    }
+    for kind in ("test_result", "newrevision"):
+        for name, login in getattr(settings, kind).items():
+            of_sinks[f"{kind}:{name}"] = (login.patchwork, login.login_file, fork.authorization)
+    for sink, (server, file, authorization) in of_sinks.items():
+        if server != patchwork.name:
             continue
         with suppress(SinkUnavailable):  # told of the sink already
-            if not patchwork.knows_login(f"Token {secret.token(table.token_file)}"):
-                yield Finding(
-                    "problem",
-                    f"check:{name}",
-                    f"Patchwork does not know the token in {table.token_file}: make a new one on "
-                    "your profile page there",
+            if not patchwork.knows_login(authorization(file)):
+                todo = (
+                    "make a new one on your profile page there"
+                    if authorization is _token
+                    else "it is NAME:PASSWORD of an account there"
                 )
+                what = "token" if authorization is _token else "login"
+                text = f"Patchwork does not know the {what} in {file}: {todo}"
+                yield Finding("problem", sink, text)
+
+
+def _token(file: str) -> str:
+    return f"Token {secret.token(file)}"
 
 
 def _clock(date: str) -> Finding:

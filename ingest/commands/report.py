@@ -170,6 +170,10 @@ def caught_up(summary: "catch_up.Summary", *, in_json: bool = False) -> None:
         return
     out = Printer()
     out.line(f"{counted(haul.events, 'comment event')} since {moment(summary.since)}")
+    if summary.recent:
+        part = f"of {summary.walked} of {counted(summary.recent, 'recent submission')}"
+        rest = "; the others have their turn in later runs" * (summary.walked < summary.recent)
+        out.line(f"this server has no events of comments: those {part} were read{rest}")
     known = f"{haul.known} known already, {haul.fetched} fetched"
     seldom = (
         (haul.deleted, "deleted meanwhile"),
@@ -221,6 +225,8 @@ def status(status: Status, *, in_json: bool = False) -> None:
         since = f"down since {when(server.down)}: {server.reason}"
         down: tuple[Part, ...] = (", ", (since, "red")) if server.down else ()
         out.line(f"patchwork  {name}{server.url}", *down)
+        for lacks in server.cannot:
+            out.line(f"           it {lacks}")
     _mails(out, status)
     out.line(f"last mail  {when(status.last_received)}")
     for server in status.servers:

@@ -251,6 +251,15 @@ class CatchUpSettings(Value):
         HOUR,
         "seconds before the last time, or the last mail, that are looked at again",
     )
+    walk: int = setting(
+        values.whole,
+        200,
+        "questions of a run at a server without comment events, where the comments on recent "
+        "patches are read",
+    )
+    walk_age: float = setting(
+        values.positive, 30 * DAY, "seconds since a patch was sent for which it is recent there"
+    )
 
 
 class ResultsSettings(Value):

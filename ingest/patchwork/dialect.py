@@ -160,6 +160,21 @@ class Comment(Value):
     content: str
 
 
+class Recent(Value):
+    """A patch or cover letter, as far as it is looked through for comments."""
+
+    id: int
+    message_id: str
+    list_id: str  # of the project
+
+
+class RecentPage(Value):
+    """One page of them, the newest first. ``following``: as in ``EventPage``."""
+
+    submissions: tuple[Recent, ...]
+    following: str
+
+
 class Said(Value):
     """What a server tells of a comment. ``sender``: its From; ``content``: the text that it made of
     the body."""
@@ -234,6 +249,16 @@ class Dialect(Protocol):
     def tells_of_comments(self) -> bool:
         """Whether it has events of comments. Where it has none it answers as if there were no
         comments, so ask this first."""
+
+    def keeps_comments(self) -> bool:
+        """Whether the comments on a submission can be read."""
+
+    def recent(self, kind: str, since: datetime, page: str = "") -> RecentPage:
+        """A page of the patches or cover letters that were sent since a time: the first, or the
+        one that ``page`` leads to."""
+
+    def comments_of(self, kind: str, recent: Recent) -> list[Comment | BadEvent]:
+        """The comments on a patch or cover letter, each as if an event had told of it."""
 
     def projects(self) -> list[Project]:
         """Every project."""

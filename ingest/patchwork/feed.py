@@ -135,15 +135,24 @@ def _all(walk: Walk, read: Callable[[str], EventPage]) -> tuple[Event, ...]:
 def _filed_since(events: tuple[Event, ...], since: float) -> tuple[Event, ...]:
     """Those that were filed at or after a Unix time, as far as the server's zone can be guessed:
     most mails are filed soon after they were sent. All of them, if it cannot."""
-    from statistics import median  # with decimal and fractions, which only catching up has use for
-
     apart = [
         event.date - event.sent
         for event in events
         if isinstance(event, CommentEvent) and event.sent is not None
     ]
-    zone = round(median(apart) / _QUARTER) * _QUARTER if len(apart) >= _ENOUGH else None
-    if zone is None or abs(zone) > _FARTHEST_ZONE:
+    ahead = zone(apart)
+    if ahead is None:
         return events
-    oldest = since + zone - _REPEATED
+    oldest = since + ahead - _REPEATED
     return tuple(event for event in events if event.date is None or event.date >= oldest)
+
+
+def zone(apart: Sequence[float]) -> float | None:
+    """By how many seconds a server's local time is ahead of UTC, by how many seconds apart the two
+    dates of some things are; None if these are too few, or tell no zone."""
+    from statistics import median  # with decimal and fractions, which only catching up has use for
+
+    if len(apart) < _ENOUGH:
+        return None
+    ahead = round(median(apart) / _QUARTER) * _QUARTER
+    return ahead if abs(ahead) <= _FARTHEST_ZONE else None

@@ -18,6 +18,7 @@ from ingest.patchwork import fork_pages
 from ingest.patchwork.api import Api, is_id
 from ingest.patchwork.dialect import (
     Abilities,
+    BadEvent,
     Check,
     CheckPage,
     Clue,
@@ -27,6 +28,8 @@ from ingest.patchwork.dialect import (
     Found,
     NewRevision,
     Project,
+    Recent,
+    RecentPage,
     Said,
     Standing,
     Target,
@@ -78,6 +81,18 @@ class Freedesktop:
     def tells_of_comments(self) -> bool:
         """See ``Dialect``."""
         return False
+
+    def keeps_comments(self) -> bool:
+        """See ``Dialect``: it shows them to people only, without their Message-IDs."""
+        return False
+
+    def recent(self, kind: str, since: datetime, page: str = "") -> RecentPage:
+        """See ``Dialect``."""
+        return RecentPage((), "")
+
+    def comments_of(self, kind: str, recent: Recent) -> list[Comment | BadEvent]:
+        """See ``Dialect``."""
+        return []
 
     def projects(self) -> list[Project]:
         """See ``Dialect``. It knows the address of a list, and not its List-Id, which is the

@@ -132,6 +132,10 @@ class Patchwork:
         """Whether it has events of comments, asked once a day. Raises as ``probe``."""
         return self._asked(lambda: self._answers.tells_of_comments())
 
+    def keeps_comments(self) -> bool:
+        """Whether the comments on a submission can be read. Raises as ``probe``."""
+        return self._asked(lambda: self.dialect.keeps_comments())
+
     def resolve(
         self,
         mail: Mail,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ingest.errors import Unanswered
 from ingest.ledger import Filing
-from ingest.patchwork import checks, search
+from ingest.patchwork import checks, comments, search
 from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, seconds, stamp
 from ingest.patchwork.dialect import (
     Abilities,
@@ -24,11 +24,14 @@ from ingest.patchwork.dialect import (
     Found,
     NewRevision,
     Project,
+    Recent,
+    RecentPage,
     Said,
     Standing,
     Target,
     described,
 )
+from ingest.patchwork.feed import zone
 from ingest.words import printable
 
 PATHS = {"patch": "patches", "cover": "covers"}
@@ -38,6 +41,8 @@ _FIRST_TO_SHOW_COMMENTS = "1.1"
 _FIRST_WITH_COMMENTS = "1.3"
 # Patchwork keeps so many characters of a Message-ID with its brackets.
 _COLUMN = 255
+# Events that are looked at to tell the server's zone.
+_MOST_DATED = 30
 _NO_ID = "recheck-ingest-check%40invalid"
 
 
@@ -69,7 +74,23 @@ class Rest:
             finds_by_message_id=finds,
             tells_of_comments=self.tells_of_comments(),
             date=root.headers.get("Date", ""),
+            keeps_comments=self.keeps_comments(),
+            zone=self._zone(),
         )
+
+    def _zone(self) -> float | None:
+        """By how many seconds the events are dated ahead of UTC, in which patches are dated: most
+        mails are filed soon after they were sent."""
+        apart = []
+        for row in self._api.rows(f"events/?category=patch-created&per_page={_MOST_DATED}"):
+            payload = row.get("payload")
+            patch = payload.get("patch") if isinstance(payload, dict) else None
+            filed, sent = seconds(row.get("date")), None
+            if isinstance(patch, dict):
+                sent = seconds(patch.get("date"))
+            if filed is not None and sent is not None:
+                apart.append(filed - sent)
+        return zone(apart)
 
     def tells_of_comments(self) -> bool:
         """See ``Dialect``. The URL says it, or else the server is asked."""
@@ -189,18 +210,21 @@ class Rest:
         row = self._api.find(path)
         if row is None:
             return None
-        headers, content = row.get("headers"), row.get("content")
-        same = is_id(row.get("id")) and row.get("id") == filing.comment
-        if not same or _text(row.get("msgid")) != event.msgid:
-            raise Unanswered(f"Patchwork's answer to {path} is another comment")
-        if not isinstance(headers, dict) or not isinstance(content, str):
-            raise Unanswered(f"Patchwork's answer to {path} lacks headers or content")
-        fields = (
-            (name, value)
-            for name, values in headers.items()
-            for value in (values if isinstance(values, list) else [values])
-        )
-        return Comment(event, tuple(each for each in fields if isinstance(each[1], str)), content)
+        return comments.checked(row, event, path)
+
+    def keeps_comments(self) -> bool:
+        """See ``Dialect``. The URL says it, or else the server is asked."""
+        if version := self._api.version:
+            return _number(version) >= _number(_FIRST_TO_SHOW_COMMENTS)
+        return self._api.has_version(_FIRST_TO_SHOW_COMMENTS)
+
+    def recent(self, kind: str, since: datetime, page: str = "") -> RecentPage:
+        """See ``Dialect``."""
+        return comments.recent(self._api, PATHS[kind], since, page)
+
+    def comments_of(self, kind: str, recent: Recent) -> list[Comment | BadEvent]:
+        """See ``Dialect``."""
+        return [comments.made(row, kind, recent) for row in self._comments(kind, recent.id)]
 
     def patches_of(self, series: int) -> list[int] | None:
         """See ``Dialect``."""

@@ -10,7 +10,7 @@ from ingest.background import Background
 from ingest.config.tables import Settings
 from ingest.errors import NoApi, StateUnavailable, Temporary, Unavailable
 from ingest.ledger import Ledger
-from ingest.patchwork import outage
+from ingest.patchwork import limits, outage
 from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.thread import PatchworkThread
 from ingest.results import revisions
@@ -50,6 +50,7 @@ class Follower(PatchworkThread):
         try:
             watch.begin()
             if watch.is_due():
+                self._note_limits(patchwork, watch, ledger)
                 if changed := watch.poll():
                     log.info("%s from Patchwork's checks", counted(changed, "new result"))
                 revisions.note(patchwork.dialect, ledger, watch.open(), time.time())
@@ -65,6 +66,12 @@ class Follower(PatchworkThread):
             return False
         self._logged = ""
         return True
+
+    def _note_limits(self, patchwork: Patchwork, watch: Watch, ledger: Ledger) -> None:
+        """Have status know what the server lacks, asked once a day, if anything is asked."""
+        now = time.time()
+        if limits.known(ledger, now, self.server) is None and watch.open():
+            limits.note(ledger, now, self.server, patchwork.probe())
 
     def _log(self, problem: str) -> None:
         """Log a problem when it is new."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from email.errors import HeaderParseError
 from email.header import decode_header
+from typing import Protocol
 
 from ingest import intake
 from ingest.config.values import DAY
 from ingest.errors import Unanswered, Unreadable
 from ingest.ledger import Filing, Ledger
 from ingest.mail import headers, message
-from ingest.patchwork.dialect import BadEvent, Comment, CommentEvent, Dialect
+from ingest.patchwork.dialect import BadEvent, Comment, CommentEvent
 from ingest.policy import selection
 from ingest.words import printable
 
@@ -58,8 +59,17 @@ class Haul:
     problems: list[str] = field(default_factory=list)
 
 
+class Teller(Protocol):
+    """Has the comments that events name; a ``Dialect`` is one."""
+
+    @property
+    def base(self) -> str: ...
+
+    def comment(self, event: CommentEvent) -> Comment | None: ...
+
+
 def take_in(
-    dialect: Dialect,
+    dialect: Teller,
     ledger: Ledger,
     found: Iterable[CommentEvent | BadEvent],
     haul: Haul,

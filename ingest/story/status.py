@@ -75,13 +75,14 @@ class Hindrance:
 class Server:
     """A Patchwork server. ``name``: that of its table [patchwork.NAME], "" for [patchwork];
     ``answered``: when it last gave a usable answer, to within a minute; ``down``: since when it is
-    down, and ``reason``, why."""
+    down, and ``reason``, why; ``cannot``: what it is known to lack."""
 
     name: str
     url: str
     answered: datetime | None
     down: datetime | None = None
     reason: str | None = None
+    cannot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ def test_it_tells_programs_in_json(run: Run) -> None:
         "problem": None,
         "problems": [],
         "moved": True,
+        "walked": 0,
+        "recent": 0,
         "recorded": 2,
         "worker_elsewhere": False,
     }
@@ -174,10 +176,16 @@ def test_a_server_that_is_no_patchwork_is_told_apart_from_an_old_one(
     assert told in ended.err
 
 
-def test_a_server_without_comment_events_ends_it_with_78(run: Run, box: Sandbox) -> None:
-    ended = run("catch-up", url=f"{box.url}/api/1.2")
+def test_at_a_server_without_comment_events_it_says_what_was_read(run: Run, box: Sandbox) -> None:
+    ended = run("catch-up", "--since", "2023-09-01", url=f"{box.url}/api/1.2")
+    assert ended.code == 0
+    assert "this server has no events of comments: those of " in ended.out
+
+
+def test_a_server_without_comments_ends_it_with_78(run: Run, box: Sandbox) -> None:
+    ended = run("catch-up", url=f"{box.url}/api/1.0")
     assert (ended.code, ended.out) == (78, "")
-    assert "does not tell of comments: it does so from version 1.3 of its API on" in ended.err
+    assert "shows no comments: nothing can be caught up there" in ended.err
 
 
 def test_while_another_catches_up_it_ends_with_75(run: Run, quick_path: Path) -> None:

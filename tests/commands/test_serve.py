@@ -260,7 +260,24 @@ def test_check_says_what_an_older_server_cannot_do(service: Service) -> None:
         findings = {each["what"]: each for each in json.loads(out)}
         assert findings["API"]["text"] == "version 1.2, filters by Message-ID"
         assert findings["comments"]["level"] == "warning"
-        assert "catching up does not work" in findings["comments"]["text"]
+        assert "catching up reads the comments on recent patches" in findings["comments"]["text"]
+
+
+def test_check_says_what_freedesktops_fork_cannot_do(service: Service, tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.write_text("lab:wrong")
+    login.chmod(0o600)
+    sink = {"RECHECK_INGEST_TEST_RESULT_LAB_LOGIN_FILE": str(login)}
+    with Sandbox(kind="freedesktop", tokens={"secret": ("lab", {"dpdk"})}) as fork:
+        checking = service.start("check", "--json", "--as", "root", url=fork.url, **sink)
+        out, _ = checking.communicate(timeout=60)
+    findings = {each["what"]: each for each in json.loads(out)}
+    assert findings["API"]["text"] == "that of freedesktop's fork, with revisions of series"
+    assert findings["comments"]["level"] == findings["results"]["level"] == "warning"
+    assert "nothing can be caught up" in findings["comments"]["text"]
+    assert findings["projects"]["text"] == "ci (ci.dpdk.org), dpdk (dev.dpdk.org)"
+    told = f"Patchwork does not know the login in {login}: it is NAME:PASSWORD of an account there"
+    assert findings["test_result:lab"]["text"] == told
 
 
 def test_check_tells_the_version_that_the_url_names(service: Service, patchwork: Sandbox) -> None:

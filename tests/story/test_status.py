@@ -145,6 +145,7 @@ def test_the_status_has_queue_sinks_consumers_and_troubles(ledger: Ledger) -> No
             "answered": "2023-11-14T22:13:20Z",
             "down": None,
             "reason": None,
+            "cannot": [],
         }
     ]
     assert (made["worked"], made["other_ledgers"]) == ("2023-11-14T22:13:20Z", [])
