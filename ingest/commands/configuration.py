@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ingest.commands.report import Printer, print_json
+from ingest.commands.report import ATTENTION, Printer, print_json
 from ingest.config.effective import Effective
 from ingest.story.overview import jsonable
 
@@ -28,7 +28,7 @@ def show(
     out = Printer()
     out.line(f"# file: {file or 'none'}")
     for variable in unknown:
-        out.line((f"# ${variable} is not a known setting", "yellow"))
+        out.line((f"# ${variable} is not a known setting", ATTENTION))
     table = ""
     for each in shown:
         if each.table != table:
@@ -37,7 +37,9 @@ def show(
             out.line((f"[{table}]", "bold"))
         said = f"{each.key} = {_toml(each.value)}"
         origin = each.source or each.origin
-        out.line((said, "dim" if each.origin == "default" else ""), (f"  # {origin}", "dim"))
+        out.line(
+            (said, "dim" if each.origin == "default" else ""), (f"  # {origin}", "dim"), as_is=True
+        )
 
 
 def _toml(value: Any) -> str:

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from ingest import look
 from ingest.commands import showing
+from ingest.commands.report import ATTENTION
 from ingest.config.tables import RetestsSettings, Settings
 from ingest.errors import EX_OK, EX_TEMPFAIL, StateUnavailable
 from ingest.ledger import open_ledger
@@ -51,7 +52,7 @@ _RESULTS = (
 _LISTENING = re.compile(r"listening for HTTP on (\S+)")
 # Seconds until the pages must be there.
 _PATIENCE = 30.0
-_SIGNS = {"done": ("✓", "green"), "queued": ("…", "yellow")}
+_SIGNS = {"done": ("✓", "green"), "queued": ("…", ATTENTION)}
 _OTHER = ("–", "dim")
 _NO_LINE = "(no such line)"
 
@@ -148,14 +149,14 @@ class _Demonstration:
             serving.wait()
 
     def _next_steps(self) -> None:
-        self._console.print("What to do next:", style="bold")
+        self._console.print("\nWhat to do next:", style="bold")
         if self._keep:
             flags = f"--state {self._state} --patchwork {self._url} --retests {self._retests}"
             print(f"  recheck-ingest status {flags}")
             print(f"  recheck-ingest take {flags}")
             print("  Ctrl-C ends the demo's Patchwork and removes its folder")
             return
-        print("  recheck-ingest demo --verbose   every mail's story; --web: pages to click through")
+        print("  recheck-ingest demo --verbose   every mail's story; --web: the pages")
         print("  recheck-ingest quickstart       the commands that set up this machine")
         print("  recheck-ingest help             the guides")
 
@@ -191,10 +192,10 @@ def _address(log: Path, serving: "subprocess.Popen[bytes]") -> str:
 
 def _side_by_side(raws: list[bytes], stories: dict[str | None, Story]) -> Table:
     """Each mail's line, and what was decided."""
-    table = Table.grid(padding=(0, 1))
+    table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=1)
-    table.add_column(ratio=1)
-    table.add_column(ratio=1)
+    table.add_column(ratio=4)
+    table.add_column(ratio=3)
     for raw in raws:
         read = message.parse(raw)
         lines = [line for line in read.text.splitlines() if "Recheck" in line]
@@ -210,7 +211,7 @@ def _decided(story: Story | None) -> Text:
     if story is None:
         return Text("dropped at once: it cannot hold a request", "dim")
     if story.outcome == "queued":
-        return Text("waiting until Patchwork knows the patch", "yellow")
+        return Text("waiting until Patchwork knows the patch", ATTENTION)
     if not story.requests:
         why = (story.reason or "").partition(";")[0]
         return Text(harmless(f"{story.outcome}: {why}"), "dim")

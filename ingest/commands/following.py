@@ -94,7 +94,7 @@ def show(lines: Sequence[Line], *, in_json: bool) -> None:
     out = Printer()
     for each in lines:
         if in_json:
-            out.line(as_line(jsonable(each)))
+            out.line(as_line(jsonable(each)), as_is=True)
             continue
         about: tuple[Part, ...] = (f"{each.mail} ",) if each.mail else ()
         text = f" {each.text}" if each.text else ""

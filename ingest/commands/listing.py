@@ -148,7 +148,7 @@ def _line(out: Printer, *parts: tuple[str, str]) -> None:
             clear = f"{set_cell_size(clear, left - 1).rstrip()}…" if left > 1 else ""
         left -= cell_len(clear)
         shown.append((clear, style))
-    out.line(*shown)
+    out.line(*shown, as_is=True)
 
 
 def _json(values: list[Any], form: Form) -> None:

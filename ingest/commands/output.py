@@ -30,14 +30,20 @@ def prepare() -> None:
     """Make both streams fit to be written to."""
     codecs.register_error(_HANDLER, _plain)
     if sys.stdout is None:
-        sys.stdout = _Output(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
+        _put(_Output(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8"))
     elif type(sys.stdout) is io.TextIOWrapper:
         is_live, encoding = sys.stdout.line_buffering, sys.stdout.encoding
-        sys.stdout = _Output(sys.stdout.detach(), encoding, line_buffering=is_live)
+        _put(_Output(sys.stdout.detach(), encoding, line_buffering=is_live))
     if sys.stderr is None:
         sys.stderr = io.TextIOWrapper(
             io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace"
         )
+
+
+def _put(stream: "_Output") -> None:
+    sys.stdout = stream
+    # What asks for the size of the terminal asks this one.
+    sys.__stdout__ = stream  # type: ignore[misc]
 
 
 def finish() -> None:

@@ -4,11 +4,13 @@
 Every character goes through ``words.harmless`` or ``words.as_json``.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -28,25 +30,32 @@ if TYPE_CHECKING:
 # A text, or a text and its style.
 Part = str | tuple[str, str]
 
+# What is not well yet, and not wrong: an orange that can be read on white, too, as yellow cannot.
+ATTENTION = "color(166)"
+
 _COLOURS = {
     "done": "green",
     "recorded": "green",
     "handed over": "green",
-    "queued": "yellow",
-    "notice": "yellow",
-    "waits": "yellow",
+    "queued": ATTENTION,
+    "notice": ATTENTION,
+    "waits": ATTENTION,
     "unresolved": "red",
     "failed": "red",
     "rejected": "red",
     "skipped": "red",
     "success": "green",
-    "pending": "yellow",
-    "warning": "yellow",
+    "pending": ATTENTION,
+    "warning": ATTENTION,
     "fail": "red",
     "cancelled": "red",
     "overdue": "red",
 }
-_LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
+_LEVELS = {"ok": "green", "warning": ATTENTION, "problem": "red"}
+# What stands before the text of a line: blanks, or a name or time with two blanks behind it.
+_BEGINNING = re.compile(r" *(?:\S(?:\S| (?! )){0,27}  +)?")
+# Characters that are left for the text, else a line is not wrapped.
+_NARROWEST = 30
 _MOST_REASONS = 12
 _MOST_WARNINGS = 12
 _MOST_NOTICES = 5
@@ -59,13 +68,40 @@ class Printer:
         # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
         self._console = Console(highlight=False, soft_wrap=True, emoji=False)
 
-    def line(self, *parts: Part) -> None:
-        """Print one line."""
+    def line(self, *parts: Part, as_is: bool = False) -> None:
+        """Print one line. On a terminal a longer one is wrapped between words, its further lines
+        below its text; ``as_is``: it is to be copied, and is left to the terminal."""
         text = Text()
         for part in parts:
             said, style = (part, "") if isinstance(part, str) else part
             text.append(harmless(said), style)
-        self._console.print(text)
+        for each in [text] if as_is or not self._console.is_terminal else self._wrapped(text):
+            self._console.print(each)
+
+    def _wrapped(self, text: Text) -> list[Text]:
+        width = self._console.width
+        begun = _BEGINNING.match(text.plain)
+        indent = begun.end() if begun else 0
+        if text.cell_len <= width or width - indent < _NARROWEST:
+            return [text]
+        head, rest = text.divide([indent]) if indent else (Text(), text)
+        hanging = Text(" " * (indent if head.plain.strip() else indent + 2))
+        pieces = rest.divide(_breaks(rest.plain, width - len(hanging)))
+        for piece in pieces:
+            piece.rstrip()
+        return [(hanging if number else head) + piece for number, piece in enumerate(pieces)]
+
+
+def _breaks(text: str, width: int) -> list[int]:
+    """Where a text is broken into lines of so many columns: between words only, for what is longer
+    than a line is to be copied."""
+    found, column = [], 0
+    for word in re.finditer(r"\S+\s*", text):
+        if column and column + cell_len(word[0].rstrip()) > width:
+            found.append(word.start())
+            column = 0
+        column += cell_len(word[0])
+    return found
 
 
 def print_json(value: Any) -> None:
@@ -98,9 +134,9 @@ def replayed(
         return
     out = Printer()
     for warning in summary.warnings[:_MOST_WARNINGS]:
-        out.line(("warning:", "yellow"), f" {warning}")
+        out.line(("warning:", ATTENTION), f" {warning}")
     if (more := len(summary.warnings) - _MOST_WARNINGS) > 0:
-        out.line(("warning:", "yellow"), f" … and {more} more; --json has all")
+        out.line(("warning:", ATTENTION), f" … and {more} more; --json has all")
     out.line(
         f"{counted(summary.mails, 'mail')}, {summary.possible} could hold a request, "
         f"{summary.duplicates} known already"
@@ -219,7 +255,7 @@ def status(status: Status, *, in_json: bool = False) -> None:
     out = Printer()
     out.line(f"ledger     {status.ledger}")
     for folder in status.other_ledgers:
-        out.line("           ", (f"there is another ledger: --state {folder}", "yellow"))
+        out.line("           ", (f"there is another ledger: --state {folder}", ATTENTION))
     for server in status.servers:
         name = f"{server.name} " if server.name else ""
         since = f"down since {when(server.down)}: {server.reason}"
@@ -237,7 +273,7 @@ def status(status: Status, *, in_json: bool = False) -> None:
     for seen in status.seen:
         _seen(out, seen, status.now)
     for notice in status.notices[:_MOST_NOTICES]:
-        out.line("notice     ", (f"{when(notice.received)} {notice.text}", "yellow"))
+        out.line("notice     ", (f"{when(notice.received)} {notice.text}", ATTENTION))
         out.line(f"           {notice.name}")
     if (more := len(status.notices) - _MOST_NOTICES) > 0:
         out.line(f"           … and {counted(more, 'older notice')}")

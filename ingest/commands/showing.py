@@ -52,7 +52,7 @@ def _mail(out: Printer, story: Story) -> None:
     if story.filing:
         out.line(f"  filed by Patchwork as {story.filing}")
     if story.archive:
-        out.line(f"  archive {story.archive}")
+        out.line(f"  archive {story.archive}", as_is=True)
     for other in story.others:
         out.line(f"  another mail of this Message-ID: {other}")
 
@@ -82,11 +82,11 @@ def _request(out: Printer, request: Asked) -> None:
     links = request.links
     for name, url in (("patch", links.patch), ("series", links.series), ("mbox", links.mbox)):
         if url:
-            out.line(f"    {name:6} {url}")
+            out.line(f"    {name:6} {url}", as_is=True)
     if not request.revision:
-        out.line(f"    apply  git-pw series apply {request.series}")
+        out.line(f"    apply  git-pw series apply {request.series}", as_is=True)
     if "@" in request.message_id:
-        out.line(f"    or     b4 am {shlex.quote(request.message_id)}")
+        out.line(f"    or     b4 am {shlex.quote(request.message_id)}", as_is=True)
     for became in request.results:
         label = result_states.name(became.label)
         state = coloured(became.state)
@@ -98,7 +98,7 @@ def _request(out: Printer, request: Asked) -> None:
 def _reply(out: Printer, reply: Ready) -> None:
     out.line("  not all could be read; a reply that can be, and how to send it:")
     for line in (*reply.text.split("\n"), *reply.commands):
-        out.line(f"    {line}")
+        out.line(f"    {line}", as_is=True)
 
 
 def _delivery(out: Printer, delivery: Delivery) -> None:

@@ -2,11 +2,16 @@
 """What every command does with output that cannot be written or encoded, and in a folder that is
 gone: one line or nothing, and never a traceback."""
 
+import fcntl
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -180,6 +185,56 @@ def test_json_stays_json_in_an_encoding_that_lacks_characters(command: Command) 
     plain = json.loads(done.stdout)
     assert done.stdout.isascii()
     assert plain[0]["subject"].startswith("Re: [PATCH 1/1] \N{GRINNING FACE}")
+
+
+def on_a_terminal(command: Command, width: int, *arguments: str) -> str:
+    """What a command shows on a terminal of so many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ingest", *arguments, "--state", str(command.state)],
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        env={
+            k: v
+            for k, v in environment(TERM="xterm", NO_COLOR="1").items()
+            if k not in ("COLUMNS", "LINES")
+        },
+    )
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal is an error
+        while piece := os.read(master, 65536):
+            shown += piece
+    os.close(master)
+    assert process.wait(60) == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r\n", "\n"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_end_between_words_where_the_terminal_does(command: Command, width: int) -> None:
+    subject = " ".join(f"word{number}" for number in range(40)).encode()
+    raw = reply().replace(b"tools: add get_reruns script", subject)
+    command("pipe", mail=raw, environment=NO_WORK)
+    lines = on_a_terminal(command, width, "show", "plain@example.org").splitlines()
+    assert max(map(len, lines)) <= width
+    at = next(n for n, line in enumerate(lines) if "word0" in line)
+    wrapped = [each for each in lines[at:] if "word" in each]
+    assert " ".join(" ".join(wrapped).split()).count("word") == 40
+    assert all(each.startswith("    word") for each in wrapped[1:])
+    assert len(wrapped[0]) > width - 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_list_is_cut_where_the_terminal_ends(command: Command, width: int) -> None:
+    raw = reply().replace(b"tools: add get_reruns script", b"x" * 300)
+    command("pipe", mail=raw, environment=NO_WORK)
+    first = on_a_terminal(command, width, "list", "--mail").splitlines()[0]
+    assert len(first) == width
+    assert first.endswith("…")
 
 
 def test_a_pipe_on_a_terminal_says_what_it_waits_for(command: Command) -> None:
