@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest import signs
-from ingest.ledger import Arrival, Envelope, Filing, Ledger, Outcome
+from ingest.ledger import Arrival, Envelope, Filing, Outcome
+from ingest.ledger.parts import Keeper
 from ingest.mail import headers, notice, peek
 from ingest.mail.prefilter import may_hold_request
 from ingest.words import clipped
@@ -63,7 +64,7 @@ def accept(
     raw: bytes,
     source: str,
     *,
-    ledger: Ledger,
+    ledger: Keeper,
     now: float,
     max_size: int,
     envelope: Envelope = Envelope(),  # noqa: B008  frozen
@@ -79,7 +80,7 @@ def accept(
 
 
 def accept_all(
-    mails: Sequence[Delivered], *, ledger: Ledger, max_size: int, counted_in: str = ""
+    mails: Sequence[Delivered], *, ledger: Keeper, max_size: int, counted_in: str = ""
 ) -> list[Receipt]:
     """Take in mails, all or none of them. Raises as ``accept``."""
     arrivals = [_arrival(mail, max_size) for mail in mails]

@@ -15,6 +15,7 @@ from ingest.patchwork import limits, outage
 from ingest.patchwork.outage import of_server
 from ingest.policy import ready
 from ingest.sinks import NOTICES, delivery
+from ingest.sources import forwarding
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
 from ingest.story import stats as story_stats
@@ -42,6 +43,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         asides={name: ledger.asides.of(name) for name in sinks},
         troubles=background.troubles(ledger, threads, now),
         seen=_seen(settings.state.dir),
+        depth=forwarding.depth(settings.state),
         now=now,
     )
 

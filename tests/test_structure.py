@@ -39,7 +39,7 @@ FLOORS = (
     ("signs",),
     ("mail",),
     (
-        *("addresses", "transport", "files", "locks", "logs", "moments"),
+        *("addresses", "host", "transport", "files", "locks", "logs", "moments"),
         *("secret", "words", "errors", "value"),
     ),
 )

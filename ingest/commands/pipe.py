@@ -15,6 +15,8 @@ TYPE_CHECKING = False  # importing typing for it would cost more than all the re
 if TYPE_CHECKING:
     from ingest.config.tables import Settings
     from ingest.ledger import Ledger
+    from ingest.ledger.parts import Keeper
+    from ingest.ledger.spool import Spool
 
 EX_TEMPFAIL = 75
 
@@ -101,6 +103,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     import logging
     import time
     from contextlib import suppress
+    from functools import partial
 
     from ingest import intake
     from ingest.commands import options
@@ -120,7 +123,16 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     listed = headers.with_list(raw, parsed.list_id)
     size += len(listed) - len(raw)
     raw = listed
-    ledger = open_configured(settings.state, Opening.PIPE)
+    if settings.state.is_shared:
+        from ingest.sources import forwarding
+
+        spool = forwarding.spool_of(settings.state, Opening.PIPE)
+        keeper: Keeper = spool
+        go_on = partial(_forward, spool, settings)
+    else:
+        keeper = ledger = open_configured(settings.state, Opening.PIPE)
+        go_on = partial(_work_off, ledger, settings)
+    until = time.time() + settings.pipe.budget
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
     envelope = Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ())
     came = ""
@@ -132,7 +144,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         intake.accept(
             raw,
             "pipe",
-            ledger=ledger,
+            ledger=keeper,
             now=time.time(),
             max_size=size,
             envelope=envelope,
@@ -143,16 +155,33 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
         # What there is no room for may fit when the mails before it have ended: where no other
         # worker runs, nobody else makes that room.
         with suppress(Exception):
-            _work_off(ledger, settings)
+            go_on(until)
         raise
     try:
-        _work_off(ledger, settings)
+        go_on(until)
     except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
         _tell(error)
     return 0
 
 
-def _work_off(ledger: "Ledger", settings: "Settings") -> None:
+def _forward(spool: "Spool", settings: "Settings", until: float) -> None:
+    """Give the ledger what is in the spool, and work on it, if no service does."""
+    import time
+    from contextlib import closing
+
+    from ingest.ledger import open_configured
+    from ingest.sources import forwarding
+
+    while time.time() < until and spool.depth().mails:
+        with spool.lease() as held:
+            if not held:
+                return
+            with closing(open_configured(settings.state)) as ledger:
+                forwarding.forward(spool, ledger, stop=lambda: time.time() > until)
+                _work_off(ledger, settings, until)
+
+
+def _work_off(ledger: "Ledger", settings: "Settings", until: float) -> None:
     """Work for a few seconds if no worker is alive: on this mail, on one that another pipe left
     to us while the lease was ours, or on what a pipe that was killed has left."""
     import time
@@ -160,7 +189,6 @@ def _work_off(ledger: "Ledger", settings: "Settings") -> None:
     from ingest.ledger import WORKER_LEASE
     from ingest.sinks import delivery
 
-    until = time.time() + settings.pipe.budget
     while (now := time.time()) < until:
         due = ledger.next_due()
         if (due is None or due > now) and not delivery.lag(ledger, settings, now):

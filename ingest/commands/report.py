@@ -264,6 +264,10 @@ def status(status: Status, *, in_json: bool = False) -> None:
         for lacks in server.cannot:
             out.line(f"           it {lacks}")
     _mails(out, status)
+    if status.spooled and status.spooled.mails:
+        since = when(status.spooled.oldest)
+        said = f"{counted(status.spooled.mails, 'mail')} not in the ledger yet, since {since}"
+        out.line("spool      ", (said, "red"))
     out.line(f"last mail  {when(status.last_received)}")
     for server in status.servers:
         if server.answered:

@@ -28,6 +28,7 @@ from ingest.results.follower import Follower
 from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
 from ingest.sources.admission import Accept
+from ingest.sources.forwarding import Forwarder
 from ingest.sources.inboxes import Inboxes
 from ingest.sources.listeners import Listeners
 from ingest.sources.sockets import Bound
@@ -247,6 +248,7 @@ class _Working:
             for kind in (Periodic, Follower)
         ]
         self._inboxes = Inboxes(settings, self.wake)
+        self._forwarder = Forwarder(settings, self.wake)
         # An attempt asks several questions, each of which may take a timeout.
         slowest = max(each.timeout for each in (settings.patchwork, *settings.servers.values()))
         patience = 100 * slowest + settings.state.busy_timeout
@@ -256,6 +258,7 @@ class _Working:
         self._delivery.start()
         self._worker.start()
         self._inboxes.start()
+        self._forwarder.start()
         for thread in self._asking:
             thread.start()
 
@@ -265,12 +268,14 @@ class _Working:
         end = time.monotonic() + timeout
         self._worker.stop()
         self._inboxes.stop()
+        self._forwarder.stop()
         for thread in self._asking:
             thread.stop()
         # Meanwhile the worker ends, too; the sinks have something of their own to end.
         self._delivery.stop(timeout)
         self._worker.wait(max(0.0, end - time.monotonic()))
         self._inboxes.wait(max(0.0, end - time.monotonic()))
+        self._forwarder.wait(max(0.0, end - time.monotonic()))
         for thread in self._asking:
             thread.wait(max(0.0, end - time.monotonic()))
 
@@ -280,14 +285,14 @@ class _Working:
 
     def is_well(self) -> bool:
         """Whether all of them live, and none is stuck."""
-        others = (self._delivery, self._inboxes, *self._asking)
+        others = (self._delivery, self._inboxes, self._forwarder, *self._asking)
         parts = (self._worker, *others)
         return all(each.is_well() for each in parts)
 
     def troubles(self) -> list[Trouble]:
         """What keeps any of them from its work."""
         mine = [self._worker.trouble] if self._worker.trouble else []
-        others = (self._delivery, self._inboxes, *self._asking)
+        others = (self._delivery, self._inboxes, self._forwarder, *self._asking)
         return [*mine, *(trouble for each in others for trouble in each.troubles())]
 
     def _publish(self, until: float | None) -> None:

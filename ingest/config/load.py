@@ -176,10 +176,11 @@ def _with_paths(settings: Settings, environment: Mapping[str, str]) -> Settings:
         settings.state,
         dir=folder,
         ledger=settings.state.ledger or f"sqlite:{Path(folder, 'ledger.sqlite')}",
+        spool=settings.state.spool or str(Path(folder, "spool.sqlite")),
     )
-    retests = replace(
-        settings.retests, file=settings.retests.file or str(Path(folder, "retests.json"))
-    )
+    # Of a ledger that several machines share, each would write one that nobody asked for.
+    own = "" if state.is_shared else str(Path(folder, "retests.json"))
+    retests = replace(settings.retests, file=settings.retests.file or own)
     for name, each in settings.json_file.items():
         others = [o.file for n, o in settings.json_file.items() if n != name]
         if os.path.abspath(each.file) in map(os.path.abspath, [retests.file, *others]):

@@ -91,6 +91,22 @@ class StateSettings(Value):
         0,
         "PostgreSQL: synchronous standbys that must stream; with fewer, nothing is written",
     )
+    host: str = setting(
+        values.machine,
+        "",
+        "this machine's name in a ledger that several share; default: an id in the folder",
+    )
+    spool: str = setting(
+        values.text,
+        "",
+        "where a pipe leaves mail for a ledger on another machine; default spool.sqlite in the "
+        "folder",
+    )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines share the ledger."""
+        return self.ledger.startswith("postgresql:")
 
 
 class IntakeSettings(Value):

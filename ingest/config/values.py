@@ -44,6 +44,14 @@ def text(value: Any) -> str:
     return value
 
 
+@_must_be("letters, digits, '.', '_' and '-', 100 at most")
+def machine(value: Any) -> str:
+    """The name of a machine, "" for none."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", value):
+        raise ValueError
+    return value
+
+
 @_must_be("a URL like https://patches.dpdk.org")
 def url(value: Any) -> str:
     """The URL of an HTTP server. It goes into a request's first line, so it holds no blank."""

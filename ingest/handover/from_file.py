@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from ingest.config.tables import Settings
-from ingest.errors import SinkUnavailable
+from ingest.errors import SinkUnavailable, UsageError
 from ingest.ledger import Batch, Ledger, Request
-from ingest.ledger.progress import DEFAULT_CONSUMER as DEFAULT
+from ingest.ledger.progress import default_consumer
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from ingest.retests import ownership
@@ -38,8 +38,10 @@ def leased(ledger: Ledger, name: str, whose: str, patience: float) -> Iterator[N
 @contextmanager
 def opened(ledger: Ledger, settings: Settings, clock: Clock, patience: float) -> Iterator["Stock"]:
     """The file, to itself. Raises ``SinkUnavailable`` if it cannot be had, read or written."""
-    file = next(delivery.files(settings))
     path = settings.retests.file
+    if not path:
+        raise UsageError("there is no retest JSON: set [retests] file, or take by --consumer NAME")
+    file = next(delivery.files(settings))
     with leased(ledger, lease_name(file.name), f"another process that writes {path}", patience):
         if not delivery.is_paused(ledger, file.name):
             file.publish(ledger, clock, patience)
@@ -64,6 +66,7 @@ class Stock:
         self.second = retest_file.standing_second(document or retests.empty(), now)
         self._ledger = ledger
         self._table = settings.retests
+        self._consumer = default_consumer(delivery.host_of(settings.state))
         self._document = document or retests.empty()
 
     def of(self, batch: Batch) -> list[Request]:
@@ -117,8 +120,9 @@ class Stock:
     @cached_property
     def _parts(self) -> list[Request]:
         """What is in the file of requests that were not taken for good, in the log's order."""
-        taken = self._ledger.consumer(DEFAULT).position
-        held = [each.numbers for each in self._ledger.batches() if each.consumer == DEFAULT]
+        taken = self._ledger.consumer(self._consumer).position
+        batches = self._ledger.batches()
+        held = [each.numbers for each in batches if each.consumer == self._consumer]
         open_numbers = [*held, range(taken + 1, self.last + 1)]
         parts = [
             ownership.part_of(request, self._document["retests"][key], requests)

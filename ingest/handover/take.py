@@ -24,9 +24,10 @@ from ingest.errors import UsageError
 from ingest.handover.from_file import Stock, leased, opened
 from ingest.ledger import Batch, Consumer, Event, Ledger, Request, requests_after
 from ingest.ledger.progress import DEFAULT_CONSUMER as DEFAULT
+from ingest.ledger.progress import default_consumer, is_default
 from ingest.policy import selection
 from ingest.retests import document as retests
-from ingest.sinks import Clock, is_paused
+from ingest.sinks import Clock, delivery, is_paused
 from ingest.sinks.request_json import shape
 
 # Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
@@ -34,7 +35,8 @@ PATIENCE = 5.0
 
 _NAME = r"[A-Za-z0-9._-]{1,100}"
 # A batch's consumer, its last number and its generation, which older releases gave no batch.
-_ID = re.compile(rf"({_NAME}):[1-9][0-9]{{0,17}}-([1-9][0-9]{{0,17}})(?:-([0-9a-f]+))?")
+_NUMBER = "([1-9][0-9]{0,17})"
+_ID = re.compile(rf"({_NAME}(?:@{_NAME})?):{_NUMBER}-{_NUMBER}(?:-([0-9a-f]+))?")
 
 # Brings a text to the consumer, who has it when this returns. Raises ``SinkUnavailable``.
 Output = Callable[[str], None]
@@ -117,7 +119,7 @@ def acknowledge(
     named = _ID.fullmatch(id)
     if named is None:
         raise UsageError(f"{id!r} is not the id of a batch, which is like {DEFAULT}:3-5-a1b2c3")
-    consumer, last, generation = named[1], int(named[2]), named[3]
+    consumer, last, generation = named[1], int(named[3]), named[4]
     with _lease(ledger, consumer, patience):
         held = [each for each in ledger.batches() if each.id == id]
         if not held:
@@ -128,7 +130,7 @@ def acknowledge(
                 )
             return False
         [batch] = held
-        if consumer == DEFAULT:
+        if is_default(consumer):
             with (
                 opened(ledger, settings, clock, patience) as stock,
                 stock.becoming(stock.without(stock.of(batch))) as take_out,
@@ -141,7 +143,7 @@ def acknowledge(
 def remove(ledger: Ledger, consumer: str, *, patience: float = PATIENCE) -> bool:
     """Forget a named consumer, who would begin with the first request again; whether there was
     one. Raises ``UsageError`` for the default one, ``SinkUnavailable`` if it takes just now."""
-    if consumer == DEFAULT:
+    if is_default(consumer):
         raise UsageError(
             f"the consumer {DEFAULT} stands for the retest JSON, which is there without it"
         )
@@ -150,8 +152,7 @@ def remove(ledger: Ledger, consumer: str, *, patience: float = PATIENCE) -> bool
 
 
 def output_to(path: str, settings: Settings) -> Output:
-    """An ``Output``, see ``files.write_out``. Raises ``UsageError`` for the file that is taken
-    from."""
+    """An ``Output``, see ``files.write_out``. Raises ``UsageError`` for the retest JSON."""
     is_file = path != files.STANDARD_OUTPUT
     if is_file and os.path.realpath(path) == os.path.realpath(settings.retests.file):
         raise UsageError(f"{path} is the retest JSON itself, which is emptied")
@@ -169,12 +170,19 @@ class _Handing:
     clock: Clock
     patience: float
 
+    @property
+    def consumer(self) -> str:
+        """Its name in the ledger."""
+        if self.order.consumer != DEFAULT:
+            return self.order.consumer
+        return default_consumer(delivery.host_of(self.settings.state))
+
     def attempt(self) -> str | None:
         """Hand over what there is; None, or the text that says that there is nothing."""
-        with _lease(self.ledger, self.order.consumer, self.patience):
+        with _lease(self.ledger, self.consumer, self.patience):
             if self.order.hold:
                 return self._batch()
-            if self.order.consumer == DEFAULT:
+            if is_default(self.consumer):
                 return self._from_file()
             return self._from_log()
 
@@ -221,7 +229,7 @@ class _Handing:
         return self._from_file()
 
     def _batch(self) -> str | None:
-        if self.order.consumer == DEFAULT:
+        if is_default(self.consumer):
             with self._opened() as stock:
                 last = stock.last
                 batch, requests = self._next(last, stock.of)
@@ -267,7 +275,7 @@ class _Handing:
         due: list[Batch] = []
         held: list[Batch] = []
         for batch in self.ledger.batches():
-            if batch.consumer == self.order.consumer:
+            if batch.consumer == self.consumer:
                 (held if is_paused(batch.due, now, hold) else due).append(batch)
         return due, held
 
@@ -280,7 +288,7 @@ class _Handing:
         if server is None and not order.single:  # series of two servers may have one number
             server = self.settings.retests.patchwork
         fresh = Batch(
-            order.consumer,
+            self.consumer,
             consumer.position,
             last,
             order.contexts,
@@ -329,7 +337,7 @@ class _Handing:
             self._note(requests)
 
     def _note(self, requests: Sequence[Request]) -> None:
-        consumer, now = self.order.consumer, self.clock()
+        consumer, now = self.consumer, self.clock()
         self.ledger.results.handed_over(requests, f"consumer {consumer}", now)
         for each in requests:
             taken = Event(now, "taken", {"by": consumer, "request": each.number})
@@ -342,7 +350,7 @@ class _Handing:
         self.ledger.set_consumer(moved)
 
     def _consumer(self) -> Consumer:
-        return self.ledger.consumer(self.order.consumer)
+        return self.ledger.consumer(self.consumer)
 
     def _hold(self, batch: Batch, requests: Sequence[Request]) -> None:
         """Give a batch. It is noted first: the consumer may confirm it as soon as it has it."""

@@ -12,7 +12,7 @@ from ingest.config.tables import Settings
 from ingest.errors import NothingFound
 from ingest.handover.from_file import leased
 from ingest.ledger import Cursor, Ledger, Record, Request
-from ingest.ledger.progress import DEFAULT_CONSUMER
+from ingest.ledger.progress import default_consumer
 from ingest.policy.scope import Scope
 from ingest.sinks import delivery, lease_name
 from ingest.story import consumers as consumer_states
@@ -71,7 +71,8 @@ def _too_late(request: Request) -> str:
 
 def _held_off(ledger: Ledger, settings: Settings, patience: float) -> ExitStack:
     """Everybody who hands requests over, at rest until the end of the block."""
-    names = {each.name for each in ledger.consumers()} | {DEFAULT_CONSUMER}
+    ours = default_consumer(delivery.host_of(settings.state))
+    names = {each.name for each in ledger.consumers()} | {ours}
     leases = {f"the consumer {name}": f"take-{name}" for name in sorted(names)}
     leases |= {f"the sink {name}": lease_name(name) for name in delivery.wanted(settings)}
     with ExitStack() as stack:

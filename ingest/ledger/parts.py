@@ -2,15 +2,24 @@
 """Parts of a ledger that have an interface of their own."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ingest.ledger.progress import Aside, Letter, Pause
 from ingest.ledger.request_values import Request, Result, Run, Seen, State
-from ingest.ledger.values import Event, Happening, Notice, Timing
+from ingest.ledger.values import Arrival, Event, Happening, Notice, Timing
 
 # Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
 MARKS_KEPT = 172800.0
+
+
+class Keeper(Protocol):
+    """What mails are given in to: the ledger, or this machine's spool before it."""
+
+    def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        """Keep mails, all or none. For each, in their order, its id, 0 if the mail itself was
+        dropped since, and whether it is new; a copy of a known mail is not kept. Raises
+        ``StateUnavailable``."""
 
 
 class Asides(Protocol):

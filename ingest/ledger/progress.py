@@ -7,6 +7,17 @@ from ingest.value import Value
 DEFAULT_CONSUMER = "default"
 
 
+def default_consumer(host: str) -> str:
+    """The name of the consumer that the retest JSON stands for, on this machine if several share
+    the ledger."""
+    return f"{DEFAULT_CONSUMER}@{host}" if host else DEFAULT_CONSUMER
+
+
+def is_default(consumer: str) -> bool:
+    """Whether a retest JSON stands for this consumer, here or on another machine."""
+    return consumer.partition("@")[0] == DEFAULT_CONSUMER
+
+
 class Cursor(Value):
     """How far a sink has come: the number of the last request it has had. ``tries`` and ``due``
     are the retry schedule of a sink that could not write, ``reason`` says why; ``begun`` is the

@@ -8,13 +8,14 @@ and ``work``, so that one that hangs holds up nothing else.
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 
+from ingest import host
 from ingest.background import Background, Thread, Trouble, wait_all
 from ingest.config.sink_tables import ReceiverSettings
-from ingest.config.tables import Settings, sink_kinds
+from ingest.config.tables import Settings, StateSettings, sink_kinds
 from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Ledger
@@ -32,15 +33,32 @@ log = logging.getLogger(__name__)
 
 def wanted(settings: Settings) -> dict[str, Scope]:
     """All sinks by the names of their cursors, the retest JSON's first, and what each is for."""
-    table = settings.retests
-    named = {json_file.name(table.file): Scope((), table.patchwork)}
+    table, whose = settings.retests, host_of(settings.state)
+    named = {}
+    if table.file:
+        named[json_file.name(table.file, whose)] = Scope((), table.patchwork)
     for file in settings.json_file.values():
-        named[json_file.name(file.file)] = scope.of_table(file)
+        named[json_file.name(file.file, whose)] = scope.of_table(file)
     for kind in sink_kinds():
         if kind != "json_file":
             for name, each in getattr(settings, kind).items():
                 named[f"{kind}:{name}"] = scope.of_table(each)
     return named
+
+
+def host_of(state: StateSettings) -> str:
+    """This machine's name in the names of its files' cursors, "" if no other shares the ledger, or
+    nothing was written here yet. Raises ``StateUnavailable``."""
+    return _host(state, host.known)
+
+
+def _host(state: StateSettings, find: Callable[[str], str]) -> str:
+    if not state.is_shared:
+        return ""
+    try:
+        return state.host or find(state.dir)
+    except OSError as error:
+        raise StateUnavailable(f"this machine's id in {state.dir}: {error}") from error
 
 
 def lag(ledger: Ledger, settings: Settings, now: float) -> bool:
@@ -66,19 +84,22 @@ def files(settings: Settings) -> Iterator[json_file.JsonFile]:
     """The sinks that are files."""
     known = settings.requests.arguments
     pause = settings.worker.retry[0]
-    table = settings.retests
-    yield json_file.JsonFile(
-        table.file,
-        mode=table.mode,
-        arguments=known,
-        scope=Scope((), table.patchwork),
-        revisions=table.revisions,
-        pause=pause,
-    )
+    table, whose = settings.retests, _host(settings.state, host.kept)
+    if table.file:
+        yield json_file.JsonFile(
+            table.file,
+            mode=table.mode,
+            host=whose,
+            arguments=known,
+            scope=Scope((), table.patchwork),
+            revisions=table.revisions,
+            pause=pause,
+        )
     for each in settings.json_file.values():
         yield json_file.JsonFile(
             each.file,
             mode=each.mode,
+            host=whose,
             scope=scope.of_table(each),
             arguments=known,
             revisions=each.revisions,
@@ -134,10 +155,13 @@ def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSetting
 
 def begin(ledger: Ledger, settings: Settings) -> None:
     """Give each sink a cursor: a new one begins with the requests that come from now on, but for
-    the retest JSON, which has them all. To be called before a request is recorded."""
+    the retest JSON of a ledger that is this machine's alone, which has them all. To be called
+    before a request is recorded."""
+    _host(settings.state, host.kept)
     known = {cursor.name for cursor in ledger.cursors()}
-    for name in list(wanted(settings))[1:]:
-        if name not in known:
+    has_all = "" if settings.state.is_shared else json_file.name(settings.retests.file)
+    for name in wanted(settings):
+        if name not in known and name != has_all:
             ledger.begin_cursor(name, time.time())
     if any(table.results for table in settings.mail.values()):
         from ingest.sinks import follow_up

@@ -35,29 +35,32 @@ _WATCHED, _MOST_PAGES = 30 * DAY, 200
 log = logging.getLogger(__name__)
 
 
-def name(path: str) -> str:
-    """The cursor's name for a file."""
-    return f"json_file:{os.path.abspath(path)}"
+def name(path: str, host: str = "") -> str:
+    """The cursor's name for a file. ``host``: whose file it is, if several share the ledger."""
+    whose = f"{host}:" if host else ""
+    return f"json_file:{whose}{os.path.abspath(path)}"
 
 
 class JsonFile:
-    """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``scope``: what it is
-    for, of one server only, for series of two may have one number; ``arguments``: the known ones;
-    ``revisions``: see ``document.key_of``; ``pause``: seconds to the next attempt after a failure;
-    ``patience``: seconds to wait for a consumer that holds the file's lock."""
+    """A ``Sink`` that is a retest JSON. ``mode``: permissions of a new file; ``host``: see
+    ``name``; ``scope``: what it is for, of one server only, for series of two may have one number;
+    ``arguments``: the known ones; ``revisions``: see ``document.key_of``; ``pause``: seconds to
+    the next attempt after a failure; ``patience``: seconds to wait for a consumer that holds the
+    file's lock."""
 
     def __init__(
         self,
         path: str,
         *,
         mode: int,
+        host: str = "",
         scope: Scope = Scope((), ""),  # noqa: B008  frozen
         arguments: Sequence[str] = (),
         revisions: bool = False,
         pause: float = 60.0,
         patience: float = PATIENCE,
     ) -> None:
-        self.name = name(path)
+        self.name = name(path, host)
         self._path = path
         self._mode = mode
         self._scope = scope

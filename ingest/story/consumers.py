@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.ledger import Batch, Consumer, Event
-from ingest.ledger.progress import DEFAULT_CONSUMER
+from ingest.ledger.progress import is_default
 from ingest.story.sinks import Delivery
 from ingest.words import utc
 
@@ -62,7 +62,7 @@ def delivery(consumer: ConsumerState, number: int, story: Sequence[Event]) -> De
             return Delivery(name, "held", f"held by {name} in batch {batch.id}")
     if consumer.position < number:
         return Delivery(name, "waiting", f"not yet taken by {name}")
-    if name == DEFAULT_CONSUMER or (number > consumer.told and _took(name, number, story)):
+    if is_default(name) or (number > consumer.told and _took(name, number, story)):
         return Delivery(name, "taken", f"taken by {name}")
     if number > consumer.told:
         return Delivery(name, "passed over", f"passed over by {name}, which asked for other labels")

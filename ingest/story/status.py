@@ -9,6 +9,7 @@ from ingest import signs
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.ledger import Aside, Cursor, Feed, Pause, Totals
+from ingest.ledger.spool import Depth
 from ingest.story import feeds as feed_states
 from ingest.story import sinks as sink_states
 from ingest.story.consumers import BatchState, ConsumerState
@@ -86,13 +87,22 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Spooled:
+    """The mails that wait on this machine for the ledger, and when the oldest of them came."""
+
+    mails: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
     is tried; ``ledger_size``: its bytes on the disk; ``overdue``: labels that were asked for and
     never seen to run; ``servers``: the Patchwork servers, the first one being ``patchwork``;
     ``worked``: when a worker last looked at the queue, to within a minute; ``other_ledgers``: the
-    folders of ledgers on this machine that are not this one."""
+    folders of ledgers on this machine that are not this one;
+    ``spooled``: None for a ledger on this machine."""
 
     now: datetime
     ledger: str
@@ -118,6 +128,7 @@ class Status:
     servers: tuple[Server, ...] = ()
     worked: datetime | None = None
     other_ledgers: tuple[str, ...] = ()
+    spooled: Spooled | None = None
 
 
 def status(
@@ -131,12 +142,13 @@ def status(
     troubles: Iterable[Trouble],
     asides: Mapping[str, Sequence[Aside]],
     seen: Iterable[signs.Sign],
+    depth: Depth | None = None,
     now: float,
 ) -> Status:
     """The ledger at a glance at ``now``. ``servers``: at least that of [patchwork], which is the
     first; ``worked``: when a worker last looked at the queue, 0 if never; ``troubles``: those that
     parts of the service have met; ``asides``: what sinks have set aside, by their names; ``seen``:
-    the sources' signs of life."""
+    the sources' signs of life; ``depth``: of this machine's spool, if there is one."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
     pauses = {each.sink: each for each in totals.pauses}
@@ -172,6 +184,7 @@ def status(
         ledger_size=totals.size,
         servers=tuple(servers),
         worked=_once(worked),
+        spooled=None if depth is None else Spooled(depth.mails, _once(depth.oldest)),
     )
 
 

@@ -303,6 +303,12 @@ FAMILIES = (
         lambda status: (((each.name,), _time(each.since)) for each in status.troubles),
     ),
     Family(
+        "spooled_mails",
+        "Mails on this machine that a ledger on another one has not had.",
+        (),
+        lambda status: _one(status.spooled.mails if status.spooled else 0),
+    ),
+    Family(
         "ledger_size_bytes",
         "Bytes of the ledger on the disk.",
         (),

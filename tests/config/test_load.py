@@ -182,6 +182,12 @@ KINDS = {
         ("", "INFO", "2"),
         '"error" or "warning" or "info" or "debug"',
     ),
+    values.machine: Kind(
+        ("one", "lab-2", "a.b_C"),
+        (1, True, [], {}, "a b", "a:b"),
+        ("a b", "a:b", "x" * 101),
+        "letters, digits, '.', '_' and '-', 100 at most",
+    ),
     values.truth: Kind(
         (True, False, True), (1, "yes", ["true"], {}), ("yes", "1"), "true or false"
     ),
@@ -281,6 +287,7 @@ def test_flags_go_before_the_environment_before_the_file_before_defaults(
     assert default == setting.default or (table, key) in {
         ("state", "dir"),
         ("state", "ledger"),
+        ("state", "spool"),
         ("retests", "file"),
     }
 
@@ -295,7 +302,8 @@ def test_no_other_setting_changes_with_one(file: Path, table: str, key: str) -> 
         for t, k in SETTINGS
         if getattr(getattr(before, t), k) != getattr(getattr(after, t), k)
     }
-    also = {("state", "ledger"), ("retests", "file")} if (table, key) == ("state", "dir") else set()
+    also = {("state", "ledger"), ("state", "spool"), ("retests", "file")}
+    also = also if (table, key) == ("state", "dir") else set()
     assert changed == {(table, key)} | also
 
 

@@ -9,8 +9,9 @@ from contextlib import closing
 
 from ingest.commands import flag_values
 from ingest.commands.options import Commands, add_list_id, complain, settings_of
+from ingest.config.tables import StateSettings
 from ingest.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, StateUnavailable, UsageError
-from ingest.ledger import WORKER_LEASE, open_configured
+from ingest.ledger import WORKER_LEASE, Ledger, open_configured
 
 
 def add(to: Commands) -> None:
@@ -119,6 +120,7 @@ def _work(arguments: argparse.Namespace) -> int:
     with closing(open_configured(settings.state)) as ledger, ledger.lease(WORKER_LEASE) as held:
         if not held:
             raise StateUnavailable("another worker is at work on this ledger; see status")
+        _forward(settings.state, ledger)
         patchwork = worker.connect(settings, ledger)
         if arguments.once:
             worker.Worker(ledger, patchwork, settings).work_off()
@@ -132,8 +134,20 @@ def _work(arguments: argparse.Namespace) -> int:
             while True:
                 at_work.work_off()
                 time.sleep(worker.POLL)
+                _forward(settings.state, ledger)
         finally:  # a program that has a request in hand is not left alone with it
             sinks.stop(settings.serve.stop_timeout)
+
+
+def _forward(state: StateSettings, ledger: Ledger) -> None:
+    """Take in what pipes have left on this machine, unless a service here does."""
+    from ingest.sources import forwarding
+
+    if not state.is_shared:
+        return
+    with closing(forwarding.spool_of(state)) as spool, spool.lease() as held:
+        if held:
+            forwarding.forward(spool, ledger)
 
 
 def _catch_up(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mails from the spool into the ledger: each once, whoever is killed when, and none holds up
+another."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.errors import StateUnavailable
+from ingest.ledger import Arrival, Ledger
+from ingest.ledger.spool import Depth, Spool
+from ingest.sources.forwarding import forward
+from tests.support.ledger_values import arrival
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(str(tmp_path / "spool.sqlite"), busy_timeout=5.0, mode=0o660)
+    yield spool
+    spool.close()
+
+
+class Hindered:
+    """A ledger that some mails hinder."""
+
+    def __init__(self, ledger: Ledger, hindrance: Exception, *ids: str) -> None:
+        self._ledger, self._hindrance, self._ids = ledger, hindrance, ids
+
+    def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        if any(each.message_id in self._ids for each in arrivals):
+            raise self._hindrance
+        return self._ledger.accept_all(arrivals)
+
+    def accept(self, arrival: Arrival) -> tuple[int, bool]:
+        return self.accept_all([arrival])[0]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+def held(ledger: Ledger, *ids: str) -> list[int]:
+    return [len(ledger.find(each)) for each in ids]
+
+
+def test_mails_are_in_the_ledger_and_not_in_the_spool(spool: Spool, ledger: Ledger) -> None:
+    spool.accept_all([arrival(str(each)) for each in range(600)])
+    assert forward(spool, ledger) == 600
+    assert ledger.totals().mails["queued"] == 600
+    assert spool.depth() == Depth()
+    assert forward(spool, ledger) == 0
+
+
+def test_a_mail_that_the_ledger_has_already_is_dropped(spool: Spool, ledger: Ledger) -> None:
+    spool.accept_all([arrival("a"), arrival("b")])
+    ledger.accept(arrival("a"))  # killed between the two
+    assert forward(spool, ledger) == 2
+    assert held(ledger, "a", "b") == [1, 1]
+    assert spool.depth() == Depth()
+
+
+def test_a_ledger_that_is_away_costs_nothing_but_delay(spool: Spool, ledger: Ledger) -> None:
+    spool.accept_all([arrival("a"), arrival("b")])
+    away: Any = Hindered(ledger, StateUnavailable("gone"), "a")
+    with pytest.raises(StateUnavailable, match="gone"):
+        forward(spool, away)
+    assert spool.depth().mails == 2
+    assert forward(spool, ledger) == 2
+
+
+def test_a_mail_that_the_ledger_does_not_take_holds_up_no_other(
+    spool: Spool, ledger: Ledger
+) -> None:
+    spool.accept_all([arrival(each) for each in "abcd"])
+    broken: Any = Hindered(ledger, ValueError("odd"), "a", "c")
+    with pytest.raises(StateUnavailable, match="odd"):
+        forward(spool, broken)
+    assert held(ledger, *"abcd") == [0, 1, 0, 1]
+    spool.accept_all([arrival("e")])
+    with pytest.raises(StateUnavailable):
+        forward(spool, broken)
+    assert held(ledger, *"abcde") == [0, 1, 0, 1, 1]
+    assert spool.depth().mails == 2
+    assert forward(spool, ledger) == 2  # a newer release takes them
+
+
+def test_what_is_stopped_goes_on_later(spool: Spool, ledger: Ledger) -> None:
+    spool.accept_all([arrival("a")])
+    assert forward(spool, ledger, stop=lambda: True) == 0
+    assert spool.depth().mails == 1
