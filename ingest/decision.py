@@ -4,6 +4,7 @@
 It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ingest.config import tables
@@ -24,11 +25,13 @@ from ingest.mail import message, recheck
 from ingest.mail.message import Mail
 from ingest.mail.recheck import Recheck
 from ingest.mail.trust import Trust
-from ingest.patchwork import labels
+from ingest.patchwork import groups, labels
 from ingest.patchwork.dialect import Lookup, Target
+from ingest.patchwork.groups import Expanded
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules, selection
 from ingest.trust import passage
+from ingest.words import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,8 @@ class Decision:
     ``retry_after`` how many seconds a server asked us to wait, and ``pause`` after how many
     seconds the same attempt goes on, if it does. ``mail`` is None if it cannot be read; ``wanted``
     is the part of its request that counts here; ``target`` what it is for. ``trail``: every
-    question that Patchwork was asked; ``delegates``: see ``Request``; ``raw``: the mail's bytes, as
-    long as the decision is open.
+    question that Patchwork was asked; ``groups`` and ``delegates``: see ``Request``; ``raw``: the
+    mail's bytes, as long as the decision is open.
     """
 
     outcome: Outcome
@@ -52,6 +55,7 @@ class Decision:
     waiting: Waiting = Waiting.NOTHING
     retry_after: float | None = None
     pause: float | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trust: Trust = Trust()  # noqa: RUF009  frozen
     delegates: tuple[str, ...] = ()
     raw: bytes = field(default=b"", repr=False)
@@ -83,6 +87,8 @@ def judge(raw: bytes, null_sender: bool, settings: Settings) -> Decision:
     if reason := rules.by_mail(settings.policy, mail.list_id):
         return Decision(Outcome.REJECTED, reason, mail)
     patterns = labels.patterns(settings.requests)
+    if patterns:
+        patterns = (*patterns, *settings.groups)
     wanted, reason = selection.select(found, patterns, settings.requests.arguments)
     if wanted is None:
         return Decision(Outcome.IGNORED, reason, mail)
@@ -116,6 +122,11 @@ def resolve(
     trail: list[Lookup] = []
     try:
         target = patchwork.resolve(decision.mail, received, trail, filing)
+        meant = groups.expanded(decision.wanted, target, patchwork, settings, trail)
+        decision = replace(decision, wanted=meant.wanted, groups=meant.groups)
+        if reason := _without_labels(meant):
+            made = replace(decision, target=target, trail=tuple(trail))
+            return replace(made, outcome=Outcome.IGNORED, reason=reason)
         standing = _standing(target, settings, patchwork, trail)
         trust, wanted, refused = _allowed(
             decision, target, standing, settings.policy, patchwork, trail
@@ -146,6 +157,13 @@ def resolve(
     if wanted is None:
         return replace(made, outcome=Outcome.IGNORED, reason=reason)
     return replace(made, outcome=Outcome.DONE, reason=selection.summary(wanted, target))
+
+
+def _without_labels(meant: Expanded) -> str:
+    """Why a request whose groups stand for nothing is ignored, "" if it asks for something."""
+    if meant.wanted.contexts or meant.wanted.arguments or not meant.groups:
+        return ""
+    return f"what it asks for stands for no label here: {listed(meant.groups)}"
 
 
 def _allowed(

@@ -259,6 +259,7 @@ class Worker:
             rated=not queued.is_archived,
             pushed=not queued.is_unpushed,
             reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
+            groups=made.groups,
             parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
             server=target.server,
             revision=target.revision,

@@ -71,6 +71,8 @@ def assert_held(held: Any, written: Any) -> None:
     if isinstance(written, dict):
         for key, value in written.items():
             assert_held(held[key] if isinstance(held, dict) else getattr(held, key), value)
+    elif isinstance(held, tuple) and isinstance(written, str):
+        assert held == (written,)
     else:
         assert held == (tuple(written) if isinstance(written, list) else written)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.config import values
-from ingest.config.layout import Path, settings_of, subtable
+from ingest.config.layout import Path, free_tables, settings_of, subtable
 from ingest.config.reading import Sources
 from ingest.config.tables import Settings
 
@@ -47,6 +47,15 @@ def effective(settings: Settings, sources: Sources) -> list[Effective]:
         )
         for path, table in _tables(settings, ())
         for key, each in settings_of(type(table)).items()
+    ] + _groups(settings, sources)
+
+
+def _groups(settings: Settings, sources: Sources) -> list[Effective]:
+    """What stands in tables whose keys are not known."""
+    return [
+        Effective(name, key, list(value), *_where(sources, (name,), key))
+        for name in free_tables(type(settings))
+        for key, value in getattr(settings, name).items()
     ]
 
 

@@ -27,6 +27,17 @@ def named(table: type, at: str = "") -> Any:
     return field(default_factory=dict, metadata={"named": table, "at": at})
 
 
+def free(read: Reader, help: str) -> Any:
+    """A table whose keys are not known: whatever stands there is read by ``read``. It is a field of
+    the outermost table."""
+    return field(default_factory=dict, metadata={"free": read, "help": help})
+
+
+def free_tables(root: type) -> dict[str, Field[Any]]:
+    """The tables whose keys are not known, by name."""
+    return {each.name: each for each in fields(root) if "free" in each.metadata}
+
+
 def settings_of(table: type) -> dict[str, Field[Any]]:
     """A table's settings by name."""
     return {each.name: each for each in fields(table) if "read" in each.metadata}

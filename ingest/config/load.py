@@ -67,6 +67,7 @@ def trace(
 def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
     """The variables that look like settings, but that no setting is named by."""
     known = {variable for variable, _, _ in reading.variables(places(), environment)}
+    known |= {variable for variable, _, _ in reading.free_variables(Settings, environment)}
     return [
         variable
         for variable in sorted(environment)

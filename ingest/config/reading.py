@@ -11,12 +11,15 @@ from dataclasses import Field, fields
 from typing import Any, TypeVar
 
 from ingest.config import values
-from ingest.config.layout import Layout, Path, layout, settings_of, subtable
+from ingest.config.layout import Layout, Path, free_tables, layout, settings_of, subtable
+from ingest.config.values import Reader
 from ingest.errors import ConfigError
 from ingest.words import meant
 
 ENVIRONMENT = "RECHECK_INGEST_"
 
+# A label that somebody can ask for.
+_LABEL = re.compile(r"(?!-)[\w-]{1,255}")
 # What follows the dot in [webhook.NAME].
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Of a URL, scheme and host. What comes after may be a secret, and so may all if it holds an @.
@@ -40,12 +43,15 @@ def read(
     """The table ``root``: its defaults, over them the file's content, over that the environment,
     over that the flags by (table, key); and what gave each setting that is not its default.
     ``origin``: the file's name. Raises ``ConfigError``."""
-    places = layout(root)
+    places, loose = layout(root), free_tables(root)
     given: Given = {}
     for name, content in document.items():
+        if name in loose:
+            given[(name,)] = _read_free(loose[name], content, origin)
+            continue
         if (name,) not in places.plain and (name,) not in places.named:
             known = ", ".join(f"[{each}]" for each in places.tables())
-            near = meant(name, [path[0] for path in (*places.plain, *places.named)])
+            near = meant(name, [*loose, *(path[0] for path in (*places.plain, *places.named))])
             raise ConfigError(f"{origin}: there is no table [{name}]{near}; the tables are {known}")
         _read_content(places, (name,), content, origin, given)
     sources = {(path, key): origin for path, entries in given.items() for key in entries}
@@ -54,13 +60,30 @@ def read(
         value = _value(setting, environment[variable], f"${variable}")
         given.setdefault(path, {})[key] = value
         sources[path, key] = f"${variable}"
+    for variable, name, key in free_variables(root, environment):
+        read_one = loose[name].metadata["free"]
+        value = _checked(read_one, environment[variable], f"${variable}")
+        given.setdefault((name,), {})[key] = value
+        sources[(name,), key] = f"${variable}"
     for (name, key), value in flags.items():
         setting = settings_of(places.plain[(name,)])[key]
         where = f"[{name}] {key}, given by a flag,"
         given.setdefault((name,), {})[key] = _value(setting, value, where)
         sources[(name,), key] = ""
+    filled = {name: given.pop((name,), {}) for name in loose}
     _require(places, given)
-    return _make(root, (), places, given), sources
+    return _make(root, (), places, {**given, (): filled}), sources
+
+
+def free_variables(root: type, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The variables that stand for what is in tables whose keys are not known, each with the table
+    and the key."""
+    for name in free_tables(root):
+        prefix = _variable((name,)).upper()
+        for variable in environment:
+            key = variable.removeprefix(prefix).lower().replace("_", "-")
+            if variable.startswith(prefix) and _NAME.fullmatch(key):
+                yield variable, name, key
 
 
 def variables(places: Layout, environment: Mapping[str, str]) -> Iterator[tuple[str, Path, str]]:
@@ -129,6 +152,23 @@ def _read_content(places: Layout, path: Path, content: Any, origin: str, given: 
             raise _no_setting(origin, written, key, known)
 
 
+def _read_free(table: Field[Any], content: Any, origin: str) -> dict[str, Any]:
+    """A table whose keys are not known: each is a label that somebody can ask for."""
+    written = table.name
+    if not isinstance(content, dict):
+        raise ConfigError(f"{origin}: {written} is {_shown(content)}, but must be a table")
+    if wrong := [key for key in content if not _LABEL.fullmatch(key)]:
+        raise ConfigError(
+            f"{origin}: [{written}] {wrong[0]!r}: a name is made of letters, digits, _ and -, and "
+            "does not begin with -"
+        )
+    read_one = table.metadata["free"]
+    return {
+        key: _checked(read_one, value, f"{origin}: [{written}] {key}")
+        for key, value in content.items()
+    }
+
+
 def _read_named(
     places: Layout, path: Path, content: Mapping[str, Any], origin: str, given: Given
 ) -> None:
@@ -156,10 +196,14 @@ def _no_setting(origin: str, written: str, key: str, known: Mapping[str, object]
 
 
 def _value(setting: Field[Any], value: Any, where: str) -> Any:
+    return _checked(setting.metadata["read"], value, where)
+
+
+def _checked(read: Reader, value: Any, where: str) -> Any:
     try:
-        return setting.metadata["read"](value)
+        return read(value)
     except ValueError as right:
-        shown = _shown(value, is_url=setting.metadata["read"] is values.url)
+        shown = _shown(value, is_url=read is values.url)
         raise ConfigError(f"{where} is {shown}, but must be {right}") from None
 
 

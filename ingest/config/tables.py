@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
 
 from ingest.config import values
-from ingest.config.layout import named, setting
+from ingest.config.layout import free, named, setting
 from ingest.config.log_tables import LogSettings
 from ingest.config.patchwork_tables import PatchworkSettings as PatchworkSettings
 from ingest.config.patchwork_tables import ServerSettings as ServerSettings
@@ -309,6 +309,12 @@ class Settings(Value):
     patchwork: PatchworkSettings = field(default_factory=PatchworkSettings)
     servers: Mapping[str, ServerSettings] = named(ServerSettings, at="patchwork")
     requests: RequestsSettings = field(default_factory=RequestsSettings)
+    groups: Mapping[str, tuple[str, ...]] = free(
+        values.group,
+        "labels that the label NAME stands for: patterns of those that the patch has checks of, as "
+        '["iol-*-Performance"], and names; "patchwork:fail,warning": those whose newest check says '
+        'so; "patchwork:*": all that have a check',
+    )
     policy: PolicySettings = field(default_factory=PolicySettings)
     list: Mapping[str, ListSettings] = named(ListSettings)
     state: StateSettings = field(default_factory=StateSettings)

@@ -230,6 +230,35 @@ def seconds_for(written: str) -> tuple[str, float]:
     return pattern, number(seconds)
 
 
+# What a group takes from Patchwork begins with, and the states of checks that may follow.
+BY_CHECKS = "patchwork:"
+CHECK_STATES = ("success", "warning", "fail", "pending")
+
+
+@_must_be('a list of patterns, or what checks say, like "patchwork:fail,warning" or "patchwork:*"')
+def group(value: Any) -> tuple[str, ...]:
+    """What a label of a group stands for: patterns of labels, and those whose checks have one of
+    some states."""
+    one = isinstance(value, str) and (value.startswith(BY_CHECKS) or "," not in value)
+    read = (text(value).strip(),) if one else texts(value)
+    for each in read:
+        states = each.removeprefix(BY_CHECKS)
+        if not states or (states != each and not states_of(each)):
+            raise ValueError
+    if not read:
+        raise ValueError
+    return read
+
+
+def states_of(written: str) -> tuple[str, ...]:
+    """The states in what a group takes from Patchwork. Raises ``ValueError``."""
+    said = written.removeprefix(BY_CHECKS)
+    states = CHECK_STATES if said == "*" else tuple(each.strip() for each in said.split(","))
+    if not set(states) <= set(CHECK_STATES):
+        raise ValueError(f"{written!r} names no states of checks")
+    return states
+
+
 # Who may ask, besides addresses and @domains.
 WHO = ("anyone", "submitter", "maintainer")
 

@@ -30,6 +30,8 @@ class Standing(Value):
 _PREFIX = re.compile(r"\s*(?:(?:re|aw|sv|antw|fwd?)\s*:|\[[^\]]*\])", re.IGNORECASE)
 # Words of a title that are asked for: a long address would be refused.
 _MOST_WORDS = 30
+# What such a check of ours says.
+_OURS = re.compile(r"retest requested by .* \(request \d+\)", re.DOTALL)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -193,6 +195,12 @@ class Check(Value):
     id: int = 0
     url: str = ""
     author: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is what the sink of checks posts, of whichever installation, which only says
+        that a retest was asked for: see ``sinks.check.description``."""
+        return self.state == "pending" and bool(_OURS.fullmatch(self.description))
 
 
 class CheckEvent(Value):

@@ -73,6 +73,11 @@ def names(contexts: Collection[str]) -> frozenset[str]:
     )
 
 
+def of_context(context: str) -> str:
+    """The label by which a check of a context is asked for, "" if there is none."""
+    return next((each for each in _names(context) if _LABEL.fullmatch(each)), "")
+
+
 def _names(context: str) -> tuple[str, ...]:
     if _LABEL.fullmatch(context):
         return (context,)

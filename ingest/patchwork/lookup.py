@@ -20,6 +20,7 @@ from ingest.patchwork.api import Api
 from ingest.patchwork.attempt import Attempt, Memory
 from ingest.patchwork.dialect import (
     Abilities,
+    Check,
     Clue,
     Dialect,
     Lookup,
@@ -186,6 +187,27 @@ class Patchwork:
                 if is_enough(found):
                     break
                 found |= self._answers.contexts_of(patch, is_enough_with)
+            attempt.end()
+        return found
+
+    def checks(self, target: Target, most: int) -> list[tuple[int, Check]]:
+        """The checks of the target's patch, or for a cover letter of the first and last patches of
+        its series, ``most`` in all, each with its patch, as they are now; where labs speak of
+        revisions, what they say of this one, of patch 0. The questions are those of the attempt at
+        the mail that was resolved last. Raises as ``resolve``."""
+        with self._attempted() as attempt:
+            results = None
+            if target.revision:
+                results = self.dialect.results_of(target.series, target.revision)
+            if results is not None:
+                found = [(0, each) for each in results]
+            else:
+                patches = [target.id]
+                if target.kind == "cover":
+                    patches = self._answers.patches_of(target.series)
+                first = patches[: most // 2]
+                those = [*first, *patches[len(first) :][-(most - most // 2) :]]
+                found = [(each, check) for each in those for check in self.dialect.checks_of(each)]
             attempt.end()
         return found
 

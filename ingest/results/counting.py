@@ -4,7 +4,6 @@
 Pure: checks and requests in, results out. DESIGN.md, What became of it.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +14,6 @@ from ingest.results.word import bounded
 
 # Of the checks of several patches the first of these that there is.
 _WORST = (State.FAIL, State.WARNING, State.PENDING, State.SUCCESS)
-# What the sink of checks posts, of whichever installation: see ``sinks.check.description``.
-_OURS = re.compile(r"retest requested by .* \(request \d+\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +56,7 @@ def earlier(request: Request, checks: Iterable[tuple[int, Check]], newest: int) 
 def seen(request: Request, label: str, patch: int, check: Check) -> Seen | None:
     """A check as what is known of a label; None if it is one that only says that a retest was
     asked for, or has a state that no Patchwork has."""
-    is_ours = check.state == State.PENDING and _OURS.fullmatch(check.description)
-    if is_ours or check.state not in _WORST:
+    if check.is_ours or check.state not in _WORST:
         return None
     who, url, summary = check.author or "Patchwork", check.url, check.description
     said = bounded(Result(request.number, label, State(check.state), 0.0, who, url, summary))

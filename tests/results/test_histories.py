@@ -48,12 +48,21 @@ STEPS = st.one_of(
     st.tuples(
         st.just("test"),
         st.sampled_from(["iol-a", "github-robot: build"]),
-        st.permutations(BAD),
+        st.tuples(st.sampled_from(BAD), st.sampled_from(BAD)),
     ),
     st.tuples(st.just("hear"), st.sampled_from([PATCH, FIRST, SECOND]), st.sampled_from(LABELS)),
     st.tuples(st.just("say"), st.integers(0, 5), st.sampled_from(ENDS)),
     st.tuples(st.just("look")),
     st.tuples(st.just("restart")),
+)
+# How histories begin, so that what seldom comes together does so often enough.
+COVERED: tuple[object, ...] = ("ask", f"cover {COVER}", ["iol-a", "github-robot"])
+TESTED = st.permutations(BAD).map(lambda states: ("test", "iol-a", tuple(states[:2])))
+OPENINGS: st.SearchStrategy[list[tuple[object, ...]]] = st.one_of(
+    st.just([]),
+    st.just([COVERED]),
+    TESTED.map(lambda test: [COVERED, test, ("look",)]),
+    TESTED.map(lambda test: [COVERED, test, ("look",), ("say", 0, "cancelled")]),
 )
 
 
@@ -117,7 +126,7 @@ def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
             oracle.asked.append(Asked(request, PATCHES[on], len(oracle.checks), states))
         case ("post", int(patch), str(context), str(state)):
             posts(watching, oracle, patch, context, state)
-        case ("test", str(context), [str(first), str(second), *_]):
+        case ("test", str(context), (str(first), str(second))):
             posts(watching, oracle, FIRST, context, first)
             posts(watching, oracle, SECOND, context, second)
         case ("hear", int(patch), str(label)):
@@ -141,8 +150,10 @@ def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
-@given(st.lists(STEPS, max_size=14))
-def test_any_history_comes_to_what_the_oracle_says(history: list[tuple[object, ...]]) -> None:
+@given(OPENINGS, st.lists(STEPS, max_size=12))
+def test_any_history_comes_to_what_the_oracle_says(
+    opening: list[tuple[object, ...]], rest: list[tuple[object, ...]]
+) -> None:
     mboxes = [str(RECORDED / f"{name}.mbox") for name in ("patch", "series")]
     with (
         tempfile.TemporaryDirectory(dir=MEMORY) as folder,
@@ -150,7 +161,7 @@ def test_any_history_comes_to_what_the_oracle_says(history: list[tuple[object, .
     ):
         ledger = open_ledger(f"sqlite:{Path(folder)}/ledger.sqlite")
         watching, oracle = Watching(ledger, Clock(), box), Oracle()
-        for step in [*history, ("look",)]:
+        for step in [*opening, *rest, ("look",)]:
             happens(step, watching, oracle)
         for each in oracle.asked:
             found = ledger.results.of([each.request.number])

@@ -6,7 +6,8 @@ from typing import Any
 
 from ingest.config import load as config
 from ingest.config import values
-from ingest.config.layout import settings_of
+from ingest.config.layout import free_tables, settings_of
+from ingest.config.tables import Settings
 from tests.support.places import ROOT
 
 PAGE = ROOT / "contrib" / "doc" / "settings.md"
@@ -39,6 +40,8 @@ def settings_table() -> str:
             default, meaning = shown(setting), setting.metadata["help"]
             meaning += "; needed" * setting.metadata["needed"]
             lines.append(f"| `[{name}]` `{key}` | {default} | {meaning} |")
+    for name, free in free_tables(Settings).items():
+        lines.append(f"| `[{name}]` `NAME` | none | {free.metadata['help']} |")
     return "\n".join(lines)
 
 
