@@ -48,4 +48,4 @@ def application(
     inbound: Inbound, health: Health, metrics: Metrics, pages: Pages, api: Api
 ) -> ASGIApp:
     """What answers requests."""
-    return Router(routes=routes(inbound, health, metrics, pages, api))
+    return Router(routes(inbound, health, metrics, pages, api), default=pages.nothing)

@@ -10,7 +10,7 @@ from ingest.story import health
 from ingest.story.overview import Story
 from ingest.web import lookups
 from ingest.web.trial_line import MOST, tried
-from ingest.web.views import PER_PAGE, Look, Page
+from ingest.web.views import PER_PAGE, Elsewhere, Look, Page
 
 # What became of a request in a sink that a person must know.
 _HELD_UP = ("set aside", "skipped")
@@ -23,6 +23,8 @@ _NEVER_CAME = (
 def mail(at: Look) -> Page:
     """The mails of a Message-ID, or the one of a number, each with its story."""
     name = at.path["name"]
+    if not name:
+        raise Elsewhere("/mails")
     found = lookups.mail(at.reader, name)
     if not found:
         return Page("no_mail.html", {"name": name, "why": _NEVER_CAME}, status=404)

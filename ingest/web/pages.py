@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
@@ -64,6 +65,8 @@ ROUTES: Mapping[str, View] = {
     "/stats": views.figures,
     "/search": finding.search,
     "/try": mail_views.trial,
+    "/words": views.words,
+    "/in": views.signed_in,
 }
 # Views that look at all of a month, and the seconds for which their page is shown again.
 KEPT: Mapping[View, float] = {views.figures: 60.0}
@@ -71,7 +74,7 @@ KEPT: Mapping[View, float] = {views.figures: 60.0}
 _LARGEST_FORM = 3 * trial_line.MOST + 1000
 
 _TOKEN = "Whoever runs this service gives out tokens. One is the password; any name goes with it."
-_FRAME = {"nav": NAV, "looks": LOOKS, "place": None, "query": ""}
+_FRAME = {"nav": NAV, "looks": LOOKS, "place": None, "query": "", "sees_all": True}
 
 
 class Pages:
@@ -91,6 +94,11 @@ class Pages:
         posted = Route("/try", self._answering(mail_views.trial), methods=["POST"])
         return [*shown, posted, Route("/static/{name}", self._static)]
 
+    async def nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is answered where there is nothing, see ASGI."""
+        made = _said("Not found", "There is no such page.", 404)
+        await made(scope, receive, send)
+
     async def _static(self, request: Request) -> Response:
         found = rendering.static(request.path_params["name"])
         return found or PlainTextResponse("There is no such file.\n", 404, rendering.HEADERS)
@@ -103,11 +111,11 @@ class Pages:
         if not self._hosts.knows(head):
             return PlainTextResponse(EXPLAINED, MISDIRECTED, rendering.HEADERS)
         try:
-            if not self._reading.allows_page(head):
+            sees_all = self._reading.sees_all(head)
+            if not (sees_all if view is views.signed_in else self._reading.allows_page(head)):
                 return _said("A token is needed", _TOKEN, 401, CHALLENGE)
             form = await self._form(head, request) if head.method == "POST" else {}
             asked = dict(request.query_params), dict(request.path_params), form
-            sees_all = self._reading.sees_all(head)
             return await self._ledger.ask(lambda ledger: self._shown(view, ledger, sees_all, asked))
         except TooLarge:
             kilobytes = trial_line.MOST >> 10
@@ -142,7 +150,7 @@ class Pages:
     def _made(self, view: View, ledger: Ledger, sees_all: bool, asked: Asked) -> Response:
         query, path, form = asked
         reader = Reader(ledger, self._settings, time.time(), sees_all)
-        frame = _FRAME | {"query": query.get("q", "")[: finding.LONGEST]}
+        frame = _FRAME | {"sees_all": sees_all, "query": query.get("q", "")[: finding.LONGEST]}
         try:
             page = view(Look(reader, query, path, form))
         except NotThere as error:

@@ -52,6 +52,17 @@ OUTCOMES = {
     "notice": "It is for the operator.",
     "cancelled": "It was withdrawn before anything was recorded.",
 }
+# And what each result of a label means.
+RESULTS = {
+    "asked": "It is recorded, and nobody has been handed it yet.",
+    "handed over": "The lab has it.",
+    "pending": "It runs.",
+    "success": "It succeeded.",
+    "warning": "It succeeded, with something to look at.",
+    "fail": "It failed.",
+    "cancelled": "It will not run.",
+    "overdue": "It was asked for and has not been seen to run for long.",
+}
 
 
 def page(template: str, values: Mapping[str, Any], status: int = 200) -> Response:
@@ -89,6 +100,7 @@ def _environment() -> Environment:
         outside=outside,
         person=_person,
         query_of=_query_of,
+        results=RESULTS,
         share=_share,
         shell=shlex.quote,
         sink_kind=_sink_kind,

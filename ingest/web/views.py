@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest import look
+from ingest.config.tables import BY_PATCHWORK
 from ingest.ledger import Filter
+from ingest.mail import reply
 from ingest.story import health, stats
 from ingest.story.overview import Asked
 from ingest.web import figures as charts
@@ -80,7 +82,7 @@ def front(at: Look) -> Page:
 
 def request(at: Look) -> Page:
     """One request, and what became of it everywhere."""
-    name = at.path["name"]
+    name = _name(at)
     asked = lookups.request(at.reader, name)
     if asked is None:
         raise NotThere("No such request", f"There is no request {name} in the ledger.")
@@ -89,7 +91,7 @@ def request(at: Look) -> Page:
 
 def series(at: Look) -> Page:
     """The requests for one series."""
-    name = at.path["name"]
+    name = _name(at)
     number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else 0
     found = _of(at, Filter(series=(number,))) if 0 < number <= _LARGEST_SERIES else None
     if not found or not found.total:
@@ -101,7 +103,7 @@ def series(at: Look) -> Page:
 
 def label(at: Look) -> Page:
     """The requests that name one label."""
-    name = at.path["name"]
+    name = _name(at)
     found = _of(at, Filter(labels=(name,)))
     if not found.total:
         raise NotThere(f"Label {name}", f"Nobody has asked for a retest of {name} yet.")
@@ -124,6 +126,30 @@ def figures(at: Look) -> Page:
         "now": utc(reader.now),
     }
     return Page("figures.html", values, place="stats")
+
+
+def words(at: Look) -> Page:
+    """How to ask for a retest, and what the words on the pages mean."""
+    labels = [each for each in at.reader.settings.requests.contexts if each != BY_PATCHWORK]
+    plain = [each for each in labels if not set(each) & set("*?[")]
+    values = {
+        "labels": labels,
+        "line": reply.text(plain[:2] or ("LABEL",), {}),
+        "arguments": at.reader.settings.requests.arguments,
+    }
+    return Page("words.html", values, place="words")
+
+
+def signed_in(at: Look) -> Page:
+    """Where a browser has asked for a token, and been given one."""
+    raise Elsewhere("/")
+
+
+def _name(at: Look) -> str:
+    """What the path names; without a name there is only the list."""
+    if not at.path["name"]:
+        raise Elsewhere("/")
+    return at.path["name"]
 
 
 def _of(at: Look, filter: Filter) -> lookups.Page[Asked]:

@@ -42,6 +42,7 @@ PATHS = {
     "hostile search": "/search?" + urlencode({"q": f"{HOSTILE}?"}),
     "nothing found": "/search?q=nothing-like-this",
     "try": "/try",
+    "words": "/words",
 }
 # And those that say that something is not there.
 MISSING = {
@@ -49,15 +50,23 @@ MISSING = {
     "no series": "/series/4711",
     "no label": "/labels/none",
     "no mail": "/mails/none@example.org",
+    "no page": "/nothing",
 }
 
 
-def fill(folder: Path) -> None:
-    """Thirty requests, the newest one hostile in all that it says, and mails of other ends."""
+def fill(folder: Path, at: float = NOON) -> None:
+    """Thirty requests of about ``at``, a Unix time, the newest one hostile in all that it says, and
+    mails of other ends."""
     with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
         for number in range(1, 30):
-            record(ledger, f"m{number}@example.org", at=NOON + number, list_id="dev.example.org")
-        _hostile(ledger)
+            record(
+                ledger,
+                f"m{number}@example.org",
+                at=at + number,
+                received=at + number - 9,
+                list_id="dev.example.org",
+            )
+        _hostile(ledger, at)
         for name, outcome, reason in (
             ("ignored", Outcome.IGNORED, NEARLY),
             ("rejected", Outcome.REJECTED, "policy lists: it came by no list"),
@@ -66,24 +75,25 @@ def fill(folder: Path) -> None:
             ledger.accept(
                 arrival(
                     f"{name}@example.org",
+                    at=at,
                     author="Robin Reviewer <robin@example.org>",
                     subject=f"{name} of robin",
                     envelope=Envelope("bounce@example.org", ("lab@example.org",), "192.0.2.77"),
                 )
             )
-            events = [Event(NOON, outcome.value, {"reason": reason})]
-            ledger.finish(claimed(ledger), outcome, reason, events)
-        ledger.set_cursor(Cursor(f"json_file:{folder}/retests.json", 30, NOON))
+            events = [Event(at, outcome.value, {"reason": reason})]
+            ledger.finish(claimed(ledger, at), outcome, reason, events)
+        ledger.set_cursor(Cursor(f"json_file:{folder}/retests.json", 30, at))
         ledger.results.tell(
-            Result(1, "iol-a", State.WARNING, NOON, "lab", "https://lab.example.org/1", "1 of 2")
+            Result(1, "iol-a", State.WARNING, at + 99, "lab", "https://lab.example.org/1", "1 of 2")
         )
 
 
-def _hostile(ledger: Ledger) -> None:
+def _hostile(ledger: Ledger, at: float) -> None:
     hostile = record(
         ledger,
         f"{HOSTILE}@example.org",
-        at=NOON + 100,
+        at=at + 100,
         contexts=(HOSTILE, LONG),
         leftovers=(HOSTILE,),
         arguments={HOSTILE: HOSTILE},
@@ -91,14 +101,14 @@ def _hostile(ledger: Ledger) -> None:
         project=HOSTILE,
         requester=Requester(HOSTILE, f"{HOSTILE}@example.org"),
     )
-    fail = Result(hostile.number, HOSTILE, State.FAIL, NOON + 200, HOSTILE, HOSTILE_URL, HOSTILE)
+    fail = Result(hostile.number, HOSTILE, State.FAIL, at + 200, HOSTILE, HOSTILE_URL, HOSTILE)
     ledger.results.tell(fail)
 
 
 @contextlib.contextmanager
-def site(folder: Path, toml: str = LISTEN + ARCHIVE) -> Iterator[Site]:
+def site(folder: Path, toml: str = LISTEN + ARCHIVE, at: float = NOON) -> Iterator[Site]:
     """The listener."""
-    fill(folder)
+    fill(folder, at)
     with Site(folder, toml) as site:
         yield site
 

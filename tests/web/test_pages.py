@@ -198,8 +198,28 @@ def test_figures_are_made_once_a_minute(quick_path: Path) -> None:
         assert numbers(fetch(site, "/")[2]) == [1]
 
 
-def test_every_outcome_of_a_mail_is_explained() -> None:
+def test_every_outcome_and_every_result_is_explained(site: Site) -> None:
     assert set(rendering.OUTCOMES) == set(Outcome)
+    assert set(rendering.RESULTS) == set(State)
+    text = text_of(site, "/words")
+    assert all(each in text for each in (*rendering.OUTCOMES, *rendering.RESULTS.values()))
+
+
+def test_who_wants_to_ask_is_told_which_labels_there_are(quick_path: Path) -> None:
+    wanted = LISTEN + '[requests]\ncontexts = ["iol-*", "arm-a", "arm-b"]\n'
+    with Site(quick_path, wanted) as site:
+        text = text_of(site, "/words")
+    assert "Recheck-request: arm-a, arm-b" in text
+    assert "rebase=VALUE" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [("/mails/", "/mails"), ("/requests/", "/"), ("/series/", "/"), ("/labels/", "/")],
+)
+def test_a_path_without_a_name_leads_to_the_list(site: Site, path: str, to: str) -> None:
+    status, fields, _ = fetch(site, path)
+    assert (status, fields["location"]) == (303, to)
 
 
 def test_every_place_of_the_navigation_is_a_page_and_marks_itself(site: Site) -> None:
@@ -283,6 +303,17 @@ def test_with_a_token_as_password_all_is_shown(public: Site) -> None:
     basic = {"Authorization": "Basic YW55Ym9keTpzZWNyZXQ="}
     assert "robin@example.org" in fetch(public, "/requests/1", basic)[2]
     assert "192.0.2.77" in fetch(public, "/mails/ignored@example.org", basic)[2]
+
+
+def test_a_browser_can_enter_a_token_where_all_may_look(public: Site) -> None:
+    front = markup.Markup(fetch(public, "/")[2])
+    assert "/in" in front.links()
+    status, fields, _ = fetch(public, "/in")
+    assert (status, fields["www-authenticate"][:6]) == (401, "Basic ")
+    basic = {"Authorization": "Basic YW55Ym9keTpzZWNyZXQ="}
+    status, fields, _ = fetch(public, "/in", basic)
+    assert (status, fields["location"]) == (303, "/")
+    assert "/in" not in markup.Markup(fetch(public, "/", basic)[2]).links()
 
 
 def test_a_search_finds_nothing_by_what_is_not_shown(public: Site) -> None:

@@ -200,7 +200,9 @@ def test_health_is_told(quick_path: Path) -> None:
         ("POST", "/mail/nobody", 404),
         ("POST", "/mail/../mail/nobody", 404),
         ("POST", "/healthz", 405),
-        ("GET", "/", 404),
+        ("POST", "/", 405),
+        ("GET", "/nothing", 404),
+        ("POST", "/nothing", 404),
     ],
 )
 def test_everything_else_is_not_there(
