@@ -24,13 +24,12 @@ from ingest.ledger import Filing, Outcome, Waiting
 from ingest.mail import message, recheck
 from ingest.mail.message import Mail
 from ingest.mail.recheck import Recheck
-from ingest.mail.trust import Trust
+from ingest.mail.trust import PATCHWORK, Trust
 from ingest.patchwork import groups, labels
 from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.groups import Expanded
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules, selection
-from ingest.trust import passage
 from ingest.words import listed
 
 
@@ -99,7 +98,7 @@ def believe(decision: Decision, trust: Trust, settings: Settings) -> Decision:
     """An open decision about a mail whose sender is believed so far: rejected, or as it was.
     Whether Patchwork has the mail shows once it is known what the mail is about."""
     trusted = replace(decision, trust=trust)
-    reason = rules.by_trust(settings.policy, trust.by(passage.PATCHWORK))
+    reason = rules.by_trust(settings.policy, trust.by(PATCHWORK))
     return replace(trusted, outcome=Outcome.REJECTED, reason=reason) if reason else trusted
 
 
@@ -185,7 +184,7 @@ def _allowed(
         is_superseded = any("superseded" in states for states in standing.states)
         newer = patchwork.newer(target, mail.subject, trail) if is_superseded else 0
         return trust, None, rules.by_state(policy, standing, newer)
-    at_best = trust.by(passage.PATCHWORK)
+    at_best = trust.by(PATCHWORK)
     best = rules.by_sender(policy, mail.requester, standing, wanted, at_best)
     now = rules.by_sender(policy, mail.requester, standing, wanted, trust)
     if best[0] and (best != now or rules.by_trust(policy, trust)):

@@ -32,14 +32,14 @@ from ingest.mail import reason as why
 from ingest.mail import recheck
 from ingest.mail.message import Mail
 from ingest.mail.requester import Requester
-from ingest.mail.trust import Trust
+from ingest.mail.trust import PATCHWORK, Trust
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.servers import Chooser, Servers
 from ingest.policy import rules
 from ingest.results import overdue
 from ingest.sinks import delivery
-from ingest.trust import passage, verify
+from ingest.trust import verify
 from ingest.trust.signature import CannotVerify
 from ingest.words import clipped, counted, named
 
@@ -198,7 +198,7 @@ class Worker:
         policy, proof = self._settings.policy, queued.proof
         came = Trust(queued.passage)
         if queued.filing:  # Patchwork may have come to know the mail since
-            came = came.by(passage.PATCHWORK)
+            came = came.by(PATCHWORK)
         if proof is None and verify.is_wanted(policy):
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage

@@ -36,6 +36,7 @@ ROWS = {
     },
     "recording": {"recording questions", "recording waiting"},
     "retests": {"retests append", "retests publish"},
+    "trust": {"trust authserv", "trust dkim", "trust arc"},
 }
 
 

@@ -24,6 +24,7 @@ import replay
 import retests
 import smtp
 import table
+import trust
 from measure import ROOT, Plan, Row, Skipped
 
 ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
@@ -38,6 +39,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "pages": reading.measure,
     "recording": recording.measure,
     "retests": retests.measure,
+    "trust": trust.measure,
 }
 GROWTH = "growth"
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from ingest.value import Value
 
+# The passages.
+LIST, PATCHWORK = "list", "patchwork"
+
 
 class Trust(Value):
     """Two parts, neither of which implies the other. ``passage``: "list" if the mail came from a

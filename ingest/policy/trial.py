@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ingest.config.policy_tables import PolicySettings
 from ingest.ledger import Request
 from ingest.mail.recheck import Recheck
+from ingest.mail.trust import PATCHWORK
 from ingest.policy import rules
 from ingest.policy.rules import Standing
 from ingest.value import Value
@@ -41,18 +42,21 @@ def _judged(
     list_of: Callable[[Request], str],
     through: list[Request],
 ) -> Judged:
-    reason = rules.by_trust(policy, request.trust)
+    # Whether Patchwork had the mail was not asked if nothing depended on it.
+    asks, trust, believed = request.requester, request.trust, request.trust.by(PATCHWORK)
+    reason = rules.by_trust(policy, believed)
     if not reason and policy.lists:
         reason = rules.by_mail(policy, list_of(request))
     reason = reason or rules.by_project(policy, request.project)
     if reason:
         return Judged(request, reason)
-    asks, trust = request.requester, request.trust
     wanted = Recheck(request.contexts, request.arguments, ())
     key = asks.mailbox.lower()
     best = Standing(submitter=key, maintainers=frozenset([key] if key else []))
     kept, reason = rules.by_sender(policy, asks, Standing(), wanted, trust)
-    at_best, _ = rules.by_sender(policy, asks, best, wanted, trust)
+    at_best, _ = rules.by_sender(policy, asks, best, wanted, believed)
+    if lacking := rules.by_trust(policy, trust):
+        kept, reason = None, lacking
     depends = kept != at_best
     if kept is None and at_best is None:
         return Judged(request, reason)
@@ -61,14 +65,16 @@ def _judged(
         times = [
             each.recorded
             for each in reversed(through)
-            if each.recorded > request.recorded - seconds
+            if each.rated
+            and each.recorded > request.recorded - seconds
             and who in ("", each.requester.key)
-            and series in (0, each.series)
+            and (not series or (series, request.server) == (each.series, each.server))
             and (each.trust.author or not trust.author)
         ]
         return times[:most]
 
-    if over := rules.by_rate(policy, asks, request.series, request.recorded, history):
+    over = rules.by_rate(policy, asks, request.series, request.recorded, history)
+    if request.rated and over:
         return Judged(request, over)
     if kept is None:
         return Judged(request, reason, depends=True)

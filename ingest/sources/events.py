@@ -17,6 +17,7 @@ from ingest.config.values import DAY
 from ingest.errors import Unanswered, Unreadable
 from ingest.ledger import Filing, Ledger
 from ingest.mail import headers, message
+from ingest.mail.trust import PATCHWORK
 from ingest.patchwork.dialect import BadEvent, Comment, CommentEvent
 from ingest.policy import selection
 from ingest.words import printable
@@ -179,7 +180,7 @@ def _accepted(
         max_size=max_size,
         filing=filing,
         counted_in=counted_in,
-        passage="patchwork",
+        passage=PATCHWORK,
     )
     haul.known += receipt is intake.Receipt.DUPLICATE
     haul.dropped += receipt is intake.Receipt.DROPPED

@@ -10,8 +10,7 @@ from ingest.config.tables import Settings
 from ingest.ledger import Envelope
 from ingest.mail import headers
 from ingest.mail.headers import Head
-
-LIST, PATCHWORK = "list", "patchwork"
+from ingest.mail.trust import LIST
 
 # Sources that our own mail server hands over to, besides SMTP and LMTP on this machine.
 _OF_OWN_SERVER = re.compile(r"pipe|maildir .*", re.DOTALL)

@@ -10,6 +10,7 @@ from ingest.ledger import Envelope
 from ingest.mail import headers, rewriting
 from ingest.mail.headers import Head
 from ingest.mail.message import Mail
+from ingest.mail.trust import LIST
 from ingest.trust import arc, authserv, passage, signature
 from ingest.trust.signature import CannotVerify, Keys, Lookup
 
@@ -37,7 +38,7 @@ def problems(settings: Settings) -> list[str]:
     required = policy.required()
     if wants_dkim(policy) and not is_installed():
         found.append("DKIM signatures cannot be verified: install recheck-ingest[dkim]")
-    if passage.LIST in required and not settings.list:
+    if LIST in required and not settings.list:
         found.append('"list" is required, but no [list.NAME] says where a list\'s mail comes from')
     if AUTHSERV in required and not policy.authserv:
         found.append('"authserv" is required, but [policy] authserv names no server')
@@ -47,7 +48,7 @@ def problems(settings: Settings) -> list[str]:
 def attributed(raw: bytes, mail: Mail, came: str, settings: Settings) -> Mail:
     """A mail as its author's, if its list has replaced From, and as it is otherwise. ``came``: its
     passage; nobody but its list is believed."""
-    if came != passage.LIST or not mail.requester.of_list:
+    if came != LIST or not mail.requester.of_list:
         return mail
     fields = [
         field.lower()
@@ -99,7 +100,7 @@ def _author(
     # Of a mail in a mail, and of one whose From its list has replaced, the outer From says
     # nothing; what the list's server has found of it still does.
     is_from = mailbox in froms[0].lower()
-    if not is_from and came != passage.LIST:
+    if not is_from and came != LIST:
         return ""
     found = []
     if wants_dkim(policy) and _is_signed(raw, head, domain, policy, lookup, is_from):

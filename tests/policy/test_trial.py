@@ -79,3 +79,22 @@ def test_unproved_requests_use_up_nothing_of_a_proved_one() -> None:
     policy = PolicySettings(rate=("1 per hour",))
     requests = [asked(1), asked(2, trust=Trust("", "dkim")), asked(3, trust=Trust("", "dkim"))]
     assert [bool(each.reason) for each in judged(policy, *requests)] == [False, False, True]
+
+
+def test_whether_patchwork_had_a_mail_is_told_as_something_that_depends() -> None:
+    (one,) = judged(PolicySettings(require=("patchwork",)), asked(1))
+    assert (one.depends, one.reason) == (True, "policy require: not proved of it: patchwork")
+    (sure,) = judged(PolicySettings(require=("patchwork",)), asked(1, trust=Trust("patchwork")))
+    assert (sure.depends, sure.reason) == (False, "")
+
+
+def test_what_came_out_of_an_archive_is_no_matter_of_rates() -> None:
+    policy = PolicySettings(rate=("1 per hour",))
+    requests = [asked(1, rated=False), asked(2, rated=False), asked(3), asked(4)]
+    assert [bool(each.reason) for each in judged(policy, *requests)] == [False, False, False, True]
+
+
+def test_series_of_one_number_on_two_servers_are_two() -> None:
+    policy = PolicySettings(rate_series=("1 per hour",))
+    requests = [asked(1, series=7), asked(2, series=7, server="fdo"), asked(3, series=7)]
+    assert [bool(each.reason) for each in judged(policy, *requests)] == [False, False, True]
