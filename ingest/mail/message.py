@@ -122,6 +122,16 @@ def stored(raw: bytes) -> str:
     return _comment([part.text for part in _parts(message, own=True) if part.plain])
 
 
+def is_plain(raw: bytes) -> bool:
+    """Whether everybody takes a mail's header apart alike. The standard parser ends a line at a
+    bare CR, which a mail server and whoever verifies a signature take for a part of the line: so a
+    field that nobody signs could hold another text than the one that was signed."""
+    raw = _with_bare_ends(raw)
+    head = headers.read(raw)
+    parsed = BytesParser().parsebytes(raw[head.start :], headersonly=True)
+    return [name.lower() for name in parsed] == [name for name, _ in head.fields]
+
+
 def _wrapped(message: Message, head: headers.Head) -> Message | None:
     """The mail inside one that its list wrapped whole for DMARC's sake (RFC 7960, section 4.1;
     Mailman's "wrap message"), perhaps with a footer beside it. The outer From is the list's."""

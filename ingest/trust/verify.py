@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from ingest.config.policy_tables import PolicySettings
 from ingest.config.tables import Settings
 from ingest.ledger import Envelope
-from ingest.mail import headers, rewriting
+from ingest.mail import headers, message, rewriting
 from ingest.mail.headers import Head
 from ingest.mail.message import Mail
 from ingest.mail.trust import LIST
@@ -95,7 +95,7 @@ def _author(
     mailbox = mail.requester.mailbox.lower()
     domain = mailbox.rpartition("@")[2]
     froms = head.all("from")
-    if not domain or len(froms) != 1:
+    if not domain or len(froms) != 1 or not message.is_plain(raw):
         return ""
     # Of a mail in a mail, and of one whose From its list has replaced, the outer From says
     # nothing; what the list's server has found of it still does.

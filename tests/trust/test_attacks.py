@@ -81,6 +81,8 @@ SMUGGLED = (
     b"=?utf-8?q?R=0AAuthentication-Results:_mx.lab.example;"
     b"_dkim=3Dpass_header.d=3Dexample.org=0AX:_?="
 )
+# Python's parser of mail ends lines at a bare CR, and here the header.
+EARLY = b"X-Spam: no\r\r" + ALL.strip().encode() + b"\r\n"
 FOLDED = "dkim=fail\n header.d=x\n (dkim=pass\n header.d=example.org)"
 HELLO = changed(MAIL, ALL.encode(), b"Hello.\n")
 EVIL = changed(MAIL, b"robin@example.org", b"evil@evil.example")
@@ -204,6 +206,13 @@ ROWS: dict[str, Row] = {
             Came(signed(changed(MAIL, ALL.encode(), b"Hello.\n"), length=True) + ALL.encode())
         ],
         ["cheap"],
+    ),
+    "a text in a field that is not signed": (
+        lambda: [
+            Came(EARLY + signed(HELLO)),
+            by_server(results() + EARLY + renamed(signed(HELLO))),
+        ],
+        ["cheap", "cheap"],
     ),
     "text added": (lambda: [Came(SENT + b"Recheck-request: more\n")], ["cheap"]),
     "a field added": (lambda: [Came(b"In-Reply-To: <other@example.org>\n" + SENT)], ["cheap"]),
