@@ -19,9 +19,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ingest import files
-from ingest.config.tables import BY_PATCHWORK, Settings
+from ingest.config.tables import Settings
 from ingest.errors import UsageError
 from ingest.handover.from_file import Stock, leased, opened
+from ingest.handover.order import NAME
+from ingest.handover.order import Order as Order
 from ingest.ledger import Batch, Consumer, Event, Ledger, Request, requests_after
 from ingest.ledger.progress import DEFAULT_CONSUMER as DEFAULT
 from ingest.ledger.progress import default_consumer, is_default
@@ -33,50 +35,14 @@ from ingest.sinks.request_json import shape
 # Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
 PATIENCE = 5.0
 
-_NAME = r"[A-Za-z0-9._-]{1,100}"
 # A batch's consumer, its last number and its generation, which older releases gave no batch.
 _NUMBER = "([1-9][0-9]{0,17})"
-_ID = re.compile(rf"({_NAME}(?:@{_NAME})?):{_NUMBER}-{_NUMBER}(?:-([0-9a-f]+))?")
+_ID = re.compile(rf"({NAME}(?:@{NAME})?):{_NUMBER}-{_NUMBER}(?:-([0-9a-f]+))?")
 
 # Brings a text to the consumer, who has it when this returns. Raises ``SinkUnavailable``.
 Output = Callable[[str], None]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a consumer asks for. ``contexts``: the patterns of those that a named one wants, none
-    for all; ``single``: requests one by one, not merged into a document; ``hold``: as a batch,
-    which it will confirm; ``server``: for series of which server, see ``Request``, by default that
-    of the retest JSON for a document, and all for requests one by one; ``key``: the batch that was
-    given under it is given again as long as it is held, "" for none. Raises ``UsageError``."""
-
-    consumer: str = DEFAULT
-    contexts: tuple[str, ...] = ()
-    single: bool = False
-    hold: bool = False
-    server: str | None = None
-    key: str = ""
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(_NAME, self.consumer):
-            raise UsageError(
-                f"{self.consumer!r} is not the name of a consumer, which has letters, digits, '.',"
-                " '_' and '-'"
-            )
-        if self.consumer == DEFAULT and self.contexts:
-            raise UsageError(
-                "--contexts needs a consumer of its own: --consumer NAME; the retest JSON is taken"
-                " whole, narrow it by [requests] contexts or have another as [json_file.NAME]"
-            )
-        if self.consumer == DEFAULT and self.server is not None:
-            raise UsageError(
-                "--server needs a consumer of its own: --consumer NAME; the retest JSON holds "
-                "the requests of one server, which [retests] patchwork names"
-            )
-        if BY_PATCHWORK in self.contexts:
-            raise UsageError("--contexts patchwork is for what is recorded; name patterns here")
 
 
 def take(
@@ -96,7 +62,7 @@ def take(
     ``patience``: seconds to wait for another process. Raises ``SinkUnavailable`` if that is over,
     or if it could not be handed over: it is given the next time.
     """
-    handing = _Handing(ledger, settings, order, output, clock, patience)
+    handing = Handing(ledger, settings, order, output, clock, patience)
     while (nothing := handing.attempt()) is not None and wait > 0:
         pause = min(settings.take.poll, wait)
         nap(pause)
@@ -160,7 +126,7 @@ def output_to(path: str, settings: Settings) -> Output:
 
 
 @dataclass(frozen=True, slots=True)
-class _Handing:
+class Handing:
     """One order."""
 
     ledger: Ledger
@@ -187,21 +153,21 @@ class _Handing:
             return self._from_log()
 
     def _from_log(self) -> str | None:
-        due, _ = self._due_and_held()
-        fresh = self._fresh(self.ledger.last_request())
-        requests = [each for batch in (*due, fresh) for each in self._logged(batch)]
+        due, _ = self.due_and_held()
+        fresh = self.fresh(self.ledger.last_request())
+        requests = [each for batch in (*due, fresh) for each in self.logged(batch)]
         if requests:
-            self.output(self._text(requests, self._promised(fresh)))
+            self.output(self.text(requests, self._promised(fresh)))
         with _undisturbed():
             self._confirm(fresh.last, due, requests)
         if requests or fresh.last == self.ledger.last_request():
-            return None if requests else self._text([], 0.0)
+            return None if requests else self.text([], 0.0)
         return self._from_log()
 
     def _from_file(self) -> str | None:
         with self._opened() as stock:
-            due, batches_held = self._due_and_held()
-            fresh = self._fresh(stock.last)
+            due, batches_held = self.due_and_held()
+            fresh = self.fresh(stock.last)
             # After a take that was killed, what is newer is left for the next one.
             newer = replace(fresh, after=fresh.last, last=stock.last)
             held = [each for batch in (*batches_held, newer) for each in stock.of(batch)]
@@ -215,7 +181,7 @@ class _Handing:
             with stock.becoming(kept) as place:
                 second = self._promised(fresh, stock.second) if found else 0.0
                 text = (
-                    self._text(requests, second)
+                    self.text(requests, second)
                     if self.order.single
                     else retests.dump(retests.merge(given, [], second))
                 )
@@ -235,25 +201,25 @@ class _Handing:
                 batch, requests = self._next(last, stock.of)
         else:
             last = self.ledger.last_request()
-            batch, requests = self._next(last, self._logged)
+            batch, requests = self._next(last, self.logged)
         if requests:
             self._hold(batch, requests)
             return None
         self._confirm(batch.last)
-        return self._text([], 0.0) if batch.last == last else self._batch()
+        return self.text([], 0.0) if batch.last == last else self._batch()
 
     def _next(
         self, last: int, requests_of: Callable[[Batch], list[Request]]
     ) -> tuple[Batch, list[Request]]:
         """The batch that is to be given, the oldest that is due or one of what is new, and what is
         in it."""
-        due, held = self._due_and_held()
+        due, held = self.due_and_held()
         for batch in (*self._of_key(held), *due):
             if requests := requests_of(batch):
                 return batch, requests
             log.info("batch %s is not in the retest JSON any more", batch.id)
             self.ledger.drop_batch(batch)
-        fresh = self._fresh(last)
+        fresh = self.fresh(last)
         return fresh, requests_of(fresh)
 
     def _of_key(self, held: Sequence[Batch]) -> list[Batch]:
@@ -269,7 +235,7 @@ class _Handing:
     def _opened(self) -> AbstractContextManager[Stock]:
         return opened(self.ledger, self.settings, self.clock, self.patience)
 
-    def _due_and_held(self) -> tuple[list[Batch], list[Batch]]:
+    def due_and_held(self) -> tuple[list[Batch], list[Batch]]:
         """The batches that are to be given again, and those that may be confirmed yet."""
         now, hold = self.clock(), self.settings.take.hold
         due: list[Batch] = []
@@ -279,7 +245,7 @@ class _Handing:
                 (held if is_paused(batch.due, now, hold) else due).append(batch)
         return due, held
 
-    def _fresh(self, last: int) -> Batch:
+    def fresh(self, last: int) -> Batch:
         """What the consumer has not had. If it was killed while it was given something, that is
         what it is given first, under the same second."""
         consumer = self._consumer()
@@ -299,7 +265,7 @@ class _Handing:
             return replace(fresh, last=consumer.begun, second=consumer.second)
         return fresh
 
-    def _logged(self, batch: Batch) -> list[Request]:
+    def logged(self, batch: Batch) -> list[Request]:
         """The requests of a batch, from the log."""
         known = self.settings.requests.arguments
         behind = requests_after(self.ledger, batch.after)
@@ -366,7 +332,7 @@ class _Handing:
                 self.ledger.remember(self._key, given.id, given.due)
         handed_over = False
         try:
-            self.output(self._text(requests, second, given))
+            self.output(self.text(requests, second, given))
             handed_over = True
             if given.given == 1:  # it is noted once, however often it is given
                 with self.ledger.batch():
@@ -375,7 +341,8 @@ class _Handing:
             if not handed_over:  # no need to wait for the end of its time
                 self.ledger.set_batch(replace(given, given=batch.given, due=now))
 
-    def _text(self, requests: Sequence[Request], second: float, batch: Batch | None = None) -> str:
+    def text(self, requests: Sequence[Request], second: float, batch: Batch | None = None) -> str:
+        """What a consumer is given, or, without requests, is told."""
         head = {"batch": batch and batch.id, "given": batch.given if batch else 0}
         held = head if self.order.hold else {}
         if not self.order.single:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ingest.config.values import DAY
 from ingest.errors import StateUnavailable
-from ingest.ledger import Cursor, Ledger, Request
+from ingest.ledger import Cursor, Ledger, Request, requests_after
 from ingest.policy.scope import Scope
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
@@ -119,6 +119,25 @@ class JsonFile:
             raise trouble from error
         return count
 
+    def preview(self, ledger: Ledger) -> tuple[retests.Document, int]:
+        """What the file would hold if it were brought up to the end of the request log, and the
+        number of the last request in that. Nothing is written. Raises ``SinkUnavailable``."""
+        position = ledger.cursor(self.name).position
+        coming = list(filter(None, map(self._narrowed, requests_after(ledger, position))))
+        earlier = self._earlier(ledger, coming, position)
+        document = retest_file.peek(self._path) or retests.empty()
+        merged = retests.merge(document, coming, 0.0, earlier, revisions=self._revisions)
+        return merged, ledger.last_request()
+
+    def _earlier(self, ledger: Ledger, requests: Sequence[Request], up_to: int) -> list[Request]:
+        """The requests up to a number that tell how old standing values of arguments are."""
+        return [
+            request
+            for each in {request.series for request in requests if request.arguments}
+            for request in ledger.requests_of(each, up_to, self._scope.server or "")
+            if request.pushed and not request.cancelled
+        ]
+
     def _is_changed(self, cursor: Cursor) -> bool:
         """Whether the file is not as it was when it was last looked at."""
         return bool(cursor.position) and retest_file.state(self._path) != self._state
@@ -172,13 +191,7 @@ class JsonFile:
         now: float,
         patience: float,
     ) -> None:
-        series = {request.series for request in requests if request.arguments}
-        earlier = [
-            request
-            for each in series
-            for request in ledger.requests_of(each, cursor.position, self._scope.server or "")
-            if request.pushed and not request.cancelled
-        ]
+        earlier = self._earlier(ledger, requests, cursor.position)
 
         def promise(beyond: float) -> float:
             # What is written once more carries the same second: a consumer that remembers series

@@ -87,7 +87,7 @@ DEFAULT = (
 
 NAMED = (
     Case("the lease is held", at(TAKE, "if self.order.hold:")),
-    Case("the log is read", at(TAKE, "self.output(self._text(requests, self._promised(fresh)))")),
+    Case("the log is read", at(TAKE, "self.output(self.text(requests, self._promised(fresh)))")),
     Case("the second is promised", at(TAKE, "if fresh.last > fresh.after:")),
     Case("the second is about to be noted", Point(COMMIT, PROMISING)),
     Case("the second is noted", Point(COMMITTED, PROMISING)),

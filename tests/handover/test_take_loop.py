@@ -23,7 +23,7 @@ from tests.support.desk import HOLD, Desk, labels
 
 POLLS = int(os.environ.get("RECHECK_TEST_POLLS", "125"))
 
-TAKING = Place("handover/take.py", "handing = _Handing(ledger")
+TAKING = Place("handover/take.py", "handing = Handing(ledger")
 CONFIRMING = Place("handover/take.py", "named = _ID.fullmatch(id)")
 PUBLISHING = Place("sinks/json_file.py", "count = 0")
 

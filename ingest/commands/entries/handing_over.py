@@ -10,7 +10,7 @@ from contextlib import closing
 from ingest.commands import flag_values
 from ingest.commands.options import Commands, complain, settings_of
 from ingest.config.values import DAY
-from ingest.errors import EX_OK, NothingFound
+from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Opening, open_configured
 
 # What ``result`` takes: see ``results.word``, which is too heavy for the command line.
@@ -48,6 +48,9 @@ def add(to: Commands) -> None:
     )
     take.add_argument(
         "-o", "--out-file", metavar="FILE", default="-", help="the file to write; default: print"
+    )
+    take.add_argument(
+        "--peek", action="store_true", help="print what would be handed over, and change nothing"
     )
     ack = to.command(_ack, "ack", "confirm a batch that take --hold gave", to.common)
     ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
@@ -98,7 +101,7 @@ def add(to: Commands) -> None:
 
 
 def _take(arguments: argparse.Namespace) -> int:
-    from ingest.handover import take
+    from ingest.handover import peek, take
 
     # It may end at any moment: what was not handed over is given the next time.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -111,6 +114,12 @@ def _take(arguments: argparse.Namespace) -> int:
         server=arguments.server,
     )
     output = take.output_to(arguments.out_file, settings)
+    if arguments.peek:
+        if arguments.wait:
+            raise UsageError("--peek does not wait")
+        with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
+            output(peek.peek(ledger, settings, order))
+        return EX_OK
     with closing(open_configured(settings.state)) as ledger:
         take.take(ledger, settings, order, output, wait=arguments.wait)
     return EX_OK
