@@ -53,7 +53,9 @@ class Api:
     ``table``: its settings. ``/api`` is added to the URL unless that holds an API path; the timeout
     is for each question, from the first byte sent to the last received, redirects included.
     ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
-    ``before_each`` is called before each question that is not a neutral one, and may raise.
+    ``before_each`` is called before each question that is not a neutral one, and may raise;
+    ``after_each`` behind each, with the answer's status ("none" if there is no answer) and the
+    seconds that it took.
     ``is_fork``: it is freedesktop's fork, which has one version of its API.
     """
 
@@ -64,6 +66,7 @@ class Api:
         until: float | None = None,
         clock: Callable[[], float] = time.time,
         before_each: Callable[[], None] = lambda: None,
+        after_each: Callable[[str, float], None] = lambda status, took: None,
         is_fork: bool = False,
     ) -> None:
         base = table.url.rstrip("/")
@@ -76,6 +79,7 @@ class Api:
         self._until = until
         self._clock = clock
         self._before_each = before_each
+        self._after_each = after_each
         self._client = Client(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
             max_answer=table.max_answer,
@@ -259,7 +263,7 @@ class Api:
         there."""
         way = way or _Way(self._client.get, _MOVED_GET)
         for _ in range(_MOST_REDIRECTS + 1):
-            reply = way.ask(url, deadline - time.monotonic())
+            reply = self._timed(way, url, deadline)
             target = reply.headers.get("Location")
             if reply.status not in way.redirects or not target:
                 return reply
@@ -272,6 +276,15 @@ class Api:
                 raise Unavailable(elsewhere) from error
             url = following
         raise Unavailable(f"Patchwork redirects {url} again and again")
+
+    def _timed(self, way: "_Way", url: str, deadline: float) -> Reply:
+        began, status = time.monotonic(), "none"
+        try:
+            reply = way.ask(url, deadline - began)
+            status = str(reply.status)
+            return reply
+        finally:
+            self._after_each(status, time.monotonic() - began)
 
     def _unavailable(self, problem: str, reply: Reply) -> Unavailable:
         return Unavailable(problem, retry_after(reply, self._clock()))

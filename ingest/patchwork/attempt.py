@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotYet
+from ingest.ledger.parts import Timings
 from ingest.mail.message import Mail
 
 _HOUR = 3600.0
@@ -27,6 +28,14 @@ class Memory(Protocol):
 
     def remember(self, key: str, answer: str, expires: float) -> None:
         """Remember an answer until a Unix time."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A memory that also notes how long questions took, as a ``Ledger`` does."""
+
+    @property
+    def timings(self) -> Timings: ...
 
 
 class Attempt:

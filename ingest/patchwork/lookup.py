@@ -5,19 +5,28 @@ answers, and what one mail may cost.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from ingest.config.tables import PatchworkSettings
 from ingest.config.values import DAY
-from ingest.errors import IsSubmission, NoApi, NotFound, NotYet, Temporary, Unavailable
+from ingest.errors import (
+    IsSubmission,
+    NoApi,
+    NotFound,
+    NotYet,
+    StateUnavailable,
+    Temporary,
+    Unavailable,
+)
 from ingest.ledger import Filing
+from ingest.ledger.timings import PATCHWORK
 from ingest.mail import headers, message
 from ingest.mail.message import Mail
 from ingest.patchwork.answers import Answers
 from ingest.patchwork.api import Api
-from ingest.patchwork.attempt import Attempt, Memory
+from ingest.patchwork.attempt import Attempt, Measuring, Memory
 from ingest.patchwork.dialect import (
     Abilities,
     Check,
@@ -37,6 +46,8 @@ from ingest.words import listed
 # The kinds of servers, the usual one first, and the setting that leaves it open.
 KINDS, AUTO = ("patchwork", "freedesktop"), "auto"
 _KIND_REMEMBERED = 30 * DAY
+# Questions of which is noted together how long they took.
+_MEASURED_TOGETHER = 20
 _T = TypeVar("_T")
 
 
@@ -60,6 +71,7 @@ class Patchwork:
         self._clock = clock
         self._until = until
         self._attempt: Attempt | None = None
+        self._took: dict[str, list[float]] = {}
         known = memory.recall(self._kind_key, clock()) if table.kind == AUTO else None
         self._kind = table.kind if table.kind != AUTO else known or KINDS[0]
         self.dialect = self._connected(self._kind)
@@ -76,6 +88,7 @@ class Patchwork:
             until=self._until,
             clock=self._clock,
             before_each=self._spend,
+            after_each=self._measure,
             is_fork=is_fork,
         )
         return Freedesktop(api) if is_fork else Rest(api)
@@ -279,14 +292,30 @@ class Patchwork:
             raise
         finally:
             self._answers.attempt = None
+            self._keep_measures()
         attempt.settle()
 
     def _spend(self) -> None:
         if self._answers.attempt:
             self._answers.attempt.spend()
 
+    def _measure(self, status: str, took: float) -> None:
+        """Note how long a question took. Noted together, they cost the ledger little."""
+        self._took.setdefault(status, []).append(took)
+        if sum(map(len, self._took.values())) >= _MEASURED_TOGETHER:
+            self._keep_measures()
+
+    def _keep_measures(self) -> None:
+        took, self._took = self._took, {}
+        if isinstance(self._memory, Measuring):
+            # Figures are not worth a mail, or an answer.
+            with suppress(StateUnavailable):
+                for status, durations in took.items():
+                    self._memory.timings.add(f"{PATCHWORK} {status}", durations)
+
     def close(self) -> None:
         """Close the connection."""
+        self._keep_measures()
         self.dialect.close()
 
     def cut(self) -> None:

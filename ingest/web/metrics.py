@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """/metrics: the ledger at a glance, as Prometheus reads it.
 
-Each scrape looks once at the same ``story.Status`` as the command ``status``. Nothing is counted
-here, so that several processes on one ledger say the same, and a restart changes nothing.
+Each scrape looks once at the same ``story.Status`` as the command ``status``, and at what the
+ledger has counted and measured. Nothing is counted here, so that several processes on one ledger
+say the same, and a restart changes nothing.
 """
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -18,7 +21,9 @@ from starlette.responses import PlainTextResponse, Response
 from ingest import __version__, look
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
-from ingest.ledger import Ledger
+from ingest.ledger import Ledger, State
+from ingest.ledger.timings import PATCHWORK, RECORDED
+from ingest.ledger.values import BOUNDS, Timing
 from ingest.story.feeds import Seen
 from ingest.story.status import Sink, Status
 from ingest.web.head import Head
@@ -38,6 +43,9 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 # The label of mails that are not counted by their list.
 _OTHER_LISTS = "other lists"
 
+# Labels of requests that are counted by themselves: anybody can ask for labels of any name.
+_MOST_LABELS = 100
+_OTHER_LABELS = "other labels"
 # The values of a family's labels, and the number that belongs to them.
 Sample = tuple[tuple[str, ...], float]
 
@@ -55,6 +63,25 @@ class Family:
     def is_counter(self) -> bool:
         """Whether it only grows."""
         return self.name.endswith("_total")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the ledger has measured. ``timings``: see ``Ledger.timings``; ``results``: how many
+    requests have which result for which label."""
+
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+    results: Mapping[tuple[str, State], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A metric of durations. ``read``: the values of its labels, and the durations."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Measured], Iterable[tuple[tuple[str, ...], Timing]]]
 
 
 class Metrics:
@@ -76,7 +103,8 @@ class Metrics:
             return PlainTextResponse("Try again later; the log says why.\n", 503)
 
     def _text(self, ledger: Ledger) -> bytes:
-        return text(configured(look.status(ledger, self._settings, time.time()), self._settings))
+        status = configured(look.status(ledger, self._settings, time.time()), self._settings)
+        return text(status, Measured(ledger.timings.all(), ledger.results.counts()))
 
 
 def configured(status: Status, settings: Settings) -> Status:
@@ -90,35 +118,61 @@ def configured(status: Status, settings: Settings) -> Status:
     )
 
 
-def text(status: Status) -> bytes:
+def text(status: Status, measured: Measured = Measured()) -> bytes:
     """Every metric, in Prometheus's text format."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_Collector(status))
+    registry.register(_Collector(status, measured))
     return generate_latest(registry)
 
 
 class _Collector:
     """What one scrape finds."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, measured: Measured) -> None:
         self._status = status
+        self._measured = measured
 
     def collect(self) -> Iterator["Metric"]:
         """See ``prometheus_client.registry.Collector``."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        for each in FAMILIES:
+        samples = {each: each.read(self._status) for each in FAMILIES}
+        samples[LABELS] = _results(self._measured)
+        for each, found in samples.items():
             kind = CounterMetricFamily if each.is_counter else GaugeMetricFamily
             made = kind(PREFIX + each.name, each.help, labels=each.labels)
             # Made harmless, two names can be the same one; nothing may be there twice.
-            samples = {
-                tuple(map(harmless, values)): value for values, value in each.read(self._status)
-            }
-            for values, value in samples.items():
+            by_name = {tuple(map(harmless, values)): value for values, value in found}
+            for values, value in by_name.items():
                 made.add_metric(values, value)
             yield made
+        yield from map(self._histogram, HISTOGRAMS)
+
+    def _histogram(self, histogram: Histogram) -> "Metric":
+        from prometheus_client.core import HistogramMetricFamily
+
+        made = HistogramMetricFamily(
+            PREFIX + histogram.name, histogram.help, labels=histogram.labels
+        )
+        for values, timing in histogram.read(self._measured):
+            until = accumulate(timing.numbers)
+            bounds = (*(str(each) for each in BOUNDS), "+Inf")
+            made.add_metric(values, list(zip(bounds, until, strict=True)), timing.seconds)
+        return made
+
+
+def _results(measured: Measured) -> Iterator[Sample]:
+    """The labels that are asked for most, each by itself, and all others together."""
+    of_label = Counter[str]()
+    for (label, _), number in measured.results.items():
+        of_label[label] += number
+    most = {label for label, _ in of_label.most_common(_MOST_LABELS)}
+    found = Counter[tuple[str, str]]()
+    for (label, state), number in measured.results.items():
+        found[label if label in most else _OTHER_LABELS, state.value] += number
+    return (((label, state), number) for (label, state), number in sorted(found.items()))
 
 
 def _one(value: float) -> list[Sample]:
@@ -313,5 +367,32 @@ FAMILIES = (
         "Bytes of the ledger on the disk.",
         (),
         lambda status: _one(status.ledger_size),
+    ),
+)
+# Beside those of the status: how many requests have which result for which label.
+LABELS = Family(
+    "labels",
+    "Labels that were asked for, by what became of them.",
+    ("label", "state"),
+    lambda status: (),
+)
+HISTOGRAMS = (
+    Histogram(
+        "mail_to_record_seconds",
+        "From a mail's reception to the recording of its request.",
+        (),
+        lambda measured: (
+            ((), timing) for what, timing in measured.timings.items() if what == RECORDED
+        ),
+    ),
+    Histogram(
+        "patchwork_question_seconds",
+        "Questions to Patchwork, by the status of the answer; none: there was no answer.",
+        ("status",),
+        lambda measured: (
+            ((what.removeprefix(f"{PATCHWORK} "),), timing)
+            for what, timing in measured.timings.items()
+            if what.startswith(f"{PATCHWORK} ")
+        ),
     ),
 )

@@ -229,7 +229,7 @@ class Http:
         self._hooks = hooks
         inbound = Inbound(settings, hooks, self._accept, self._ledger, self._threads)
         health = Health(self._ledger, self._is_well)
-        metrics, pages = Metrics(settings, self._ledger), Pages(settings, self._looking)
+        metrics, pages = Metrics(settings, self._looking), Pages(settings, self._looking)
         self._events.configure(settings)
         api = Api(settings, self._looking, self._doing, self._events)
         self._app = application(inbound, health, metrics, pages, api)

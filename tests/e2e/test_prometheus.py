@@ -48,6 +48,7 @@ def site(quick_path: Path) -> Iterator[Site]:
         ledger.set_cursor(Cursor(f"json_file:{quick_path}/retests.json"))
         ledger.set_consumer(Consumer("arm", 1, NOON))
         outage.note_answer(ledger, NOON)
+        ledger.timings.add("patchwork 200", [0.2])
         ledger.remember("trouble of worker", json.dumps([NOON, "the disk is full"]), math.inf)
         ledger.set_feed(Feed("inbox.dev", moved=NOON, tries=4, reason="no route"))
     signs.saw(str(quick_path), "smtp", {"dev.example.org": 3, '"\\\n\x00{}': 1}, NOON)

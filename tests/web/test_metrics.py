@@ -17,10 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingest import __version__, signs
 from ingest.config import tables
 from ingest.config.source_tables import InboxSettings
-from ingest.ledger import Cursor, Feed, Outcome, Waiting, open_ledger
+from ingest.ledger import Cursor, Feed, Outcome, State, Waiting, open_ledger
+from ingest.ledger.values import BOUNDS, Timing
 from ingest.story.feeds import FeedState, Seen
 from ingest.story.status import CatchingUp, Hindrance, Sink, Status, Taker
 from ingest.web import metrics
+from ingest.web.metrics import Measured
 from tests.support.dashboard import dashboard, queries
 from tests.support.http_service import LISTENING, NOWHERE, HttpService, exchange, told
 from tests.support.http_site import LISTEN, Site, request
@@ -70,6 +72,21 @@ EVERYTHING = Status(
     notices=(),
     ledger_size=4096,
 )
+
+
+def timing(*numbers: int, seconds: float) -> Timing:
+    """So many within each of the first bounds."""
+    return Timing((*numbers, *[0] * (len(BOUNDS) + 1 - len(numbers))), seconds)
+
+
+MEASURED = Measured(
+    {
+        "patchwork 200": timing(3, 2, 1, seconds=1.25),
+        "patchwork none": timing(*[0] * 7, 2, seconds=60.5),
+        "recorded": timing(0, 0, 1, 4, seconds=3.5),
+    },
+    {("iol-a", State.SUCCESS): 7, ("iol-a", State.OVERDUE): 1, ("", State.ASKED): 2},
+)
 SETTINGS = tables.Settings(
     catch_up=tables.CatchUpSettings(interval=60.0),
     inbox={"dev": InboxSettings(), "new": InboxSettings()},
@@ -93,7 +110,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_all_that_there_is_to_tell() -> None:
-    made = metrics.text(metrics.configured(EVERYTHING, SETTINGS)).decode()
+    made = metrics.text(metrics.configured(EVERYTHING, SETTINGS), MEASURED).decode()
     golden = (ROOT / "tests/data/prometheus/metrics.txt").read_text()
     assert made == golden.replace("VERSION", __version__)
 
@@ -141,7 +158,7 @@ def test_every_metric_is_in_the_guide_and_no_other() -> None:
     listed = re.findall(rf"^\| `({metrics.PREFIX}\S+)` \|", page, re.MULTILINE)
     assert listed == [
         f"{metrics.PREFIX}{each.name}{{{','.join(each.labels)}}}".removesuffix("{}")
-        for each in metrics.FAMILIES
+        for each in (*metrics.FAMILIES, metrics.LABELS, *metrics.HISTOGRAMS)
     ]
 
 
@@ -157,7 +174,8 @@ def test_serve_tells_every_metric_that_alerts_and_dashboard_ask_for(service: Htt
     address = told(service.start("--http", "127.0.0.1:0"), LISTENING)
     there = names(service.read(address, "/metrics"))
     for file in ASKING:
-        asked = set(NAME.findall(file.read_text()))
+        # Of a histogram the parts are asked for.
+        asked = {re.sub("_(bucket|count)$", "", each) for each in NAME.findall(file.read_text())}
         assert len(asked) > 10
         assert asked <= there, file
 
@@ -190,7 +208,12 @@ def test_each_alert_has_a_case_in_which_it_fires() -> None:
 
 
 def test_the_dashboard_names_its_lines_by_labels_that_the_metrics_have() -> None:
-    labels = {metrics.PREFIX + each.name: set(each.labels) for each in metrics.FAMILIES}
+    labels = {
+        metrics.PREFIX + each.name: set(each.labels) for each in (*metrics.FAMILIES, metrics.LABELS)
+    }
+    for each in metrics.HISTOGRAMS:
+        labels[f"{metrics.PREFIX}{each.name}_bucket"] = set(each.labels)
+        labels[f"{metrics.PREFIX}{each.name}_count"] = set(each.labels)
     for title, expr, legend in queries():
         (name,) = NAME.findall(expr)
         shown = set(re.findall(r"{{(\w+)}}", legend))
