@@ -6,7 +6,6 @@ the sinks, and Patchwork. It leaves nothing changed.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from ingest.commands import (
     alias,
     as_user,
     certificates,
+    check_ledger,
     check_patchwork,
     doors,
     exposure,
@@ -30,12 +30,12 @@ from ingest.errors import (
     FeedUnavailable,
     StateUnavailable,
 )
-from ingest.ledger import WORKER_LEASE, Opening, open_configured, open_ledger
+from ingest.ledger import WORKER_LEASE, Opening, open_configured
+from ingest.ledger.masking import sqlite_path
 from ingest.sinks import Configured, delivery
 from ingest.trust import verify
 
 # local(8) lets no file that an alias pipe writes grow past mailbox_size_limit.
-_MAILBOX_LIMIT = 51_200_000
 _READ_WRITE = os.R_OK | os.W_OK
 
 
@@ -70,7 +70,7 @@ def check(
 
         for each in trial.findings(settings):
             yield Finding(*each)
-    yield from _ledger(settings)
+    yield from check_ledger.findings(settings)
     for user in dict.fromkeys([me, *users]):
         for receiver, _ in delivery.configured(settings):
             yield from _sink(receiver, user, me)
@@ -94,10 +94,11 @@ def check(
 def _paths(settings: Settings, user: str) -> Iterator[Finding]:
     """Whether a user can write what has to be written."""
     what = f"paths as {user}"
-    _, _, ledger = settings.state.ledger.partition(":")
+    ledger = sqlite_path(settings.state.ledger)
     written = [settings.retests.file, *(each.file for each in settings.json_file.values())]
+    kept = [ledger, f"{ledger}-wal"] if ledger else []
     seen = Path(settings.state.dir, f"pipe{signs.SUFFIX}")
-    files = [seen, *(Path(each) for each in (ledger, f"{ledger}-wal", *written))]
+    files = [seen, *(Path(each) for each in (*kept, *written))]
     folders = {Path(settings.state.dir), *(each.parent for each in files)}
     try:
         problems = as_user.look(user, lambda: _unwritable(folders, files))
@@ -178,39 +179,3 @@ def _is_served(settings: Settings) -> bool:
             return not free
     except StateUnavailable:
         return False
-
-
-def _ledger(settings: Settings) -> Iterator[Finding]:
-    url = settings.state.ledger
-    path = Path(url.partition(":")[2])
-    if not path.exists():
-        yield Finding("ok", "ledger", f"{url} is not there yet; the first mail makes it")
-        return
-    try:
-        ledger = open_ledger(url, busy_timeout=2.0, mode=settings.state.mode, opening=Opening.LOOK)
-        totals, damage = ledger.totals(), ledger.damage()
-        with ledger.lease(WORKER_LEASE) as free:
-            worker = "no worker is running" if free else "a worker is running"
-        ledger.close()
-    except StateUnavailable as error:
-        yield Finding("problem", "ledger", str(error))
-        return
-    if damage:
-        todo = "put back a backup, see recheck-ingest help backup"
-        yield Finding("problem", "ledger", f"{path} is damaged: {damage}; {todo}")
-    yield Finding("ok", "ledger", f"{sum(totals.mails.values())} mails, {totals.requests} requests")
-    waits = totals.mails["queued"] and time.time() - totals.due > 300
-    yield Finding(
-        "problem" if waits and free else "ok",
-        "worker",
-        f"{worker}, and mail is overdue: run serve, or work --once from cron"
-        if waits and free
-        else worker,
-    )
-    if (size := path.stat().st_size) > _MAILBOX_LIMIT * 3 // 4:
-        yield Finding(
-            "warning",
-            "ledger",
-            f"{path} has {size} bytes; Postfix lets an alias pipe write no file past "
-            "mailbox_size_limit: raise that, lower [state] keep_days, or use LMTP or a Maildir",
-        )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.config.tables import Settings
+from ingest.ledger.masking import sqlite_path
 
 
 def found(settings: Settings) -> list[str]:
@@ -18,8 +19,9 @@ def found(settings: Settings) -> list[str]:
     programs = [shutil.which(each.program[0]) for each in settings.command.values()]
     trusted = [Path(each) for each in (settings.origin, *programs) if each]
     published = [settings.retests.file, *(each.file for each in settings.json_file.values())]
-    ledger = Path(settings.state.ledger.partition(":")[2])
-    ours = [*trusted, ledger, Path(settings.state.dir), *map(Path, published)]
+    file = sqlite_path(settings.state.ledger)
+    kept = [Path(file)] if file else []
+    ours = [*trusted, *kept, Path(settings.state.dir), *map(Path, published)]
     told = [
         *(each for path in ours for each in _writable(path)),
         *(each for path in trusted for each in _of_others(path)),

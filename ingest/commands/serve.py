@@ -23,6 +23,7 @@ from ingest.config.tables import Settings
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
 from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
+from ingest.ledger.masking import masked
 from ingest.patchwork.servers import Servers
 from ingest.results.follower import Follower
 from ingest.sinks.delivery import Delivery
@@ -80,7 +81,9 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     web = _Web(accept, handed, lambda: all(each.is_well() for each in (working, spool, writer)))
     await web.configure(settings)
     await spool.configure(settings)
-    log.info("serving the ledger %s; %s", settings.state.ledger, _ways_in(settings, listeners))
+    log.info(
+        "serving the ledger %s; %s", masked(settings.state.ledger), _ways_in(settings, listeners)
+    )
     working.start()
     notify("READY=1")
     watching = asyncio.create_task(

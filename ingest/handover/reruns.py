@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ingest.config.tables import Settings
 from ingest.ledger import Ledger, Request
+from ingest.ledger.masking import masked
 from ingest.policy import selection
 from ingest.retests import document as retests
 
@@ -32,7 +33,7 @@ def document(
     if not (requests or ledger.last_request() or ledger.totals().last_received):
         log.warning(
             "no mail has come to the ledger %s yet; is it the one that the mail goes to?",
-            settings.state.ledger,
+            masked(settings.state.ledger),
         )
     return found
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ingest import files
 from ingest.errors import NoLedger, StateUnavailable
@@ -71,7 +72,7 @@ class Database:
         self._unproven = False
         with self._told("opened"):
             if not sqlite_file.is_there(self.path):
-                if opening in (Opening.LOOK, Opening.USE):
+                if opening in (Opening.LOOK, Opening.USE, Opening.MOVE):
                     raise NoLedger(f"there is no ledger {self.path} yet")
                 sqlite_file.make(self.path, migrations, mode, busy_timeout)
             looks = opening is Opening.LOOK
@@ -96,6 +97,15 @@ class Database:
         with self._lock, self._told("read"):
             self._refuse_after_fork()
             return self.run(query, *values).fetchall()
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """One statement for each of many rows, within ``writing``."""
+        self._db.executemany(statement, rows)
+
+    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """What a query finds, row by row, as of one moment. Raises ``StateUnavailable``."""
+        with self.reading():
+            yield from map(tuple, self._db.execute(query))
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -292,6 +302,8 @@ class Database:
                 "the file is damaged: put back a copy of it, or move it aside with the files "
                 f"{self.path.name}-wal and -shm, and a new one is begun"
             )
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+            return "have [state] ledger say where it is now"
         if code in _LOCKED:
             return f"another process has held it for {self._busy_timeout:g} seconds"
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

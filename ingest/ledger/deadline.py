@@ -5,6 +5,7 @@ Nothing less ends every wait: a commit that waits for a standby is not ended by 
 time-outs, and to cancel it would make it succeed.
 """
 
+import math
 import os
 import socket
 import threading
@@ -33,6 +34,15 @@ class Deadline:
             with self._changed:
                 self._until = None
 
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Wait for as long as it takes."""
+        seconds, self._seconds = self._seconds, math.inf
+        try:
+            yield
+        finally:
+            self._seconds = seconds
+
     def close(self) -> None:
         """End the thread."""
         with self._changed:
@@ -57,8 +67,8 @@ class Deadline:
                 if until is not None and until <= now:
                     self._until = None
                     self._end()
-                self._sleeps = until is None
-                self._changed.wait(None if until is None else max(until - now, 0.0))
+                self._sleeps = until is None or until == math.inf
+                self._changed.wait(None if self._sleeps else max((until or now) - now, 0.0))
 
 
 def _nothing() -> None:

@@ -10,6 +10,7 @@ _ADVICE = {
     "42501": "give the role its rights; contrib/postgresql/roles.sql shows how",
     "53100": "the server's disk is full",
     "53300": "the server has too many connections: raise max_connections",
+    "55000": "have [state] ledger say where it is now",
     "55P03": "another process has held what is needed for too long",
     "40P01": "two processes waited for each other; it is tried again",
     "25006": "the server only reads: name every host of the cluster in [state] ledger",

@@ -4,6 +4,7 @@
 import os
 
 from ingest.errors import NoLedger, StateUnavailable
+from ingest.ledger.moved import refuse_moved
 from ingest.ledger.pg_steps import MIGRATIONS
 from ingest.ledger.session import Session
 from ingest.ledger.values import Opening
@@ -19,8 +20,10 @@ def prepare(session: Session, opening: Opening) -> str:
     """Make sure that there is a ledger of a schema that we can use, and bring it to the newest as
     far as ``opening`` allows; its generation. Raises ``StateUnavailable`` and ``NoLedger``."""
     meta = _meta(session)
+    if moved := meta.get("moved", ""):
+        refuse_moved(moved, session.name, opening)
     version = int(meta.get("schema", 0))
-    if not version and opening in (Opening.LOOK, Opening.USE):
+    if not version and opening in (Opening.LOOK, Opening.USE, Opening.MOVE):
         raise NoLedger(f"there is no ledger in {session.name} yet")
     if int(meta.get("oldest", 0)) > len(MIGRATIONS):
         raise StateUnavailable(

@@ -102,7 +102,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX event_mail ON event (mail, number)",
         # The digests of what was known before its row was dropped.
         "CREATE TABLE known (digest bytea PRIMARY KEY)",
-        "CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL)",
+        'CREATE TABLE meta (key text COLLATE "C" PRIMARY KEY, value text NOT NULL)',
         "INSERT INTO meta VALUES ('results after', '0'), ('turns after', '0')",
         # One row, locked by whoever appends to the log or promises a second, until its commit: so
         # numbers are in the order of commits, and without gaps.
@@ -232,7 +232,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             after bigint NOT NULL,
             last bigint NOT NULL,
             contexts text NOT NULL,
-            generation text NOT NULL,
+            generation text COLLATE "C" NOT NULL,
             given bigint NOT NULL,
             due double precision NOT NULL,
             second double precision NOT NULL,
@@ -261,7 +261,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sent integer NOT NULL
         )""",
         """CREATE TABLE letter (
-            id text PRIMARY KEY,
+            id text COLLATE "C" PRIMARY KEY,
             sink text COLLATE "C" NOT NULL,
             request bigint NOT NULL,
             at double precision NOT NULL,
@@ -290,5 +290,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # What SQLite calls so.
         """CREATE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE
             AS 'SELECT strpos($1, $2)'""",
+        # Of a ledger that was moved: see ``copying``.
+        """CREATE FUNCTION refuse_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION USING ERRCODE = '55000',
+                MESSAGE = (SELECT value FROM meta WHERE key = 'moved');
+        END $$""",
     ),
 )

@@ -15,6 +15,7 @@ from ingest.ledger.asides import KeptAsides
 from ingest.ledger.cursors import Cursors
 from ingest.ledger.letters import KeptLetters
 from ingest.ledger.notices import KeptNotices
+from ingest.ledger.pg_copying import PostgresSide
 from ingest.ledger.postgres_arrivals import Arrivals
 from ingest.ledger.postgres_log import PostgresLog
 from ingest.ledger.postgres_retention import Retention
@@ -23,7 +24,7 @@ from ingest.ledger.search import Search
 from ingest.ledger.session import Session
 from ingest.ledger.steering import KeptHappenings, KeptSteering
 from ingest.ledger.timings import KeptTimings
-from ingest.ledger.values import Opening, Outcome, Totals, Waiting
+from ingest.ledger.values import Opening, Outcome, Server, Totals, Waiting
 
 # Characters of an answer's key that an index takes.
 _LONGEST_KEY = 500
@@ -85,6 +86,16 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
     @property
     def steering(self) -> KeptSteering:
         return self._steering
+
+    def server(self) -> Server:
+        [row] = self._db.rows(
+            "SELECT extract(epoch FROM clock_timestamp())::float AS time,"
+            " current_setting('server_version') AS version"
+        )
+        return Server(row["time"], row["version"].split()[0], self._session.streaming())
+
+    def side(self) -> PostgresSide:
+        return PostgresSide(self._session)
 
     def batch(self) -> AbstractContextManager[None]:
         return self._session.batch()

@@ -8,7 +8,6 @@ from the sender's last mail.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import sha256
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import pieces
@@ -34,11 +33,6 @@ _TYPES = {
 
 # Given for other tables than mail.
 _BESIDE = frozenset(("place", "bytes", "stored", "told"))
-
-
-def digest(identity: str) -> bytes:
-    """What a mail is known by: an index takes no entry over 2.7 kB."""
-    return sha256(str(made.storable(identity)).encode()).digest()
 
 
 class Arrivals:
@@ -103,7 +97,7 @@ def _columns(place: int, arrival: Arrival) -> dict[str, object]:
     words = {**made.mail_search(*texts), **made.mail_shown(*texts)}
     return {
         "place": place,
-        "digest": digest(arrival.identity),
+        "digest": made.digest(arrival.identity),
         "identity": arrival.identity,
         "message_id": arrival.message_id,
         "list_id": arrival.list_id,

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ingest.ledger.parts import Asides, Happenings, Letters, Notices, Results, Steering, Timings
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
@@ -18,9 +18,13 @@ from ingest.ledger.values import (
     Outcome,
     Queued,
     Record,
+    Server,
     Totals,
     Wait,
 )
+
+if TYPE_CHECKING:
+    from ingest.ledger.copying import Side
 
 
 class Ledger(Protocol):
@@ -272,6 +276,12 @@ class Ledger(Protocol):
 
     def damage(self) -> str:
         """What is damaged in what the ledger is kept in, "" if nothing is found."""
+
+    def server(self) -> Server | None:
+        """The server that the ledger is in, None for a file."""
+
+    def side(self) -> "Side":
+        """This ledger as one side of a move to another kind of database."""
 
     def close(self) -> None:
         """Give back what is held."""

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
+from hashlib import sha256
 
 from ingest.ledger.connection import Row
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
@@ -25,6 +26,8 @@ from ingest.mail.requester import Requester
 from ingest.mail.trust import Trust
 from ingest.words import shortened
 
+_DIGEST = "sha256:"
+
 # Where a filing is kept.
 _FILED = {each.name: f"filed_{each.name}" for each in fields(Filing)}
 
@@ -41,6 +44,16 @@ def storable(value: object) -> object:
         text = value.replace("\0", "\\x00")
         return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
     return value
+
+
+def digest(identity: str) -> bytes:
+    """What a mail is known by where a whole identity is too long."""
+    return sha256(str(storable(identity)).encode()).digest()
+
+
+def by_digest(identity: str) -> str:
+    """What stands in SQLite for an identity of which a ledger in PostgreSQL had the digest."""
+    return identity if identity.startswith(_DIGEST) else f"{_DIGEST}{digest(identity).hex()}"
 
 
 def packed(raw: bytes) -> bytes:

@@ -6,13 +6,15 @@ waited for, and the leases that end with it.
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from ingest.errors import LostConnection, LostLease, StateUnavailable
 from ingest.ledger import pg_connection, pg_errors
@@ -25,6 +27,9 @@ _KEPT = "BEGIN"
 # What a failover may undo: nobody was told of it.
 _LOOSE = "BEGIN; SET LOCAL synchronous_commit = off"
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# Rows fetched at once.
+_STREAMED = 2000
 
 _SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
 
@@ -117,6 +122,40 @@ class Session:
             *columns.values(),
         )
         return found.fetchall() if found.description else []
+
+    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """What a query finds, row by row, as of one moment, however long that takes. Raises
+        ``StateUnavailable``."""
+        with (
+            self.unhurried(),
+            self.reading(),
+            self._db.cursor("stream", row_factory=tuple_row) as found,
+        ):
+            found.itersize = _STREAMED
+            yield from found.execute(query, binary=True)
+
+    def take(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Many rows more, within ``writing``."""
+        types = {
+            row["name"]: row["type"]
+            for row in self.run(
+                "SELECT attname AS name, typname AS type FROM pg_attribute"
+                " JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = ?::regclass",
+                table,
+            )
+        }
+        into = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+        with self._db.cursor() as cursor, cursor.copy(into) as copy:
+            copy.set_types([types[each] for each in columns])
+            for row in rows:
+                copy.write_row(row)
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Wait for the server as long as it takes."""
+        with self._deadline.lifted():
+            self.rows("SELECT set_config('idle_in_transaction_session_timeout', '0', false)")
+            yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:

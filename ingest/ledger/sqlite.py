@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest import locks
 from ingest.errors import StateUnavailable
@@ -26,6 +27,9 @@ from ingest.ledger.sqlite_log import SqliteLog
 from ingest.ledger.steering import KeptHappenings, KeptSteering
 from ingest.ledger.timings import KeptTimings
 from ingest.ledger.values import Opening, Outcome, Totals, Waiting
+
+if TYPE_CHECKING:
+    from ingest.ledger.copying import Side
 
 
 class SqliteLedger(SqliteLog, Cursors, Search):
@@ -81,6 +85,14 @@ class SqliteLedger(SqliteLog, Cursors, Search):
     @property
     def steering(self) -> KeptSteering:
         return self._steering
+
+    def server(self) -> None:
+        return None
+
+    def side(self) -> "Side":
+        from ingest.ledger.sqlite_copying import SqliteSide
+
+        return SqliteSide(self._file)
 
     def batch(self) -> AbstractContextManager[None]:
         return self._file.batch()

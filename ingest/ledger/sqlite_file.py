@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingest import files, locks
 from ingest.errors import StateUnavailable
+from ingest.ledger.moved import refuse_moved
 from ingest.ledger.schema_steps import Migration
 from ingest.ledger.values import Opening
 
@@ -78,6 +79,8 @@ def prepare(
             f"the ledger {path} was made by an older release: run recheck-ingest work --once, "
             "which brings it up to date after a backup"
         )
+    if moved := _moved(database):
+        refuse_moved(moved, str(path), opening)
     if opening is Opening.LOOK:
         return _generation(database)[0]
     if database.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
@@ -120,6 +123,14 @@ def _generation(database: sqlite3.Connection) -> tuple[str, str]:
     rows = database.execute("SELECT key, value FROM meta").fetchall()
     meta = {row["key"]: row["value"] for row in rows}
     return meta.get("generation", ""), meta.get("file", "")
+
+
+def _moved(database: sqlite3.Connection) -> str:
+    """Where the ledger went, or is going, "" if it stays."""
+    if not _has_meta(database):
+        return ""
+    row = database.execute("SELECT value FROM meta WHERE key = 'moved'").fetchone()
+    return str(row["value"]) if row else ""
 
 
 def _has_meta(database: sqlite3.Connection) -> bool:

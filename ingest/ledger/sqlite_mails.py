@@ -73,9 +73,8 @@ class Mails(Retention):
     def _accept(self, arrival: Arrival, order: turns.Turns) -> tuple[int, bool]:
         known = self._db.run(
             "SELECT id FROM mail WHERE identity = ? UNION ALL"
-            " SELECT 0 FROM known WHERE identity = ?",
-            arrival.identity,
-            arrival.identity,
+            " SELECT 0 FROM known WHERE identity IN (?, ?)",
+            *(arrival.identity, arrival.identity, made.by_digest(arrival.identity)),
         ).fetchone()
         if known:
             self._db.distrust()

@@ -261,6 +261,15 @@ class Totals(Value):
     pauses: tuple[Pause, ...] = ()  # of sinks, by name
 
 
+class Server(Value):
+    """The server that a ledger is in: its clock, a Unix time, its release, and how many of its
+    synchronous standbys stream."""
+
+    time: float
+    version: str
+    streaming: int
+
+
 class Keep(Value):
     """What ``prune`` leaves. The times are Unix times: of mails that ended before them the raw
     bytes, the ignored ones, or all with their requests are dropped; ``raw_bytes`` is how many raw
@@ -279,4 +288,5 @@ class Opening(StrEnum):
     WRITE = "write"  # made if it is not there
     PIPE = "pipe"  # as well, but an older one is brought up to date only if it is small
     USE = "use"  # not made if it is not there
+    MOVE = "move"  # as ``USE``, also one whose move was broken off
     LOOK = "look"  # nothing is made or changed

@@ -9,6 +9,7 @@ from ingest import signs
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.ledger import Aside, Cursor, Feed, Pause, Totals
+from ingest.ledger.masking import masked
 from ingest.ledger.spool import Depth
 from ingest.story import feeds as feed_states
 from ingest.story import sinks as sink_states
@@ -158,7 +159,7 @@ def status(
     catching_up = wholes.pop(sink_states.CATCH_UP, None)
     return Status(
         now=utc(now),
-        ledger=settings.state.ledger,
+        ledger=masked(settings.state.ledger),
         patchwork=settings.patchwork.url,
         patchwork_answered=servers[0].answered,
         mails=totals.mails,

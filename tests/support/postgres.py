@@ -229,6 +229,11 @@ def _empty(connection: psycopg.Connection[Any], first: Rows) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
+    triggers = connection.execute(
+        "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal"
+    )
+    for name, table in triggers.fetchall():
+        connection.execute(f"DROP TRIGGER {name} ON {table}")
     connection.execute(f"TRUNCATE {', '.join(_tables(connection))} RESTART IDENTITY")
     for table, rows in first.items():
         for row in rows:

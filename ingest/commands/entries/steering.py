@@ -2,6 +2,7 @@
 """Commands that change what is there."""
 
 import argparse
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -9,8 +10,10 @@ from dataclasses import replace
 from ingest import files
 from ingest.commands import flag_values
 from ingest.commands.options import PROGRAM, Commands, complain, settings_of
+from ingest.config.tables import StateSettings
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Filter, Opening, Outcome, Pause, Record, Request, open_configured
+from ingest.ledger.masking import masked
 from ingest.words import counted, harmless, meant, named
 
 # Mails that retry --all names.
@@ -84,12 +87,19 @@ def add(to: Commands) -> None:
     consumers.add_argument(
         "--remove", metavar="NAME", help="forget this one, so that no request is kept for it"
     )
-    ledger = to.command(_ledger, "ledger", "save the state")
+    ledger = to.command(_ledger, "ledger", "save the state, or move it")
     what = ledger.add_subparsers(dest="what", metavar="WHAT", required=True)
     backup = what.add_parser(
         "backup", help="copy the ledger into a file, whoever writes meanwhile", parents=[to.base]
     )
     backup.add_argument("file", metavar="FILE", help="the file to write; an old one is replaced")
+    copy = what.add_parser(
+        "copy",
+        help="move all to another ledger, SQLite to PostgreSQL or back; the old one is closed",
+        parents=[to.base],
+    )
+    copy.add_argument("source", metavar="FROM", help="URL of the ledger, as in [state] ledger")
+    copy.add_argument("target", metavar="TO", help="URL of an empty one, or of one to be made")
 
 
 def _retry(arguments: argparse.Namespace) -> int:
@@ -251,8 +261,27 @@ def _consumers(arguments: argparse.Namespace) -> int:
 
 def _ledger(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
+    if arguments.what == "copy":
+        return _move(arguments.source, arguments.target, settings.state)
     files.check_target(arguments.file)
     with closing(open_configured(settings.state, Opening.LOOK)) as ledger:
         ledger.backup(arguments.file)
-    print(f"{arguments.file} holds all that {settings.state.ledger} does")
+    print(f"{arguments.file} holds all that {masked(settings.state.ledger)} does")
+    return EX_OK
+
+
+def _move(source: str, target: str, state: StateSettings) -> int:
+    from ingest.ledger import moving
+
+    def told(rows: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{rows} rows", end="", file=sys.stderr, flush=True)
+
+    for table in moving.move(source, target, state, told):
+        if table.rows:
+            print(f"{table.name}: {counted(table.rows, 'row')}, sha256 {table.digest[:16]}")
+    print(
+        f"{masked(target)} has all of {masked(source)}, which takes no writes any more; "
+        "have [state] ledger name the new one and start everything again"
+    )
     return EX_OK
