@@ -107,7 +107,7 @@ def test_labels_that_the_sender_may_not_ask_for_are_told(hell: Hell, lab_at: Mak
     (request,) = lab.record().requests
     assert (request.contexts, request.leftovers) == (
         ("iol-a",),
-        ("dear (not allowed by [policy])",),
+        ("dear (policy senders: its sender may not ask for it)",),
     )
 
 

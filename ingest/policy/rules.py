@@ -19,7 +19,7 @@ from ingest.value import Value
 from ingest.words import instant, listed, utc
 
 # Behind a label that its sender may not ask for.
-_NOT_ALLOWED = "(not allowed by [policy])"
+_NOT_ALLOWED = "(policy senders: its sender may not ask for it)"
 
 
 class Standing(Value):

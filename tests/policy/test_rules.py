@@ -69,7 +69,9 @@ def test_a_group_may_ask_for_its_labels_and_the_others_are_told() -> None:
     )
     assert (kept, reason) == (
         Recheck(
-            ("iol-a-Performance",), {"rebase": "main"}, ("iol-b (not allowed by [policy])", "x")
+            ("iol-a-Performance",),
+            {"rebase": "main"},
+            ("iol-b (policy senders: its sender may not ask for it)", "x"),
         ),
         "",
     )
