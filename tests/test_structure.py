@@ -22,6 +22,7 @@ FLOORS = (
     ("__main__",),
     ("commands",),
     ("web",),
+    ("daily",),
     ("look",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),

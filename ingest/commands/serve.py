@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ingest.background import WORKER, Background, Guard, Trouble
 from ingest.commands.catch_up import Periodic
 from ingest.config.tables import Settings
+from ingest.daily import Daily
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
 from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
@@ -239,8 +240,8 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
 
 class _Working:
     """The worker's thread, which holds the lease as soon as it can have it, the threads of
-    the sinks and of the public-inboxes, that which catches up, and that which follows
-    requests."""
+    the sinks and of the public-inboxes, that which catches up, that which follows requests, and
+    that of the mail a day to the operator."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -251,6 +252,7 @@ class _Working:
             for kind in (Periodic, Follower)
         ]
         self._inboxes = Inboxes(settings, self.wake)
+        self._daily = Daily(settings)
         self._forwarder = Forwarder(settings, self.wake)
         # An attempt asks several questions, each of which may take a timeout.
         slowest = max(each.timeout for each in (settings.patchwork, *settings.servers.values()))
@@ -261,6 +263,7 @@ class _Working:
         self._delivery.start()
         self._worker.start()
         self._inboxes.start()
+        self._daily.start()
         self._forwarder.start()
         for thread in self._asking:
             thread.start()
@@ -271,6 +274,7 @@ class _Working:
         end = time.monotonic() + timeout
         self._worker.stop()
         self._inboxes.stop()
+        self._daily.stop()
         self._forwarder.stop()
         for thread in self._asking:
             thread.stop()
@@ -278,6 +282,7 @@ class _Working:
         self._delivery.stop(timeout)
         self._worker.wait(max(0.0, end - time.monotonic()))
         self._inboxes.wait(max(0.0, end - time.monotonic()))
+        self._daily.wait(max(0.0, end - time.monotonic()))
         self._forwarder.wait(max(0.0, end - time.monotonic()))
         for thread in self._asking:
             thread.wait(max(0.0, end - time.monotonic()))
@@ -288,14 +293,14 @@ class _Working:
 
     def is_well(self) -> bool:
         """Whether all of them live, and none is stuck."""
-        others = (self._delivery, self._inboxes, self._forwarder, *self._asking)
+        others = (self._delivery, self._inboxes, self._daily, self._forwarder, *self._asking)
         parts = (self._worker, *others)
         return all(each.is_well() for each in parts)
 
     def troubles(self) -> list[Trouble]:
         """What keeps any of them from its work."""
         mine = [self._worker.trouble] if self._worker.trouble else []
-        others = (self._delivery, self._inboxes, self._forwarder, *self._asking)
+        others = (self._delivery, self._inboxes, self._daily, self._forwarder, *self._asking)
         return [*mine, *(trouble for each in others for trouble in each.troubles())]
 
     def _publish(self, until: float | None) -> None:

@@ -57,6 +57,8 @@ def trace(
     for name, listener in (("smtp", loaded.smtp), ("lmtp", loaded.lmtp)):
         _check_listener(name, listener, loaded.intake.max_size)
     _check_http(loaded)
+    if loaded.digest.mail and loaded.digest.mail not in loaded.mail:
+        raise ConfigError(f"[digest] mail: there is no table [mail.{loaded.digest.mail}]")
     _check_servers(loaded)
     for variable in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
         if environment.get(variable) and not loaded.state.dir:

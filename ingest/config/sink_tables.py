@@ -156,6 +156,25 @@ class MailSettings(ReceiverSettings):
     )
 
 
+class DigestSettings(Value):
+    """A mail a day to the operator, with what needs a person."""
+
+    to: str = setting(
+        values.address, "", "address that gets it, on days on which something does; empty: none"
+    )
+    at: str = setting(values.time_of_day, "07:00", "local time from which on it is sent")
+    mail: str = setting(
+        values.text,
+        "",
+        "NAME of the [mail.NAME] whose sender, server and login are used; default: the machine's "
+        "own mail server, by its sendmail program",
+    )
+    timeout: float = setting(values.positive, 30.0, "seconds that sending it may take")
+    retry: float = setting(
+        values.positive, 300.0, "seconds before it is tried again when it could not be sent"
+    )
+
+
 class NoticesSettings(Value):
     """Mail for the operator: a list's confirmation, other administrivia and bounces."""
 

@@ -18,6 +18,7 @@ from ingest.config.sink_tables import (
     SERVER_HELP,
     CheckSettings,
     CommandSettings,
+    DigestSettings,
     JsonFileSettings,
     MailSettings,
     NewRevisionSettings,
@@ -334,6 +335,7 @@ class Settings(Value):
     signs: SignsSettings = field(default_factory=SignsSettings)
     results: ResultsSettings = field(default_factory=ResultsSettings)
     notices: NoticesSettings = field(default_factory=NoticesSettings)
+    digest: DigestSettings = field(default_factory=DigestSettings)
     catch_up: CatchUpSettings = field(default_factory=CatchUpSettings)
     inbox: Mapping[str, InboxSettings] = named(InboxSettings)
     json_file: Mapping[str, JsonFileSettings] = named(JsonFileSettings)

@@ -7,7 +7,7 @@ raises ``ValueError`` whose message says what the value must be.
 import functools
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from math import isfinite
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -116,6 +116,16 @@ def day(value: Any) -> str:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = value.isoformat()  # TOML has dates without quotes, too
     return date.fromisoformat(value).isoformat() if value else ""
+
+
+@_must_be('a time of day, like "07:30"')
+def time_of_day(value: Any) -> str:
+    """A time of day."""
+    if isinstance(value, time):  # TOML has times without quotes, too
+        value = value.isoformat("minutes")
+    if not re.fullmatch(r"\d\d:\d\d", value):
+        raise ValueError
+    return time.fromisoformat(value).isoformat("minutes")
 
 
 @_must_be("true or false")

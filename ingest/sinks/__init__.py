@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # What forwards notices to the operator: its name among the sinks.
 NOTICES = "notices"
+# What sends the operator a mail a day.
+DIGEST = "digest"
 
 Clock = Callable[[], float]
 Stop = Callable[[], bool]

@@ -128,6 +128,12 @@ KINDS = {
         ("https://a.example.org", "{list}"),
         "a URL with {message_id} in it, such as https://inbox.dpdk.org/{list}/{message_id}/",
     ),
+    values.time_of_day: Kind(
+        ("00:00", "23:59", "09:30"),
+        (1, True, [], "7", "24:00", "07:60", "7:30", "07:00:00"),
+        ("", "noon"),
+        'a time of day, like "07:30"',
+    ),
     values.optional_url: Kind(
         ("https://ci.example.org", "http://127.0.0.1:8080/recheck", "https://other.example.org"),
         (1, True, [], "ci.example.org", "ftp://ci.example.org", "https://a b"),
@@ -199,7 +205,7 @@ KINDS = {
     ),
 }
 # Settings of which some values need another setting.
-NARROW = {("smtp", "starttls"), ("lmtp", "starttls"), ("retests", "patchwork")}
+NARROW = {("digest", "mail"), ("smtp", "starttls"), ("lmtp", "starttls"), ("retests", "patchwork")}
 
 SETTINGS = {
     (table, key): setting

@@ -112,7 +112,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    from ingest import worker
+    from ingest import daily, worker
 
     # It may end at any moment: the next worker takes up what was begun, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))
@@ -124,6 +124,7 @@ def _work(arguments: argparse.Namespace) -> int:
         patchwork = worker.connect(settings, ledger)
         if arguments.once:
             worker.Worker(ledger, patchwork, settings).work_off()
+            daily.deliver(ledger, settings)
             return EX_OK
         from ingest.sinks.delivery import Delivery
 
@@ -135,6 +136,7 @@ def _work(arguments: argparse.Namespace) -> int:
                 at_work.work_off()
                 time.sleep(worker.POLL)
                 _forward(settings.state, ledger)
+                daily.deliver(ledger, settings)
         finally:  # a program that has a request in hand is not left alone with it
             sinks.stop(settings.serve.stop_timeout)
 
