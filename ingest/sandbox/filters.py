@@ -7,7 +7,7 @@ them.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
@@ -195,10 +195,12 @@ class Call:
             moment = datetime.fromisoformat(value)
         except ValueError:
             raise Unmatched from None
-        # Patchwork keeps times without a zone, and MySQL and SQLite refuse to compare the two.
-        if moment.tzinfo is not None:
+        if moment.tzinfo is None:
+            return moment
+        # Patchwork keeps times without a zone, and from 3.0 on does not convert one that has it.
+        if self.newest >= (1, 3):
             raise Broken
-        return moment
+        return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _number(value: str) -> int | None:

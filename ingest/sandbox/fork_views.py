@@ -33,6 +33,10 @@ class _Refused(Exception):
         self.status, self.body = status, body
 
 
+class _Broken(Exception):
+    """The fork itself raises here."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     store: ForkStore
@@ -140,6 +144,8 @@ def answer(
             if view is None:
                 raise _Refused(405, {"detail": f'Method "{method}" not allowed.'})
             status, content = view(call)
+        except _Broken:
+            return Answer(500, {"Content-Type": "text/html"}, b"<h1>Server Error (500)</h1>")
         except _Refused as refused:
             status, content = refused.status, refused.body
             if status == 401:
@@ -235,6 +241,21 @@ def _new_result(call: _Call) -> tuple[int, Json]:
     return 201, shapes.result(made)
 
 
+def _patch_result(call: _Call) -> tuple[int, Json]:
+    """A result of one patch, which can be written and not be read."""
+    patch = call.patch()
+    call.may_write(patch.project)
+    given = json.loads(call.body)
+    made = TestResult(
+        given["test_name"],
+        given["state"],
+        given.get("url"),
+        given.get("summary"),
+        call.store.local_now(),
+    )
+    return 201, shapes.result(made)
+
+
 def _new_revision(call: _Call) -> tuple[int, None]:
     series, revision = call.revision()
     if call.user is None or series.project.link_name not in call.user.maintains:
@@ -269,6 +290,8 @@ def _revisions(call: _Call) -> tuple[int, Json]:
 
 
 def _revision(call: _Call) -> tuple[int, Json]:
+    if call.last("related"):
+        raise _Broken
     return 200, shapes.revision(call.revision()[1])
 
 
@@ -281,6 +304,7 @@ _VIEWS: dict[str, dict[str, View]] = {
     "projects/NAME/events/": {"GET": _all_events},
     "patches/": {"GET": _all_patches},
     "patches/ID/": {"GET": _patch},
+    "patches/ID/test-results/": {"POST": _patch_result},
     "series/": {"GET": _all_series},
     "series/ID/": {"GET": _series},
     "series/ID/revisions/": {"GET": _revisions},

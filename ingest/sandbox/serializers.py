@@ -202,7 +202,7 @@ class Shapes:
             of_patch = event.category.startswith("patch")
             comments = self.store.patch_comments if of_patch else self.store.cover_comments
             payload["comment"] = self._brief_comment(comments[event.comment])
-        return {
+        row = {
             "id": event.id,
             "category": event.category,
             "project": self._brief_project(event.project),
@@ -210,6 +210,7 @@ class Shapes:
             "actor": self.user(event.actor) if event.actor else None,
             "payload": payload,
         }
+        return self._without_later(row, {(1, 2): ("actor",)})
 
     def _api(self, path: str) -> str:
         return f"{self.public_url}/api/{self.prefix}{path}"
