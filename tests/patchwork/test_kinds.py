@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ingest.ledger import Ledger
-from tests.support import sixty
+from tests.support import missing, sixty
 
 # What a kind of server has no way to tell.
 UNRESOLVED = {"API 1.0": {"cut References": 6}, "freedesktop": {"cut References": 6}}
@@ -33,3 +33,23 @@ def test_of_sixty_replies_none_is_wrong(kind: str, ledger: Ledger) -> None:
     unresolved = {group: it.unresolved for group, it in outcomes.items() if it.unresolved}
     assert unresolved == UNRESOLVED.get(kind, {})
     assert sixty.total(outcomes, lambda it: it.right) == 60 - sum(unresolved.values())
+
+
+# Questions of the first attempt at a reply whose patch is not there, and of each later one, at most.
+MOST = {
+    "API 1.4": (8, 6),
+    "API 1.2": (6, 4),
+    "API 1.1": (13, 10),
+    "API 1.0": (13, 10),
+    "freedesktop": (2, 3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sixty.KINDS)
+def test_a_patch_that_is_not_there_costs_little_in_a_day(kind: str, ledger: Ledger) -> None:
+    it = missing.cost(missing.filled(kind, 1100), ledger)
+    first, each = MOST[kind]
+    assert it.outcome == "unresolved"
+    assert it.first <= first
+    assert it.day <= first + each * (it.attempts - 1)
