@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 
 from ingest import secret
 from ingest.commands.finding import Finding
-from ingest.config.tables import Settings
+from ingest.config.tables import PatchworkSettings, Settings
 from ingest.errors import Error, NoApi, SinkUnavailable, Unavailable
-from ingest.patchwork import limits
+from ingest.patchwork import limits, xmlrpc
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import fork
@@ -37,7 +37,8 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         projects = patchwork.projects()
         yield Finding("ok", "patchwork", f"{patchwork.base} answers")
         yield _clock(server.date)
-        yield from _abilities(server, settings)
+        table = settings.server(patchwork.name) or settings.patchwork
+        yield from _abilities(server, table, settings)
         lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
         yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
         yield from _tokens(settings, patchwork)
@@ -49,12 +50,17 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "API", str(error))
 
 
-def _abilities(server: Abilities, settings: Settings) -> Iterator[Finding]:
+def _abilities(
+    server: Abilities, table: PatchworkSettings, settings: Settings
+) -> Iterator[Finding]:
     """What the server can do, and what follows from what it cannot."""
     if server.kind == "freedesktop":
         yield Finding("ok", "API", "that of freedesktop's fork, with revisions of series")
     elif server.finds_by_message_id:
         yield Finding("ok", "API", f"version {server.version}, filters by Message-ID")
+    if table.xmlrpc and not xmlrpc.is_there():
+        text = "[patchwork] xmlrpc needs the package defusedxml: install recheck-ingest[xmlrpc]"
+        yield Finding("problem", "xmlrpc", text)
     for each in limits.of(server):
         is_problem = each.ends_catching_up and settings.catch_up.interval
         yield Finding("problem" if is_problem else "warning", each.what, each.text)

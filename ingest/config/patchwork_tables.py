@@ -40,6 +40,12 @@ class PatchworkSettings(Value):
         "auto",
         'what the server runs: "patchwork", freedesktop\'s fork, or "auto" to find out',
     )
+    xmlrpc: bool = setting(
+        values.truth,
+        False,
+        "whether a patch is also looked for by XML-RPC, where the REST API finds no Message-ID, or "
+        "in the wrong project; needs recheck-ingest[xmlrpc], and a server that has it turned on",
+    )
 
 
 class ServerSettings(PatchworkSettings):

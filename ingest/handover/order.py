@@ -18,7 +18,8 @@ class Order:
     for all; ``single``: requests one by one, not merged into a document; ``hold``: as a batch,
     which it will confirm; ``server``: for series of which server, see ``Request``, by default that
     of the retest JSON for a document, and all for requests one by one; ``key``: the batch that was
-    given under it is given again as long as it is held, "" for none. Raises ``UsageError``."""
+    given under it is given again as long as it is held, "" for none; ``pw_ci``: single ones as
+    pw-ci lists them. Raises ``UsageError``."""
 
     consumer: str = DEFAULT
     contexts: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Order:
     hold: bool = False
     server: str | None = None
     key: str = ""
+    pw_ci: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME, self.consumer):

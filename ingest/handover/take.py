@@ -21,6 +21,7 @@ from itertools import takewhile
 from ingest import files
 from ingest.config.tables import Settings
 from ingest.errors import UsageError
+from ingest.handover import pw_ci
 from ingest.handover.from_file import Stock, leased, opened
 from ingest.handover.order import NAME
 from ingest.handover.order import Order as Order
@@ -349,6 +350,8 @@ class Handing:
             revisions = self.settings.retests.revisions
             document = retests.merge(retests.empty(), requests, second, revisions=revisions)
             return retests.dump({**held, **document})
+        if self.order.pw_ci:
+            return json.dumps({**held, **pw_ci.document(requests, self.settings)}, indent=4)
         shapes = [shape(request, self.settings) for request in requests]
         return json.dumps({**held, "requests": shapes} if held else shapes, indent=4)
 

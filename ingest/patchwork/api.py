@@ -148,6 +148,20 @@ class Api:
             raise self._failed(_problem(reply, url), reply)
         return reply
 
+    def xml(self, path: str, content: bytes) -> bytes:
+        """The answer to an XML-RPC call, which changes nothing. Raises as ``page``."""
+        url = f"{self.site}{path}"
+        headers = {"Content-Type": "text/xml"}
+        self._before_each()
+        way = _Way(lambda at, seconds: self._client.post(at, content, seconds, headers), ())
+        try:
+            reply, _ = self._ask(url, way)
+        except Unavailable as error:
+            raise self._failed(str(error)) from error
+        if reply.status != 200:
+            raise self._failed(_problem(reply, url), reply)
+        return reply.body
+
     def find(self, path: str) -> dict[str, Any] | None:
         """One object, None if Patchwork says that there is none. Raises as ``page``."""
         reply, content = self._fetch(path, may_miss=True)

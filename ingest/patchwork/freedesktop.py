@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ingest.errors import Unanswered
 from ingest.ledger import Filing
 from ingest.mail import requester
-from ingest.patchwork import fork_pages
+from ingest.patchwork import fork_pages, xmlrpc
 from ingest.patchwork.api import Api, is_id
 from ingest.patchwork.dialect import (
     Abilities,
@@ -53,8 +53,10 @@ Revisions = dict[int, list[int]]
 class Freedesktop:
     """A ``Dialect``."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, by_xml: bool = False) -> None:
+        """``by_xml``: whether XML-RPC may be asked."""
         self._api = api
+        self._by_xml = by_xml
 
     @property
     def base(self) -> str:
@@ -156,6 +158,13 @@ class Freedesktop:
         self, message_id: str, projects: Sequence[str], clue: Clue
     ) -> tuple[int, PatchPage] | None:
         """A patch by the title of what replies to it, and its page, which has the Message-ID."""
+        for project in projects if self._by_xml else ():
+            row = self._api.find(f"projects/{quote(project, safe='')}/")
+            number = row.get("id") if row and is_id(row.get("id")) else 0
+            ids = xmlrpc.patches(self._api, message_id, int(number)) if number else []
+            for patch in ids[:1]:
+                page = self._page(patch)
+                return (patch, page) if page and page.message_id == message_id else None
         for project in projects if clue.title else ():
             path = f"projects/{quote(project, safe='')}/patches/?ordering=-date&perpage=20"
             for row in self._first(f"{path}&name={_quoted(clue)}")[:_MOST_PATCHES]:

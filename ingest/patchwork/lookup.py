@@ -91,7 +91,8 @@ class Patchwork:
             after_each=self._measure,
             is_fork=is_fork,
         )
-        return Freedesktop(api) if is_fork else Rest(api)
+        by_xml = self._table.xmlrpc
+        return Freedesktop(api, by_xml=by_xml) if is_fork else Rest(api, by_xml=by_xml)
 
     def is_other_kind(self) -> bool:
         """Whether the server turns out to be of another kind than was thought, as which it is

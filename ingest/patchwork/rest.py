@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ingest.errors import Unanswered
 from ingest.ledger import Filing
-from ingest.patchwork import checks, comments, search
+from ingest.patchwork import checks, comments, search, xmlrpc
 from ingest.patchwork.api import PER_PAGE, VERSIONS, Api, is_id, seconds, stamp
 from ingest.patchwork.dialect import (
     Abilities,
@@ -43,14 +43,18 @@ _FIRST_WITH_COMMENTS = "1.3"
 _COLUMN = 255
 # Events that are looked at to tell the server's zone.
 _MOST_DATED = 30
+# Projects that a patch went to.
+_MOST_OF_ONE_ID = 10
 _NO_ID = "recheck-ingest-check%40invalid"
 
 
 class Rest:
     """A ``Dialect``."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, by_xml: bool = False) -> None:
+        """``by_xml``: whether XML-RPC may be asked."""
         self._api = api
+        self._by_xml = by_xml
         # Of which kinds the server has ignored the filter by Message-ID.
         self._unfiltered: set[str] = set()
         self._shows_no_comments = False
@@ -138,7 +142,13 @@ class Rest:
 
     def _search(self, kind: str, message_id: str, projects: Sequence[str], clue: Clue) -> Found:
         """What ``find`` finds where the filter by Message-ID is ignored."""
-        for row in search.rows(self._api, PATHS[kind], message_id, projects, clue):
+        rows: Iterator[dict[str, Any]]
+        if self._by_xml and kind == "patch":
+            ids = xmlrpc.patches(self._api, message_id)[:_MOST_OF_ONE_ID]
+            rows = (row for id in ids if (row := self._api.find(f"patches/{id}/")))
+        else:
+            rows = search.rows(self._api, PATHS[kind], message_id, projects, clue)
+        for row in rows:
             if row.get("msgid") != f"<{message_id}>":
                 continue
             target = _target(kind, row, projects)

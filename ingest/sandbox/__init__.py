@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import Permanent, UsageError
 from ingest.sandbox import fork_views, views
+from ingest.sandbox import xmlrpc as old_interface
 from ingest.sandbox.fork_store import ForkStore
 from ingest.sandbox.models import CI, DPDK, FirstIds, Project
 from ingest.sandbox.serializers import VERSIONS
 from ingest.sandbox.server import HOST, Answering, Request, Server
 from ingest.sandbox.store import Store, users_by_token
+from ingest.sandbox.views import Answer
 from ingest.sources import mbox
 
 __all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "Project", "Request", "Sandbox"]
@@ -55,6 +57,7 @@ class Sandbox:
         time_zone: str = "UTC",
         api: str = "1.4",
         kind: str = "patchwork",
+        xmlrpc: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         verbose: bool = False,
     ) -> None:
@@ -67,7 +70,7 @@ class Sandbox:
         ``time_zone``: the server's, in which events and checks are dated. ``api``: the newest
         version of the API that it has. ``kind``: "patchwork", or "freedesktop" for its fork, which
         numbers all from 1, has only known projects, and whose accounts log in by their name, with
-        their token as the password.
+        their token as the password. ``xmlrpc``: whether its XML-RPC is turned on.
         ``clock``: the time at which mails are filed and checks written, naive times being UTC.
         ``verbose``: log each request on standard error. Raises ``UsageError`` for a time zone or
         a version that is not known, and what ``load`` raises.
@@ -96,6 +99,7 @@ class Sandbox:
         if kind not in KINDS:
             raise UsageError(f"{kind} is not a kind of Patchwork: {', '.join(KINDS)}")
         self._is_fork = kind == "freedesktop"
+        self._has_xmlrpc = xmlrpc
         self._newest = VERSIONS[api]
         self._port = port
         self._public_url = public_url.rstrip("/")
@@ -132,13 +136,25 @@ class Sandbox:
             answer: Answering = partial(fork_views.answer, self.fork, self._public_url)
         else:
             answer = partial(views.answer, self.store, self._public_url, self._newest)
-        server = Server(self._port, answer, self.requests, self._verbose)
+        server = Server(self._port, self._with_xmlrpc(answer), self.requests, self._verbose)
         self._port = server.server_port
         self._server = server
         self._thread = threading.Thread(
             target=server.serve_forever, args=(_POLL_SECONDS,), name="sandbox", daemon=True
         )
         self._thread.start()
+
+    def _with_xmlrpc(self, answer: Answering) -> Answering:
+        if not self._has_xmlrpc:
+            return answer
+        store = self.fork if self._is_fork else self.store
+
+        def answered(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+            if (method, path) == ("POST", old_interface.PATH):
+                return old_interface.answer(list(store.patches.values()), body)
+            return answer(method, path, headers, body)
+
+        return answered
 
     def stop(self) -> None:
         """Stop listening and end every connection. ``start`` again takes the same port."""

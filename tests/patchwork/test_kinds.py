@@ -35,7 +35,7 @@ def test_of_sixty_replies_none_is_wrong(kind: str, ledger: Ledger) -> None:
     assert sixty.total(outcomes, lambda it: it.right) == 60 - sum(unresolved.values())
 
 
-# Questions of the first attempt at a reply whose patch is not there, and of each later one, at most.
+# Questions, at most, of the first attempt at a reply whose patch is not there, and of each later.
 MOST = {
     "API 1.4": (8, 6),
     "API 1.2": (6, 4),

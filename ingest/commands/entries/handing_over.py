@@ -38,6 +38,12 @@ def add(to: Commands) -> None:
         "--requests", action="store_true", help="print requests one by one, not merged by series"
     )
     take.add_argument(
+        "--format",
+        choices=("retests", "requests", "pw-ci"),
+        help="the retest JSON (default), requests one by one as with --requests, or as pw-ci's "
+        "recheck_tool lists them",
+    )
+    take.add_argument(
         "--server",
         metavar="NAME",
         help="requests for series of [patchwork.NAME] only; default: of the server that [retests] "
@@ -109,8 +115,9 @@ def _take(arguments: argparse.Namespace) -> int:
     order = take.Order(
         arguments.consumer,
         tuple(arguments.contexts or ()),
-        single=arguments.requests,
+        single=arguments.requests or arguments.format in ("requests", "pw-ci"),
         hold=arguments.hold,
+        pw_ci=arguments.format == "pw-ci",
         server=arguments.server,
     )
     output = take.output_to(arguments.out_file, settings)
