@@ -56,10 +56,11 @@ def ask(
     *,
     key: str = "",
     submission: Submission = Submission("", 0),  # noqa: B008  frozen
+    revision: int = 0,
 ) -> tuple[Request, bool]:
     """Record a request; the request, and whether it is new. ``now``: a Unix time; ``key``: the same
-    one never makes a second request; ``submission``: of the series, if that is known. Raises
-    ``UsageError`` for what cannot be asked for here."""
+    one never makes a second request; ``submission`` and ``revision``: of the series, if they are
+    known. Raises ``UsageError`` for what cannot be asked for here."""
     wanted = _wanted(wish, settings)
     known = ledger.requests_of(wish.series, 1 << 62, wish.server)
     before = known[-1] if known else None
@@ -82,7 +83,7 @@ def ask(
         received=now,
         reason=_line(wish.reason, _LONGEST_TEXT),
         server=wish.server,
-        revision=before.revision if before else 0,
+        revision=before.revision if before else revision,
     )
     arrival = Arrival(
         raw=b"",

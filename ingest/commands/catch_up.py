@@ -17,7 +17,7 @@ from ingest.commands import replay
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.decision import judge
-from ingest.errors import ConfigError, StateUnavailable, Unanswered, Unavailable
+from ingest.errors import ConfigError, StateUnavailable, Temporary, Unanswered, Unavailable
 from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
 from ingest.patchwork import feed, outage
@@ -243,6 +243,15 @@ def _part(patchwork: Patchwork, kind: str) -> str:
     return f"{patchwork.base} {kind}"
 
 
+def _can_catch_up(patchwork: Patchwork) -> bool:
+    """Whether a further server has comments at all: none is asked for catching up by itself. One
+    that cannot tell now says so when its comments are asked for."""
+    try:
+        return patchwork.tells_of_comments() or patchwork.keeps_comments()
+    except Temporary:
+        return True
+
+
 class Periodic(PatchworkThread):
     """Catching up in a thread of its own, every [catch_up] interval seconds; none if that is 0.
     It works off nothing: a worker sees what it has taken in."""
@@ -267,6 +276,9 @@ class Periodic(PatchworkThread):
     def _catch_up(self, ledger: Ledger, stop: Callable[[], bool]) -> None:
         with self._asking(ledger) as patchwork:
             if stop():
+                return
+            if self.server and not _can_catch_up(patchwork):
+                self._log(logging.INFO, f"[patchwork.{self.server}] shows no comments")
                 return
             summary = catch_up(self._settings, ledger, patchwork, stop=stop)
         if summary.missed:

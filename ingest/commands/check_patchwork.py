@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from ingest import secret
 from ingest.commands.finding import Finding
-from ingest.config.tables import PatchworkSettings, Settings
+from ingest.config.tables import Settings
 from ingest.errors import Error, NoApi, SinkUnavailable, Unavailable
 from ingest.patchwork import limits, xmlrpc
 from ingest.patchwork.dialect import Abilities
@@ -37,8 +37,7 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         projects = patchwork.projects()
         yield Finding("ok", "patchwork", f"{patchwork.base} answers")
         yield _clock(server.date)
-        table = settings.server(patchwork.name) or settings.patchwork
-        yield from _abilities(server, table, settings)
+        yield from _abilities(server, patchwork.name, settings)
         lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
         yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
         yield from _tokens(settings, patchwork)
@@ -50,10 +49,10 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "API", str(error))
 
 
-def _abilities(
-    server: Abilities, table: PatchworkSettings, settings: Settings
-) -> Iterator[Finding]:
-    """What the server can do, and what follows from what it cannot."""
+def _abilities(server: Abilities, name: str, settings: Settings) -> Iterator[Finding]:
+    """What the server can do, and what follows from what it cannot. That a further server has
+    nothing to catch up from is no fault of [catch_up]."""
+    table = settings.server(name) or settings.patchwork
     if server.kind == "freedesktop":
         yield Finding("ok", "API", "that of freedesktop's fork, with revisions of series")
     elif server.finds_by_message_id:
@@ -62,7 +61,7 @@ def _abilities(
         text = "[patchwork] xmlrpc needs the package defusedxml: install recheck-ingest[xmlrpc]"
         yield Finding("problem", "xmlrpc", text)
     for each in limits.of(server):
-        is_problem = each.ends_catching_up and settings.catch_up.interval
+        is_problem = each.ends_catching_up and settings.catch_up.interval and not name
         yield Finding("problem" if is_problem else "warning", each.what, each.text)
     if told := limits.zone(server):
         yield Finding("ok", "time zone", told)

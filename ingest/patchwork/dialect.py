@@ -313,6 +313,9 @@ class Dialect(Protocol):
     def patches_of(self, series: int) -> list[int] | None:
         """The patches of a series in their order, None if there is no such series."""
 
+    def newest_revision(self, series: int) -> int:
+        """The newest revision of a series, 0 where series have no revisions."""
+
     def standings_of(self, series: int) -> list[Standing]:
         """How the patches of a series stand."""
 

@@ -41,6 +41,8 @@ from ingest.words import printable
 PER_PAGE = 100
 # Of the series of a title, and of the revisions of each, how many are looked at.
 _MOST_SERIES, _MOST_PATCHES = 5, 6
+# Of a series, of how many patches it is asked how they stand: each is a question.
+_MOST_STANDING = 20
 # Characters of a title: the server looks for names that contain it.
 _LONGEST_NAME = 150
 # How git send-email numbers the mails of a series: the cover letter is the first.
@@ -296,9 +298,13 @@ class Freedesktop:
         revisions = self.revisions(series)
         return revisions[max(revisions)] if revisions else None
 
+    def newest_revision(self, series: int) -> int:
+        """See ``Dialect``."""
+        return max(self.revisions(series) or {}, default=0)
+
     def standings_of(self, series: int) -> list[Standing]:
         """See ``Dialect``."""
-        pages = map(self._page, (self.patches_of(series) or [])[:PER_PAGE])
+        pages = map(self._page, (self.patches_of(series) or [])[:_MOST_STANDING])
         return [_standing(page) for page in pages if page]
 
     def checks_of(self, patch: int) -> list[Check]:

@@ -177,7 +177,11 @@ class Patchwork:
 
     def patches_of(self, series: int) -> list[int] | None:
         """The patches of a series, None if there is no such series. Raises as ``probe``."""
-        return self.dialect.patches_of(series)
+        return self._asked(lambda: self.dialect.patches_of(series))
+
+    def newest_revision(self, series: int) -> int:
+        """The newest revision of a series, 0 where series have none. Raises as ``probe``."""
+        return self._asked(lambda: self.dialect.newest_revision(series))
 
     def contexts(self, target: Target, is_enough: Callable[[set[str]], bool]) -> set[str]:
         """The contexts of the checks that the target's patch has, or for a cover letter the

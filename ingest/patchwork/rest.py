@@ -240,6 +240,10 @@ class Rest:
         """See ``Dialect``."""
         return checks.patches_of(self._api, series)
 
+    def newest_revision(self, series: int) -> int:
+        """See ``Dialect``."""
+        return 0
+
     def standings_of(self, series: int) -> list[Standing]:
         """See ``Dialect``. A filter that a server does not know is ignored: only rows that are in
         the series count."""

@@ -12,6 +12,7 @@ from ingest.sandbox import Sandbox
 from tests.support.handing_over import told
 from tests.support.http_service import NOWHERE
 from tests.support.ledger_values import record
+from tests.support.mails import patch
 
 
 @pytest.fixture
@@ -55,6 +56,16 @@ def test_a_series_that_is_not_known_here_is_looked_up(
     assert story["requests"][0]["submission"] == f"patch {first.id}"
     assert ask(quick_path, "99999", "iol-x", patchwork=patchwork.url) == 1
     assert "has no series 99999" in capsys.readouterr().err
+
+
+def test_of_a_server_with_revisions_the_newest_one_is_asked_for(
+    quick_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Sandbox(kind="freedesktop") as fork:
+        fork.file(patch("p@x", "[PATCH] net: fix"))
+        fork.fork.renew(1, 1)
+        assert ask(quick_path, "1", "igt-a", patchwork=fork.url) == 0
+    assert "request 1 for series 1, revision 2: igt-a\n" in capsys.readouterr().out
 
 
 def test_patchwork_that_is_down_ends_it_with_69_and_nothing_is_recorded(

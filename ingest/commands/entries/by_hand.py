@@ -72,28 +72,31 @@ def _ask(arguments: argparse.Namespace) -> int:
     )
     by_hand.check(wish, settings)
     with closing(open_configured(settings.state)) as ledger:
-        submission = _submission(ledger, settings, wish)
-        made, _ = by_hand.ask(ledger, settings, wish, time.time(), submission=submission)
+        submission, revision = _submission(ledger, settings, wish)
+        made, _ = by_hand.ask(
+            ledger, settings, wish, time.time(), submission=submission, revision=revision
+        )
         [mail] = ledger.find(f"mail-{made.mail_id}")
     print(harmless(f"request {made.number} for {mail.reason}"))
     print(f"a running serve hands it over, else run: {PROGRAM} work --once")
     return EX_OK
 
 
-def _submission(ledger: Ledger, settings: Settings, wish: "Wish") -> Submission:
+def _submission(ledger: Ledger, settings: Settings, wish: "Wish") -> tuple[Submission, int]:
     """What the request is about: as it was asked about before, or the first patch that Patchwork
-    has in the series."""
+    has in the series, and the newest revision of that where it has revisions."""
     if ledger.requests_of(wish.series, 1 << 62, wish.server):
-        return Submission("", 0)
+        return Submission("", 0), 0
     from ingest.patchwork.lookup import Patchwork
 
     table = settings.server(wish.server)
     assert table  # see by_hand.check
     with closing(Patchwork(table, ledger, name=wish.server)) as patchwork:
         patches = patchwork.patches_of(wish.series)
+        revision = patchwork.newest_revision(wish.series) if patches else 0
     if not patches:
         raise NothingFound(f"{table.url} has no series {wish.series}")
-    return Submission("patch", patches[0])
+    return Submission("patch", patches[0]), revision
 
 
 def _note(arguments: argparse.Namespace) -> int:
