@@ -38,7 +38,6 @@ from ingest.patchwork.dialect import (
     Standing,
     Target,
 )
-from ingest.patchwork.freedesktop import Freedesktop
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
 from ingest.words import listed
@@ -92,7 +91,11 @@ class Patchwork:
             is_fork=is_fork,
         )
         by_xml = self._table.xmlrpc
-        return Freedesktop(api, by_xml=by_xml) if is_fork else Rest(api, by_xml=by_xml)
+        if not is_fork:
+            return Rest(api, by_xml=by_xml)
+        from ingest.patchwork.freedesktop import Freedesktop  # with a parser of HTML
+
+        return Freedesktop(api, by_xml=by_xml)
 
     def is_other_kind(self) -> bool:
         """Whether the server turns out to be of another kind than was thought, as which it is

@@ -3,8 +3,6 @@
 filter for: which patches have a Message-ID. Off unless the operator turns it on.
 """
 
-from xml.sax.saxutils import escape
-
 from ingest.errors import Unanswered
 from ingest.patchwork.api import Api, is_id
 
@@ -26,7 +24,8 @@ def patches(api: Api, message_id: str, project: int = 0) -> list[int]:
     """The patches of a Message-ID, in one project if its id is given. No cover letters are found.
     Raises as ``Api.page``."""
     wanted = f"<{message_id}>"
-    members = [_MEMBER.format(name="msgid", value=f"<string>{escape(wanted)}</string>")]
+    text = wanted.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    members = [_MEMBER.format(name="msgid", value=f"<string>{text}</string>")]
     if project:
         members.append(_MEMBER.format(name="project_id", value=f"<int>{project}</int>"))
     answer = api.xml("/xmlrpc/", _CALL.format(members="".join(members)).encode())
