@@ -10,6 +10,9 @@ from ingest.commands.command_line import parser
 from ingest.commands.options import PROGRAM, complain
 from ingest.errors import EX_INTERRUPTED, EX_OK, EX_TEMPFAIL, Error, NoLedger, UsageError
 
+# What is told of a ledger that is not there, if there is no other one.
+_FIRST = "; the first mail that may hold a request makes it"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code (sysexits.h)."""
@@ -52,7 +55,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _tell(error: Error, code: int, arguments: Sequence[str]) -> None:
     """Say what went wrong: in a line, or for programs as a JSON object."""
-    others = ledgers.elsewhere() if isinstance(error, NoLedger) else ""
+    others = (ledgers.elsewhere() or _FIRST) if isinstance(error, NoLedger) else ""
     text = f"{error}{others}"
     if {"--json", "--json-lines"}.isdisjoint(arguments):
         complain(text)

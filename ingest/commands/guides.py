@@ -33,11 +33,18 @@ def text(topic: str | None) -> str:
     if topic == FILES:
         return _files(folder())
     if topic is None:
-        names = "".join(f"  {name}\n" for name in [*topics(), FILES])
+        titles = {name: _title(page) for name, page in topics().items()}
+        titles[FILES] = "Where the ready files are"
+        names = "".join(f"  {name:16}{title}\n" for name, title in titles.items())
         return f"recheck-ingest help TOPIC prints a guide. The topics are:\n\n{names}"
     if topic not in topics():
         raise UsageError(f"there is no guide about {topic!r}; see recheck-ingest help")
     return topics()[topic].read_text()
+
+
+def _title(page: Path) -> str:
+    with page.open(encoding="utf-8") as lines:
+        return lines.readline().strip("# \n")
 
 
 def _files(place: Path) -> str:

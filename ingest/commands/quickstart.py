@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingest.commands import guides, machine
 from ingest.commands.machine import Machine
-from ingest.errors import EX_OK, EX_TEMPFAIL, UsageError
+from ingest.errors import EX_OK, EX_TEMPFAIL, BadInput, UsageError
 
 USER = "recheck-ingest"
 STATE = "/var/lib/recheck-ingest"
@@ -291,6 +291,8 @@ def _take_back(taken: list[Callable[[], None]], say: Callable[[str], None]) -> i
 
 def main(*, root: str, way: str | None, address: str, really: bool, yes: bool) -> int:
     """The command; its exit code. ``really``: apply the steps; ``yes``: without asking."""
+    if not Path(root, "etc", "passwd").is_file():
+        raise BadInput(f"{root} is not the root folder of a machine: it has no etc/passwd")
     found = machine.look(Path(root))
     steps = plan(found, way or best_way(found), address)
     if not really:

@@ -8,6 +8,7 @@ ourselves, and nothing ever answers them.
 import email
 import hashlib
 import logging
+import quopri
 import socket
 from collections.abc import Iterable, Iterator
 from email.utils import formatdate
@@ -83,7 +84,7 @@ class Forwarder:
             background.leave_word(ledger, NOTICES, trouble, now + self._table.retry)
             raise SinkUnavailable(reason) from error
         log.info("forwarded %s to %s: %s", name, to, answer)
-        event = Event(now, "forwarded", {"to": to, "answer": answer})
+        event = Event(now, "forwarded", {"to": to, "by": answer})
         ledger.notices.mark(notice.mail_id, event, sent=True)
         return True
 
@@ -120,7 +121,7 @@ def objection(record: Record, raw: bytes, settings: Settings) -> str:
     if found := problem(settings):
         return found
     to = settings.notices.forward_to
-    if _plain(to) in map(_plain, record.envelope.recipients):
+    if any(_is_same(to, each) for each in record.envelope.recipients):
         return f"{to} is our own address: this notice came to it"
     if _is_of_list(to, record.list_id):
         return f"{to} is an address of the list that this notice came by"
@@ -147,10 +148,13 @@ def _is_of_list(address: str, list_id: str) -> bool:
     return any(requester.is_list(f"{each}@{domain}", list_id.lower()) for each in names)
 
 
-def _plain(address: str) -> str:
-    """An address without its extension, by which mail servers tell mailboxes of one user apart."""
-    local, at, domain = address.lower().partition("@")
-    return f"{local.partition('+')[0]}{at}{domain}"
+def _is_same(to: str, recipient: str) -> bool:
+    """Whether a mail to ``to`` may come to the same mailbox: extensions tell those of one user
+    apart, and a name without a domain is one of this machine."""
+    name, _, domain = to.lower().partition("@")
+    other, _, of = recipient.lower().partition("@")
+    is_same_name = name.partition("+")[0] == other.partition("+")[0]
+    return is_same_name and (domain == of or not domain or not of)
 
 
 def compose(notice: Notice, raw: bytes, sender: str, to: str, generation: str) -> bytes:
@@ -174,11 +178,12 @@ def compose(notice: Notice, raw: bytes, sender: str, to: str, generation: str) -
         "Content-Type": f'multipart/mixed; boundary="{boundary}"',
     }
     head = "".join(f"{field}: {value}\n" for field, value in fields.items()).encode("ascii")
-    said = "\n".join(_text(notice)).encode("ascii", "backslashreplace")
+    said = quopri.encodestring("\n".join(_text(notice)).encode("utf-8", "replace"))
     return b"".join(
         (
             head,
-            f"\n--{boundary}\nContent-Type: text/plain; charset=us-ascii\n\n".encode(),
+            f"\n--{boundary}\nContent-Type: text/plain; charset=utf-8\n".encode(),
+            b"Content-Transfer-Encoding: quoted-printable\n\n",
             said,
             f"\n--{boundary}\nContent-Type: message/rfc822\n"
             f'Content-Disposition: attachment; filename="{name}.eml"\n\n'.encode(),

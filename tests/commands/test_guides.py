@@ -17,7 +17,8 @@ from tests.support.places import ROOT
 def test_every_guide_is_a_topic() -> None:
     assert set(guides.topics()) == {page.stem for page in (ROOT / "contrib/doc").glob("*.md")}
     listed = guides.text(None)
-    assert all(f"\n  {topic}\n" in listed for topic in [*guides.topics(), "files"])
+    assert all(f"\n  {topic} " in listed for topic in [*guides.topics(), "files"])
+    assert "  backup          Backup and restore\n" in listed
 
 
 def test_a_topic_is_printed_as_it_is_written() -> None:

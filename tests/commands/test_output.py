@@ -38,7 +38,7 @@ LINES = {
     "result": ["result", "1", "iol-a", "success"],
     "policy": ["policy", "--replay", "30d"],
     "demo": ["demo"],
-    "quickstart": ["quickstart", "--root", "/nosuch"],
+    "quickstart": ["quickstart"],
     "help": ["help"],
 }
 WITHOUT_FLAGS = ("demo", "quickstart", "help")

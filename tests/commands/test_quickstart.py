@@ -14,7 +14,7 @@ from ingest.commands import machine, quickstart
 from ingest.commands.machine import Machine
 from ingest.commands.quickstart import Step
 from ingest.config import load as config
-from ingest.errors import EX_OK, EX_TEMPFAIL, UsageError
+from ingest.errors import EX_OK, EX_TEMPFAIL, BadInput, UsageError
 from tests.support.parts import require
 from tests.support.users import open_folder
 
@@ -180,3 +180,8 @@ def test_an_address_that_an_alias_cannot_have_is_refused(tmp_path: Path, address
     found = replace(machine.look(tmp_path), program=PROGRAM)
     with pytest.raises(UsageError, match="is not a local part"):
         quickstart.plan(found, "events", address)
+
+
+def test_a_folder_that_is_no_machines_root_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not the root folder of a machine"):
+        quickstart.main(root=str(tmp_path), way=None, address="recheck", really=False, yes=False)

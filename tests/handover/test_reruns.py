@@ -258,7 +258,8 @@ def test_without_a_ledger_it_fails_and_makes_none(commands: Commands, quick_path
     folder = quick_path / "elsewhere"
     done = commands.run("reruns", *ASKED, "-o", "-", "--state", str(folder))
     assert done.code == 1
-    assert done.output == f"recheck-ingest: there is no ledger {folder}/ledger.sqlite yet\n"
+    said = f"recheck-ingest: there is no ledger {folder}/ledger.sqlite yet; the first mail "
+    assert done.output == f"{said}that may hold a request makes it\n"
     assert not folder.exists()
 
 

@@ -105,7 +105,7 @@ def test_a_notice_goes_to_the_operator_as_an_attachment(post: Post) -> None:
     assert str(inner.get_payload()).strip() == "Reply!"
     body = text.get_payload(decode=True)
     assert isinstance(body, bytes)
-    assert b"not verified: " in body
+    assert "not verified: “confirm 0a1b2c”; to confirm, send a mail" in body.decode()
     assert f"recheck-ingest show mail-{mail} --raw".encode() in body
     assert post.last_step(mail) == "forwarded: "
 
@@ -154,10 +154,12 @@ def test_so_many_go_a_day_the_oldest_first(post: Post) -> None:
          "dev@dpdk.org is an address of the list that this notice came by"),
         (OPERATOR, b"Subject: confirm 1\n", "ops+lists@example.org",
          "ops@example.org is our own address: this notice came to it"),
+        ("ops", b"Subject: confirm 1\n", "ops@lab.example.org",
+         "ops is our own address: this notice came to it"),
         (OPERATOR, b"Subject: confirm 1\nX-Recheck-Ingest-Notice: mail-1\n", US,
          "it was forwarded by recheck-ingest before"),
     ],
-    ids=["list", "its owner", "where it is posted to", "our own address", "forwarded before"],
+    ids=["list", "its owner", "where it is posted to", "our address", "our name", "ours"],
 )  # fmt: skip
 def test_a_notice_never_goes_to_a_list_or_to_ourselves(
     post: Post, to: str, raw: bytes, recipient: str, why: str
