@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ingest.commands import catch_up
     from ingest.commands.finding import Finding
     from ingest.commands.replay import Rehearsal, Summary
+    from ingest.patchwork.dialect import Target
 
 # A text, or a text and its style.
 Part = str | tuple[str, str]
@@ -153,7 +154,18 @@ def _rehearsal(rehearsal: "Rehearsal") -> dict[str, Any]:
         "outcome": made.outcome,
         "reason": made.reason or None,
         "wanted": made.wanted,
-        "target": made.target,
+        "target": made.target and _target(made.target),
+    }
+
+
+def _target(target: "Target") -> dict[str, Any]:
+    return {
+        "series": target.series,
+        "revision": target.revision or None,
+        "server": target.server or None,
+        "kind": target.kind,
+        "id": target.id,
+        "project": target.project or None,
     }
 
 
