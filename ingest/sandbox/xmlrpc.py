@@ -3,9 +3,10 @@
 Message-ID and project, as Patchwork 2 and freedesktop's fork have it where it is turned on.
 """
 
-import xmlrpc.client
+import base64
+import html
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from ingest.sandbox.models import Project
 from ingest.sandbox.parser import Letter
@@ -28,22 +29,47 @@ class Patch(Protocol):
 
 
 def answer(patches: Iterable[Patch], body: bytes) -> Answer:
-    """Answer one call. Texts that may hold anything are base64, as Patchwork sends them."""
-    (wanted,), method = xmlrpc.client.loads(body)
-    if method != "patch_list" or not isinstance(wanted, dict):
-        told = xmlrpc.client.dumps(xmlrpc.client.Fault(1, "no such method"), methodresponse=True)
-        return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, told.encode())
-    rows: list[dict[str, Any]] = [
-        {
-            "id": patch.id,
-            "msgid": patch.letter.message_id,
-            "name": patch.name,
-            "project": xmlrpc.client.Binary(patch.project.name.encode()),
-            "project_id": patch.project.id,
-        }
+    """Answer one call. Raises what ``defusedxml`` raises for one that is not XML."""
+    from defusedxml.ElementTree import fromstring
+
+    call = fromstring(body)
+    if call.findtext("methodName") != "patch_list":
+        fault = "<fault><value><string>no such method</string></value></fault>"
+        return _answer(fault)
+    wanted: dict[str, str] = {}
+    for member in call.iter("member"):
+        value = member.find("value")
+        if value is not None:
+            wanted[member.findtext("name") or ""] = "".join(value.itertext()).strip()
+    found = [
+        patch
         for patch in patches
         if patch.letter.message_id == wanted.get("msgid")
-        and wanted.get("project_id", patch.project.id) == patch.project.id
+        and str(patch.project.id) == wanted.get("project_id", str(patch.project.id))
     ]
-    told = xmlrpc.client.dumps((rows,), methodresponse=True)
-    return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, told.encode())
+    rows = "".join(map(_row, found))
+    return _answer(
+        f"<params><param><value><array><data>{rows}</data></array></value></param></params>"
+    )
+
+
+def _row(patch: Patch) -> str:
+    """A patch; what may hold any text is base64, as Patchwork sends it."""
+    project = base64.b64encode(patch.project.name.encode()).decode()
+    fields = {
+        "id": f"<int>{patch.id}</int>",
+        "msgid": f"<string>{html.escape(patch.letter.message_id)}</string>",
+        "name": f"<string>{html.escape(patch.name)}</string>",
+        "project": f"<base64>\n{project}\n</base64>",
+        "project_id": f"<int>{patch.project.id}</int>",
+    }
+    members = "".join(
+        f"<member><name>{name}</name><value>{value}</value></member>"
+        for name, value in fields.items()
+    )
+    return f"<value><struct>{members}</struct></value>"
+
+
+def _answer(content: str) -> Answer:
+    text = f"<?xml version='1.0'?>\n<methodResponse>{content}</methodResponse>\n"
+    return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, text.encode())
