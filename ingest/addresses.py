@@ -91,3 +91,14 @@ def server(text: str, default_port: int) -> tuple[str, int]:
     if not host or port == 0 or parts.netloc != text or "@" in text:
         raise ConfigError(f"{text!r} is not a mail server: write host:port")
     return host, default_port if port is None else port
+
+
+def name_server(text: str, default_port: int = 53) -> tuple[str, int]:
+    """A name server's address and port out of ``address``, ``address:port`` or ``[address]:port``:
+    nobody could look up its name. Raises ``ConfigError``."""
+    if is_host(text):
+        return text, default_port
+    host, port = server(text, default_port)
+    if not is_host(host):
+        raise ConfigError(f"{text!r} is not a name server: write its address, or address:port")
+    return host, port

@@ -3,7 +3,16 @@
 
 import pytest
 
-from ingest.addresses import Address, is_loopback, is_public, networks, parse, server, within
+from ingest.addresses import (
+    Address,
+    is_loopback,
+    is_public,
+    name_server,
+    networks,
+    parse,
+    server,
+    within,
+)
 from ingest.errors import ConfigError
 
 WRITTEN = {
@@ -121,3 +130,22 @@ def test_a_host_is_within_a_network(host: str, inside: bool) -> None:
 def test_what_is_not_a_network_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         networks([text])
+
+
+NAME_SERVERS = {
+    "192.0.2.53": ("192.0.2.53", 53),
+    "192.0.2.53:5353": ("192.0.2.53", 5353),
+    "2001:db8::53": ("2001:db8::53", 53),
+    "[2001:db8::53]:5353": ("2001:db8::53", 5353),
+}
+
+
+@pytest.mark.parametrize(("text", "place"), NAME_SERVERS.items())
+def test_a_name_server_is_named_by_its_address(text: str, place: tuple[str, int]) -> None:
+    assert name_server(text) == place
+
+
+@pytest.mark.parametrize("text", ["ns.example.org", "localhost:53", "", "192.0.2.53:0"])
+def test_a_name_server_cannot_be_looked_up_itself(text: str) -> None:
+    with pytest.raises(ConfigError):
+        name_server(text)

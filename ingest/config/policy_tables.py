@@ -105,9 +105,9 @@ class PolicySettings(Value):
         "the author counts as dkim",
     )
     dns: tuple[str, ...] = setting(
-        values.texts,
+        values.name_servers,
         (),
-        "name servers, host or host:port, asked for DKIM keys; empty: the system's",
+        "name servers, address or address:port, asked for DKIM keys; empty: the system's",
     )
     dns_timeout: float = setting(
         values.positive, 3.0, "seconds that the keys of one mail may take to look up"

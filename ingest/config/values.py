@@ -282,6 +282,21 @@ def senders(value: Any) -> tuple[str, ...]:
     return read
 
 
+@_must_be('a list of name servers by address, like "192.0.2.53" or "[2001:db8::53]:5353"')
+def name_servers(value: Any) -> tuple[str, ...]:
+    """A list of name servers."""
+    from ingest import addresses
+    from ingest.errors import ConfigError
+
+    read = texts(value)
+    try:
+        for each in read:
+            addresses.name_server(each)
+    except ConfigError as error:
+        raise ValueError from error
+    return read
+
+
 @_must_be("a list of networks, like 192.0.2.0/24 or 2001:db8::1")
 def networks(value: Any) -> tuple[str, ...]:
     """A list of networks in CIDR notation, or of single addresses."""

@@ -112,6 +112,12 @@ KINDS = {
         ("example.org", "192.0.2.0/24 x"),
         "a list of networks, like 192.0.2.0/24 or 2001:db8::1",
     ),
+    values.name_servers: Kind(
+        (("192.0.2.53",), ("127.0.0.1:5353", "2001:db8::53"), ("[2001:db8::53]:53",)),
+        (1, ["localhost"], ["ns.example.org:53"], ["192.0.2.53:0"], [""], [1], True),
+        ("ns.example.org", "192.0.2.53:x"),
+        'a list of name servers by address, like "192.0.2.53" or "[2001:db8::53]:5353"',
+    ),
     values.choice("get_reruns", "pw-ci"): Kind(
         ("pw-ci", "pw-ci", "pw-ci"),
         ("", "PW-CI", 1, True, ["pw-ci"], {}),

@@ -113,3 +113,18 @@ def test_a_key_of_64_kilobytes_is_not_read() -> None:
 def test_dns_that_stalls_is_waited_for_no_longer_than_is_set() -> None:
     with pytest.raises(CannotVerify, match=r"DNS did not answer within 0\.3 seconds"):
         in_dns(None, 0.3)
+
+
+def test_a_name_that_cannot_be_has_no_key() -> None:
+    with name_server(keys("example.org")) as server:
+        look = dns.resolver([server], 5.0)
+        for name in ("a" * 64 + ".example.org", "a..example.org", "\udcff.example.org", "x." * 200):
+            assert look(name) == b""
+        assert look("lab._domainkey.example.org") != b""
+
+
+def test_a_server_that_refuses_says_nothing_of_a_key() -> None:
+    with name_server(keys("example.org")) as server, pytest.raises(CannotVerify):
+        # Nothing listens there.
+        port = int(server.rpartition(":")[2])
+        dns.resolver([f"127.0.0.2:{port}"], 0.3)("lab._domainkey.example.org")
