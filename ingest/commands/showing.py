@@ -80,7 +80,8 @@ def _request(out: Printer, request: Asked) -> None:
     if request.leftovers:
         out.line(f"    not read: {', '.join(request.leftovers)}")
     links = request.links
-    for name, url in (("patch", links.patch), ("series", links.series), ("mbox", links.mbox)):
+    there = ("patch", links.patch), ("series", links.series), ("mbox", links.mbox)
+    for name, url in (*there, ("page", links.page)):
         if url:
             out.line(f"    {name:6} {url}", as_is=True)
     if not request.revision:

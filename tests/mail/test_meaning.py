@@ -2,7 +2,7 @@
 """What is meant by what nearly is a request; and a reply that asks for it and can be read."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.mail import meaning, message, recheck, reply
@@ -56,6 +56,7 @@ def is_same(found: recheck.Recheck | Meaning | None, meant: Meaning) -> bool:
 
 
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+@settings(max_examples=15)
 @given(MEANT)
 def test_a_line_that_nearly_is_a_request_means_that_request(disguise: str, meant: Meaning) -> None:
     text = f"Hello,\n\n{disguise.format(listed(meant))}\n\nThanks, Robin\n"
@@ -63,6 +64,7 @@ def test_a_line_that_nearly_is_a_request_means_that_request(disguise: str, meant
     assert is_same(meaning.of_text(text), meant)
 
 
+@pytest.mark.slow
 @given(MEANT, st.sampled_from(Grammar))
 def test_a_ready_reply_is_read_as_what_is_meant(meant: Meaning, grammar: Grammar) -> None:
     text = reply.text(meant.contexts, meant.arguments)
@@ -72,6 +74,7 @@ def test_a_ready_reply_is_read_as_what_is_meant(meant: Meaning, grammar: Grammar
     assert max(map(len, text.split("\n"))) <= max(72, 72 + 23)
 
 
+@pytest.mark.slow
 @given(st.lists(st.from_regex(r"(?!-)[\w-]{1,255}", fullmatch=True), min_size=1, unique=True))
 def test_a_ready_reply_names_any_label_that_there_can_be(labels: list[str]) -> None:
     found = recheck.parse(reply.text(labels[:200], {}))

@@ -193,6 +193,7 @@ def test_a_file_that_somebody_has_spoilt_was_not_taken(sink: Sink, has_more: boo
     assert set(handed(sink).values()) == {""}
 
 
+@pytest.mark.slow
 def test_many_that_are_taken_at_once_are_all_noted(sink: Sink) -> None:
     running = sink.file()
     with sink.ledger.batch():

@@ -151,6 +151,7 @@ RUNS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(RUNS, unique_by=lambda each: (each.request, each.label)))
 def test_every_part_adds_up_to_the_whole(runs: list[Run]) -> None:
     made = of(*runs)
