@@ -25,10 +25,27 @@ _CLOCK_OFF = 120.0
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """What is found about each server."""
+    yield from _unheard(settings)
     with closing(connect(settings, _NoMemory())) as servers:
         for name in settings.server_names:
             for each in _of(servers.named(name), settings):
                 yield replace(each, what=f"{each.what} ({name})") if name else each
+
+
+def _unheard(settings: Settings) -> Iterator[Finding]:
+    """The servers whose requests nobody is handed by a sink."""
+    if settings.command or settings.webhook:  # they get those of all servers
+        return
+    heard = {settings.retests.patchwork}
+    heard |= {each.patchwork for each in settings.json_file.values()}
+    heard |= {each.patchwork for each in settings.newrevision.values()}
+    for name in settings.servers:
+        if name not in heard:
+            text = (
+                f'its requests are in no file: set patchwork = "{name}" of a [json_file.NAME], '
+                f"or have them taken by take --consumer NAME --server {name}"
+            )
+            yield Finding("warning", f"patchwork.{name}", text)
 
 
 def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import responses
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from requests.utils import parse_header_links
 
 from ingest import __version__
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NoApi, OutOfTime, Unanswered, Unavailable
+from ingest.patchwork import redirects
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
 
@@ -31,8 +32,6 @@ _MOST_REDIRECTS = 3
 VERSIONS = ("1.4", "1.3", "1.2", "1.1", "1.0")
 _API_PATH = re.compile(r"/api(/\d+\.\d+)?$")
 _VERSION = re.compile(r"/(\d+\.\d+)$")
-# Statuses by which a GET, or a POST that has not been done, is asked for elsewhere.
-_MOVED_GET, _MOVED_POST = (301, 302, 303, 307, 308), (301, 302, 307, 308)
 _LEAST_TIME = 0.1  # seconds below which a question is not worth asking
 # Of the refusals, those that may pass: a time-out, a lock, overload.
 _MAY_PASS = (408, 423, 425, 429)
@@ -137,14 +136,17 @@ class Api:
         raise Unanswered(f"Patchwork's answer to {path} has more than {most} pages")
 
     def web(self, path: str) -> Reply:
-        """A page for people: 200, 404, or a redirect, which is not followed. Raises as ``page``."""
+        """A page for people: 200, 404, or a redirect, which is followed only if it is to the same
+        path, as one to https is. Raises as ``page``."""
         url = f"{self.site}{path}"
         self._before_each()
         try:
             reply, _ = self._ask(url, _Way(self._client.get, ()))
+            if (secure := redirects.secure(url, reply)) is not None:
+                reply, _ = self._ask(secure, _Way(self._client.get, ()))
         except Unavailable as error:
             raise self._failed(str(error)) from error
-        if reply.status not in (200, 404, *_MOVED_GET):
+        if reply.status not in (200, 404, *redirects.MOVED_GET):
             raise self._failed(_problem(reply, url), reply)
         return reply
 
@@ -188,7 +190,7 @@ class Api:
         headers = {"Authorization": authorization}
         way = _Way(
             lambda at, seconds: self._client.get(at, seconds, headers),
-            _MOVED_GET,
+            redirects.MOVED_GET,
         )
         reply, _ = self._ask(url, way)
         if reply.status in (401, 403) and _is_json(reply):
@@ -217,7 +219,7 @@ class Api:
             return self._client.post(at, body, seconds, headers)
 
         # 303 would say that it is done, and where to look.
-        reply, _ = self._ask(url, _Way(ask, _MOVED_POST))
+        reply, _ = self._ask(url, _Way(ask, redirects.MOVED_POST))
         refused = 400 <= reply.status < 500 and reply.status not in _MAY_PASS
         if reply.status != done and not (refused and _is_json(reply)):
             raise self._unavailable(_problem(reply, url), reply)
@@ -275,7 +277,7 @@ class Api:
     def _follow(self, url: str, deadline: float, way: "_Way | None" = None) -> Reply:
         """The answer to a question, by default a GET, and to where it is redirected if it may go
         there."""
-        way = way or _Way(self._client.get, _MOVED_GET)
+        way = way or _Way(self._client.get, redirects.MOVED_GET)
         for _ in range(_MOST_REDIRECTS + 1):
             reply = self._timed(way, url, deadline)
             target = reply.headers.get("Location")
@@ -284,7 +286,7 @@ class Api:
             elsewhere = f"Patchwork redirects {url} to another server: {printable(target)}"
             try:
                 following = urljoin(url, target)
-                if not _is_same_server(url, following):
+                if not redirects.is_same_server(url, following):
                     raise Unavailable(elsewhere)
             except ValueError as error:  # no URL at all
                 raise Unavailable(elsewhere) from error
@@ -374,12 +376,3 @@ def seconds(value: object) -> float | None:
 def is_id(value: object) -> bool:
     """Whether this can be an id of Patchwork's."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
-
-
-def _is_same_server(url: str, following: str) -> bool:
-    """Whether a question may go on: to the same scheme, host and port, or from HTTP to HTTPS."""
-    old, new = urlsplit(url), urlsplit(following)
-    return old.hostname == new.hostname and (
-        (old.scheme, old.port) == (new.scheme, new.port)
-        or (old.scheme, old.port, new.scheme, new.port) == ("http", None, "https", None)
-    )

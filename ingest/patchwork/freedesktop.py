@@ -7,14 +7,14 @@ first patch of a revision replies to (PATCHWORK-FACTS.md). It has no comments an
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from ingest.errors import Unanswered
 from ingest.ledger import Filing
 from ingest.mail import requester
-from ingest.patchwork import fork_pages, xmlrpc
+from ingest.patchwork import fork_pages, fork_results, xmlrpc
 from ingest.patchwork.api import Api, is_id
 from ingest.patchwork.dialect import (
     Abilities,
@@ -40,7 +40,7 @@ from ingest.words import printable
 
 PER_PAGE = 100
 # Of the series of a title, and of the revisions of each, how many are looked at.
-_MOST_SERIES, _MOST_PATCHES = 5, 6
+_MOST_SERIES, _MOST_PATCHES = 4, 4
 # Of a series, of how many patches it is asked how they stand: each is a question.
 _MOST_STANDING = 20
 # Characters of a title: the server looks for names that contain it.
@@ -48,7 +48,6 @@ _LONGEST_NAME = 150
 # How git send-email numbers the mails of a series: the cover letter is the first.
 _FIRST_OF_SERIES = re.compile(r"(\d{14}\.\d+-)1(-.+)")
 _VERSION = re.compile(r"\[[^\]]*\bv(\d{1,3})\b[^\]]*\]", re.IGNORECASE)
-_STATES = {"failure": "fail", "info": "success"}
 Revisions = dict[int, list[int]]
 
 
@@ -119,10 +118,11 @@ class Freedesktop:
         """See ``Dialect``."""
         if kind == "cover":
             return self._cover(message_id, projects, clue)
-        found = self._patch(message_id) if "/" not in message_id else None
+        can_ask = _is_segment(message_id)
+        found = self._patch(message_id) if can_ask else None
         if found is None or (projects and found[1].project not in projects):
-            # Of a patch in several projects the web knows the first; and no id with a slash.
-            named = self._named(message_id, projects, clue) if found or "/" in message_id else None
+            # Of a patch in several projects the web knows the first.
+            named = self._named(message_id, projects, clue) if found or not can_ask else None
             if named is None:
                 elsewhere = "it is there, but in another project" if found else described(None)
                 return Found(None, False, elsewhere)
@@ -315,7 +315,7 @@ class Freedesktop:
         """See ``Dialect``. A result has no id. Its date, which is in the server's own time and
         new with each, takes the place of one: its microseconds."""
         path = f"series/{series}/revisions/{revision}/test-results/"
-        return [_result(row, path) for row in self._api.rows_of(path) or ()]
+        return [fork_results.of(row, path) for row in self._api.rows_of(path) or ()]
 
     def new_revisions(self, project: str) -> list[NewRevision]:
         """See ``Dialect``."""
@@ -351,6 +351,11 @@ class Freedesktop:
         self._api.cut()
 
 
+def _is_segment(message_id: str) -> bool:
+    """Whether an id can be asked for: it is one segment of a path, and not of dots alone."""
+    return "/" not in message_id and bool(message_id.strip("."))
+
+
 def _is_missing(body: bytes) -> bool:
     return fork_pages.is_not_found(body)
 
@@ -368,22 +373,3 @@ def _likely(revisions: Revisions, version: int) -> list[list[int]]:
 def _standing(page: PatchPage) -> Standing:
     address = requester.read(page.head.first("from")).mailbox
     return Standing(submitter=address, state=printable(page.state))
-
-
-def _result(row: dict[str, Any], path: str) -> Check:
-    name, state, date = row.get("test_name"), row.get("state"), row.get("date")
-    url, summary = row.get("url"), row.get("summary")
-    try:
-        moment = datetime.fromisoformat(date if isinstance(date, str) else "")
-    except ValueError:
-        raise Unanswered(f"Patchwork's answer to {path} holds something else") from None
-    if not isinstance(name, str) or not name.isprintable() or not isinstance(state, str):
-        raise Unanswered(f"Patchwork's answer to {path} holds something else")
-    since = moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return Check(
-        context=name,
-        state=_STATES.get(state, state),
-        description=summary if isinstance(summary, str) else "",
-        id=max(0, since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds),
-        url=url if isinstance(url, str) else "",
-    )

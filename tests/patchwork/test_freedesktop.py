@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.errors import NotFound, NotYet, Unanswered
-from ingest.patchwork import fork_pages
+from ingest.patchwork import fork_pages, redirects
 from ingest.patchwork.dialect import Lookup
 from ingest.sandbox import CI, DPDK, Sandbox
+from ingest.transport import Reply
 from tests.support.bad_server import Answer, Hell, Seen, html, http, says, text
 from tests.support.clock import Clock
 from tests.support.mails import cover, letter, patch, reply
@@ -148,6 +149,28 @@ def test_a_page_that_is_not_of_the_patch_is_no_verdict(
     hell.route(route)
     with pytest.raises(Unanswered):
         resolve(connect(hell.url), reply("p11@x"))
+
+
+@pytest.mark.parametrize("id", ["a/b@x", "..", "../../admin/", "."])
+def test_an_id_that_is_no_segment_of_a_path_is_found_by_its_title_or_not_at_all(
+    box: Sandbox, connect: Connect, id: str
+) -> None:
+    box.file(patch(id, "[PATCH] net: slashed"))
+    client = connect(box.url)
+    found = resolve(client, reply(id, subject="Re: [PATCH] net: slashed", list_id=DEV))
+    assert (found.kind, found.series) == ("patch", 1)
+    assert not [path for path in paths(box) if path.startswith("/patch/msgid/")]
+
+
+def test_a_redirect_to_https_is_followed_and_to_another_page_is_not() -> None:
+    url = "http://pw.example.org/patch/msgid/a@x/"
+    for status, location, secure in [
+        (301, "https://pw.example.org/patch/msgid/a@x/", "https://pw.example.org/patch/msgid/a@x/"),
+        (301, "https://other.example.org/patch/msgid/a@x/", None),
+        (302, "/patch/7/", None),
+        (200, "https://pw.example.org/patch/msgid/a@x/", None),
+    ]:
+        assert redirects.secure(url, Reply(status, {"Location": location}, b"")) == secure
 
 
 def test_what_a_mail_says_is_not_read_as_a_page(box: Sandbox, connect: Connect) -> None:
