@@ -80,10 +80,12 @@ class Worker:
         chance: Callable[[], float] = random.random,
         report: Callable[[Queued, Outcome, str], None] = _ignore,
         publish: Callable[[float | None], None] | None = None,
+        holder: str = WORKER_LEASE,
     ) -> None:
         """``report`` is called with what each attempt came to. ``chance`` gives the jitter, from
         0 to 1. ``publish`` is called when there may be requests for the sinks, with a Unix time
-        after which nobody waits for them, if there is one; by default each sink delivers once."""
+        after which nobody waits for them, if there is one; by default each sink delivers once.
+        ``holder``: the lease that is held."""
         self._ledger = ledger
         self._patchwork = patchwork
         self._settings = settings
@@ -91,6 +93,7 @@ class Worker:
         self._chance = chance
         self._report = report
         self._publish = publish or self._deliver
+        self._holder = holder
         self._recovered = False
         self._judged = -math.inf
         delivery.begin(ledger, settings)
@@ -102,13 +105,13 @@ class Worker:
         mail whether to end. Raises ``StateUnavailable``.
         """
         if not self._recovered:
-            self._ledger.recover(self._clock(), WORKER_LEASE)
+            self._ledger.recover(self._clock(), self._holder)
             self._recovered = True
         if early := self._ledger.hasten(self._clock()):
             log.warning("the clock was set back: %s tried now", counted(early, "waiting mail"))
         worked, published = 0, self._clock()
         while not stop() and (until is None or self._clock() < until):
-            queued = self._ledger.claim(self._clock(), WORKER_LEASE)
+            queued = self._ledger.claim(self._clock(), self._holder)
             if queued is None:
                 break
             try:

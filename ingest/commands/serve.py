@@ -7,7 +7,6 @@ ledger makes it safe to end it at any moment.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -17,27 +16,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ingest.background import WORKER, Background, Guard, Trouble
-from ingest.commands.catch_up import Periodic
+from ingest.background import Guard, Trouble
+from ingest.commands.working import Working
 from ingest.config.tables import Settings
-from ingest.daily import Daily
 from ingest.errors import ConfigError
 from ingest.intake import Receipt
-from ingest.ledger import WORKER_LEASE, Envelope, Ledger, open_configured
+from ingest.ledger import Envelope, open_configured
 from ingest.ledger.masking import masked
-from ingest.patchwork.servers import Servers
-from ingest.results.follower import Follower
-from ingest.sinks.delivery import Delivery
 from ingest.sources import sockets
 from ingest.sources.admission import Accept
-from ingest.sources.forwarding import Forwarder
-from ingest.sources.inboxes import Inboxes
 from ingest.sources.listeners import Listeners
 from ingest.sources.sockets import Bound
 from ingest.sources.writer import Writer
 from ingest.trust import passage
 from ingest.words import harmless, listed
-from ingest.worker import POLL, Worker, connect
 
 if TYPE_CHECKING:
     from ingest.web.server import Http
@@ -53,7 +45,9 @@ def run(load: Callable[[], Settings]) -> None:
     """
     settings = load()
     if log.getEffectiveLevel() == logging.WARNING:
-        log.setLevel(logging.INFO)  # a few lines, for which whoever starts a service waits
+        logging.getLogger(__package__).setLevel(
+            logging.INFO
+        )  # a few lines, for which whoever starts a service waits
     asyncio.run(_serve(settings, load))
 
 
@@ -64,7 +58,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    working = _Working(settings)
+    working = Working(settings)
     state = settings.state
     writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
 
@@ -107,7 +101,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
             settings = new
             await spool.configure(settings)
             await asyncio.to_thread(working.stop, settings.serve.stop_timeout)
-            working = _Working(settings)
+            working = Working(settings)
             working.start()
             log.info("the configuration was read again")
         notify("READY=1")
@@ -236,110 +230,6 @@ def _reloaded(old: Settings, new: Settings) -> Settings:
     if (old.state, old.intake) != (new.state, new.intake):
         log.warning("changes of [state] and [intake] count from the next start on")
     return replace(new, state=old.state, intake=old.intake)
-
-
-class _Working:
-    """The worker's thread, which holds the lease as soon as it can have it, the threads of
-    the sinks and of the public-inboxes, that which catches up, that which follows requests, and
-    that of the mail a day to the operator."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._delivery = Delivery(settings)
-        self._asking = [
-            kind(settings, server)
-            for server in settings.server_names
-            for kind in (Periodic, Follower)
-        ]
-        self._inboxes = Inboxes(settings, self.wake)
-        self._daily = Daily(settings)
-        self._forwarder = Forwarder(settings, self.wake)
-        # An attempt asks several questions, each of which may take a timeout.
-        slowest = max(each.timeout for each in (settings.patchwork, *settings.servers.values()))
-        patience = 100 * slowest + settings.state.busy_timeout
-        self._worker = Background(WORKER, settings.state, self._work, patience=patience)
-
-    def start(self) -> None:
-        self._delivery.start()
-        self._worker.start()
-        self._inboxes.start()
-        self._daily.start()
-        self._forwarder.start()
-        for thread in self._asking:
-            thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End them between two mails or requests; one that is waited on for longer is left as
-        after a crash, to be taken up at the next start."""
-        end = time.monotonic() + timeout
-        self._worker.stop()
-        self._inboxes.stop()
-        self._daily.stop()
-        self._forwarder.stop()
-        for thread in self._asking:
-            thread.stop()
-        # Meanwhile the worker ends, too; the sinks have something of their own to end.
-        self._delivery.stop(timeout)
-        self._worker.wait(max(0.0, end - time.monotonic()))
-        self._inboxes.wait(max(0.0, end - time.monotonic()))
-        self._daily.wait(max(0.0, end - time.monotonic()))
-        self._forwarder.wait(max(0.0, end - time.monotonic()))
-        for thread in self._asking:
-            thread.wait(max(0.0, end - time.monotonic()))
-
-    def wake(self) -> None:
-        """Have the worker look at the queue now."""
-        self._worker.wake()
-
-    def is_well(self) -> bool:
-        """Whether all of them live, and none is stuck."""
-        others = (self._delivery, self._inboxes, self._daily, self._forwarder, *self._asking)
-        parts = (self._worker, *others)
-        return all(each.is_well() for each in parts)
-
-    def troubles(self) -> list[Trouble]:
-        """What keeps any of them from its work."""
-        mine = [self._worker.trouble] if self._worker.trouble else []
-        others = (self._delivery, self._inboxes, self._daily, self._forwarder, *self._asking)
-        return [*mine, *(trouble for each in others for trouble in each.troubles())]
-
-    def _publish(self, until: float | None) -> None:
-        """There may be new requests."""
-        self._delivery.wake(until)
-        for thread in self._asking:
-            if isinstance(thread, Follower):
-                thread.wake()
-
-    def _work(self, ledger: Ledger, thread: Background) -> None:
-        waits = False
-        with contextlib.closing(connect(self._settings, ledger)) as chooser:
-            while not thread.is_stopping():
-                with ledger.lease(WORKER_LEASE) as held:
-                    if held:
-                        if waits:
-                            log.info("the other process has ended: this one works on the ledger")
-                        waits = False
-                        self._work_off(ledger, chooser, thread)
-                    elif not waits:
-                        waits = True
-                        log.info(
-                            "another process works on this ledger; this one takes in mail, and "
-                            "takes over when the other ends"
-                        )
-                thread.rest(POLL)
-
-    def _work_off(self, ledger: Ledger, chooser: Servers, thread: Background) -> None:
-        """Work off the queue until the thread is stopped; only the holder of the lease may."""
-        worker = Worker(
-            ledger,
-            chooser,
-            self._settings,
-            report=lambda *_: thread.sign(),
-            publish=self._publish,
-        )
-        while not thread.is_stopping():
-            worker.work_off(stop=thread.is_stopping)
-            thread.rest(POLL)
 
 
 async def _watchdog(is_well: Callable[[], bool], troubles: Callable[[], list[Trouble]]) -> None:

@@ -132,6 +132,12 @@ class PipeSettings(Value):
 class WorkerSettings(Value):
     """When a mail is tried again."""
 
+    at_once: int = setting(
+        values.whole,
+        1,
+        "mails worked on at once by serve, on all machines that share the ledger; also how many "
+        "ask a Patchwork at once",
+    )
     retry: tuple[float, ...] = setting(
         values.numbers,
         (MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR),

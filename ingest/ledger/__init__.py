@@ -80,8 +80,14 @@ __all__ = [
     "Waiting",
 ]
 
-# The lease of the worker.
+# The lease of the first worker, which is the only one unless [worker] at_once says more.
 WORKER_LEASE = "worker-1"
+
+
+def worker_lease(number: int) -> str:
+    """The lease of a worker, counted from 1."""
+    return f"worker-{number}"
+
 
 # Requests read at once.
 _PAGE = 100

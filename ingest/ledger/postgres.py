@@ -6,6 +6,7 @@ what they are about in ``postgres_mails`` and its like. Opened through ``ledger.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from hashlib import sha256
 
@@ -21,7 +22,7 @@ from ingest.ledger.postgres_log import PostgresLog
 from ingest.ledger.postgres_retention import Retention
 from ingest.ledger.results import KeptResults
 from ingest.ledger.search import Search
-from ingest.ledger.session import Session
+from ingest.ledger.session import CHANNEL, Session
 from ingest.ledger.steering import KeptHappenings, KeptSteering
 from ingest.ledger.timings import KeptTimings
 from ingest.ledger.values import Opening, Outcome, Server, Totals, Waiting
@@ -151,6 +152,15 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         columns: dict[str, object] = {"key": _key(key), "text": answer, "expires": expires}
         with self._db.writing(durable=False):
             self._db.insert("answer", columns, or_replace=True)
+
+    def wake(self, what: str) -> None:
+        # Not in the transaction that gives the reason: each that tells takes one lock of the
+        # whole server at its end.
+        with self._session.writing(durable=False):
+            self._session.run("SELECT pg_notify(?, ?)", CHANNEL, what)
+
+    def wait_for(self, timeout: float) -> Collection[str]:
+        return self._session.wait_for(timeout)
 
     def lease(self, name: str, patience: float = 0.0) -> AbstractContextManager[bool]:
         return self._session.lease(name, patience)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The interface of every ledger."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -269,6 +269,14 @@ class Ledger(Protocol):
         """The lease of this name, that of the worker or of a sink: True for its one holder at a
         time, False if another has held it for ``patience`` seconds. It ends with the process,
         however that ends."""
+
+    def wake(self, what: str) -> None:
+        """Tell whoever waits on this ledger, on other machines too, that there is something to
+        do. It may get lost."""
+
+    def wait_for(self, timeout: float) -> Collection[str]:
+        """What was woken for while it was waited here, as soon as something was, nothing after
+        ``timeout`` seconds. In a file nobody waits for others: they look by themselves."""
 
     def backup(self, path: str) -> None:
         """Copy all as it is at one moment into the file ``path``, which may be put in the ledger's

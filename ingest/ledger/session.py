@@ -33,6 +33,9 @@ _STREAMED = 2000
 
 _SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
 
+# What wakes those who wait.
+CHANNEL = "recheck_ingest"
+
 # Seconds that the number of standbys is believed.
 _BELIEVED = 0.5
 
@@ -60,6 +63,7 @@ class Session:
         self._leases: dict[str, int] = {}
         self._is_lost = self._batching = self._broken = self._warned = False
         self._streaming_until = 0.0
+        self._listening: psycopg.Connection[Row] | None = None
         self._db = self._connect()
 
     def _connect(self) -> psycopg.Connection[Row]:
@@ -306,6 +310,19 @@ class Session:
             " WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"
         )
         return int(self.rows(found)[0]["streaming"])
+
+    # Wake-ups
+
+    def wait_for(self, timeout: float) -> set[str]:
+        """What was told since this was called first, as soon as there is something, for so many
+        seconds at most. The connection serves nothing else meanwhile."""
+        with self._lock, self._told("read"):
+            self._ready()
+            if self._listening is not self._db:
+                self.run(f"LISTEN {CHANNEL}")
+                self._listening = self._db
+            told = self._db.notifies(timeout=timeout, stop_after=1)
+            return {each.payload for each in told}
 
     # Leases
 

@@ -6,8 +6,9 @@ they are about in ``sqlite_mails`` and its like. Opened through ``ledger.open_le
 """
 
 import os
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,6 +157,13 @@ class SqliteLedger(SqliteLog, Cursors, Search):
         finally:
             if held is not None:
                 os.close(held)
+
+    def wake(self, what: str) -> None:
+        pass
+
+    def wait_for(self, timeout: float) -> Collection[str]:
+        time.sleep(timeout)
+        return ()
 
     def backup(self, path: str) -> None:
         self._file.copy(Path(path).absolute())

@@ -223,3 +223,19 @@ def test_opening_again_changes_nothing(url: str, ledger: Ledger) -> None:
         again = open_ledger(url)
         assert again.totals() == totals
         again.close()
+
+
+def test_who_waits_is_woken_by_another_process_unless_it_looks_by_itself(
+    url: str, ledger: Ledger
+) -> None:
+    assert not set(ledger.wait_for(0.01))
+    with closing(open_ledger(url)) as other:
+        other.wake("mail")
+        other.wake("requests")
+    found = {*ledger.wait_for(0.2), *ledger.wait_for(0.2)}
+    assert found == (set() if url.startswith("sqlite:") else {"mail", "requests"})
+
+
+def test_nobody_is_woken_for_what_was_told_to_nobody_else(ledger: Ledger) -> None:
+    ledger.accept(arrival())
+    assert not set(ledger.wait_for(0.05))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wake-ups between the machines that share a ledger: without them each would find out what the
+others did by looking, a second later."""
+
+from collections.abc import Callable, Mapping
+
+from ingest.background import Background, Trouble
+from ingest.config.tables import StateSettings
+from ingest.ledger import Ledger
+
+# What others are told: there is mail to work on, there are requests to hand over.
+MAIL, REQUESTS = "mail", "requests"
+
+# Seconds between two wake-ups that are sent, and those for which one is waited at once.
+_APART, _AT_ONCE = 0.05, 1.0
+
+
+class Wakeups:
+    """Threads that tell others, and listen to them; none for a ledger that is not shared.
+    ``woken``: what to call for each thing that may be told."""
+
+    def __init__(self, state: StateSettings, woken: Mapping[str, Callable[[], None]]) -> None:
+        self._woken = woken
+        self._wanted: set[str] = set()
+        self._sender = Background("wake-ups sent", state, self._send)
+        self._listener = Background("wake-ups", state, self._listen)
+        self._threads = [self._sender, self._listener] if state.is_shared else []
+
+    def send(self, what: str) -> None:
+        """Have others told, soon."""
+        self._wanted.add(what)
+        self._sender.wake()
+
+    def start(self) -> None:
+        """Begin."""
+        for each in self._threads:
+            each.start()
+
+    def stop(self) -> None:
+        """Have them end; see ``wait``."""
+        for each in self._threads:
+            each.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Until they have ended, or for so long."""
+        for each in self._threads:
+            each.wait(seconds)
+
+    def is_well(self) -> bool:
+        """Whether they live."""
+        return all(each.is_well() for each in self._threads)
+
+    def troubles(self) -> list[Trouble]:
+        """What keeps them from their work."""
+        return [each.trouble for each in self._threads if each.trouble]
+
+    def _send(self, ledger: Ledger, thread: Background) -> None:
+        while not thread.is_stopping():
+            thread.rest(_AT_ONCE)
+            while self._wanted and not thread.is_stopping():
+                ledger.wake(self._wanted.pop())
+                thread.rest(_APART)
+
+    def _listen(self, ledger: Ledger, thread: Background) -> None:
+        while not thread.is_stopping():
+            for what in ledger.wait_for(_AT_ONCE):
+                self._woken.get(what, lambda: None)()
+            thread.rest(0)
