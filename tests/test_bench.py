@@ -34,6 +34,7 @@ ROWS = {
         *("pages mails", "pages attention", "pages figures", "pages try"),
         *("pages search often", "pages search once", "pages search never"),
     },
+    "beside": {"beside"},
     "recording": {"recording questions", "recording waiting"},
     "retests": {"retests append", "retests publish"},
     "trust": {"trust authserv", "trust dkim", "trust arc"},

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import beside
 import growth
 import inbox
 import machine
@@ -37,6 +38,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "lmtp": smtp.measure,
     "http": posting.measure,
     "pages": reading.measure,
+    "beside": beside.measure,
     "recording": recording.measure,
     "retests": retests.measure,
     "trust": trust.measure,

@@ -29,7 +29,7 @@ from ingest.ledger import (
 )
 from ingest.mail.requester import Requester
 
-_NOWHERE = "http://127.0.0.1:9"  # no Patchwork
+NOWHERE = "http://127.0.0.1:9"  # no Patchwork
 _DAY = 86400.0
 _DAYS, _PEOPLE, _PER_SERIES = 300, 500, 4
 _AT_ONCE = 5000
@@ -65,7 +65,7 @@ def rows(plan: Plan, paths: Mapping[str, str]) -> Iterator[Row]:
     with plan.folder() as folder:
         fill(folder, number, time.time())
         port = free_port()
-        own = ("--state", str(folder), "--patchwork", _NOWHERE, "--http", f"127.0.0.1:{port}")
+        own = ("--state", str(folder), "--patchwork", NOWHERE, "--http", f"127.0.0.1:{port}")
         with served(port, sys.executable, "-m", "ingest", "serve", *own):
             for name, path in paths.items():
                 made = path.format(middle=middle, series=middle // _PER_SERIES)

@@ -73,7 +73,12 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     listeners = Listeners(accept, others)
     await listeners.configure(settings)
     spool = _Spool(accept)
-    web = _Web(accept, handed, lambda: all(each.is_well() for each in (working, spool, writer)))
+    web = _Web(
+        accept,
+        handed,
+        lambda: all(each.is_well() for each in (working, spool, writer)),
+        writer.is_busy,
+    )
     await web.configure(settings)
     await spool.configure(settings)
     log.info(
@@ -185,10 +190,17 @@ class _Spool:
 class _Web:
     """What listens for HTTP, if anything does; it is imported only then."""
 
-    def __init__(self, accept: Accept, handed: list[Bound], is_well: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        accept: Accept,
+        handed: list[Bound],
+        is_well: Callable[[], bool],
+        is_busy: Callable[[], bool],
+    ) -> None:
         self._accept = accept
         self._handed = handed
         self._is_well = is_well
+        self._is_busy = is_busy
         self._http: Http | None = None
 
     async def configure(self, settings: Settings) -> None:
@@ -203,6 +215,7 @@ class _Web:
                 lambda: open_configured(settings.state),
                 self._is_well,
                 self._handed,
+                self._is_busy,
             )
         await self._http.configure(settings)
 

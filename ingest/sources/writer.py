@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _MOST_TOGETHER = 256
 # Larger mails are searched in the writer's thread, so that the loop goes on meanwhile.
 _SEARCHED_HERE = 1 << 18
+# Seconds after a mail in which more may come.
+_MOMENTS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Writer:
         self._max_size = max_size
         self._counted_in = counted_in
         self._ledger: Ledger | None = None
+        self._last = float("-inf")
         self._mails: queue.SimpleQueue[_Mail | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -61,6 +64,7 @@ class Writer:
     ) -> intake.Receipt:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
         be made so, or what a bug of ours raises; then nothing of it is kept."""
+        self._last = time.monotonic()
         if (
             len(raw) <= min(_SEARCHED_HERE, self._max_size)
             and not may_hold_request(raw)
@@ -72,6 +76,10 @@ class Writer:
         answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
         self._mails.put(_Mail(raw, source, envelope, passage, answer))
         return await answer
+
+    def is_busy(self) -> bool:
+        """Whether mail has come within the last moments."""
+        return time.monotonic() - self._last < _MOMENTS
 
     def is_well(self) -> bool:
         """Whether its thread lives."""

@@ -187,16 +187,17 @@ class Http:
         open_ledger: Callable[[], Ledger],
         is_well: Callable[[], bool],
         inherited: Iterable[Bound] = (),
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """``accept``: takes in one mail, durable when it returns; ``open_ledger``: called in
         another thread; ``is_well``: whether what works on mail does; ``inherited``: systemd's
-        sockets."""
+        sockets; ``is_busy``: whether mail comes now."""
         self._accept = accept
         self._is_well = is_well
         self._inherited = list(inherited)
         self._ledger = LedgerThread(open_ledger)
         # People and programs that look may not hold up mail.
-        self._looking = LedgerThread(open_ledger)
+        self._looking = LedgerThread(open_ledger, is_busy)
         # Who changes something may have to wait for who does it already.
         self._doing = LedgerThread(open_ledger)
         self._events = Events(self._looking)
