@@ -15,7 +15,7 @@ from datetime import datetime
 from email.header import Header
 from email.utils import formatdate
 
-from ingest import look
+from ingest import background, look
 from ingest.background import Background, Trouble
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
@@ -163,10 +163,13 @@ def _send(ledger: Ledger, letter: Letter, settings: Settings, now: float, stop: 
         due = now + table.retry
         over = now - letter.at >= DAY  # by then there is another one
         raw = b"" if over else letter.raw
+        trouble = Trouble(DIGEST, now, f"the digest is not sent to {to}: {error}")
+        background.leave_word(ledger, DIGEST, trouble, due + _LOOK)
         tried = replace(letter, tries=letter.tries + 1, due=due, raw=raw, reason=str(error))
         ledger.letters.note(tried)
         return False
     log.info("sent the digest to %s: %s", to, said)
+    background.leave_word(ledger, DIGEST, None, now)
     ledger.letters.note(replace(letter, raw=b"", sent=now, reason=""))
     return True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import daily
+from ingest import daily, look
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError
@@ -207,6 +207,8 @@ def test_a_server_that_is_down_is_tried_again_and_the_mail_stays_the_same(
     operator.fails("a@example.org")
     assert not operator.looks()
     assert "the digest is not sent to ops@example.org" in caplog.text
+    [trouble] = look.status(operator.ledger, there, operator.clock()).troubles
+    assert trouble.reason.startswith("the digest is not sent to ops@example.org: ")
     operator.fails("b@example.org")
     operator.settings = there
     assert not operator.looks(), "before its time"
@@ -214,6 +216,7 @@ def test_a_server_that_is_down_is_tried_again_and_the_mail_stays_the_same(
     assert operator.looks()
     [text] = operator.texts
     assert "b@example.org" not in text
+    assert look.status(operator.ledger, there, operator.clock()).troubles == ()
 
 
 def test_who_died_before_it_was_noted_sends_the_same_bytes_again(operator: Operator) -> None:

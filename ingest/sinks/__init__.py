@@ -96,6 +96,11 @@ class Configured(Receiver, Protocol):
         """What works, but should not be so: a token that is sent in the clear."""
 
 
+def follow_up_name(name: str) -> str:
+    """The name of what sends the second answers of [mail.NAME]."""
+    return f"mail:{name} results"
+
+
 def lease_name(name: str) -> str:
     """The lease under which a sink is at work, fit for a file's name."""
     if re.fullmatch(r"[a-z_]+:[a-z0-9-]+", name):

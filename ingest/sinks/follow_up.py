@@ -8,14 +8,15 @@ sent again, by whose Message-ID mail servers and readers know a copy.
 import logging
 from dataclasses import replace
 
-from ingest import links
+from ingest import background, links
+from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable
 from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result, requests_after
 from ingest.mail import requester
 from ingest.policy import scope
 from ingest.results import overdue
-from ingest.sinks import Clock, Stop, answer, lease_name, mail, smtp
+from ingest.sinks import Clock, Stop, answer, follow_up_name, lease_name, mail, smtp
 from ingest.sinks.mail import Answer
 from ingest.words import counted
 
@@ -41,7 +42,7 @@ class FollowUp:
     """A ``Sink`` that is whoever asked, once more. ``first``: the sink of the first answers."""
 
     def __init__(self, name: str, first: Answer, settings: Settings) -> None:
-        self.name = f"mail:{name} results"
+        self.name = follow_up_name(name)
         self._name = name
         self._first = first
         self._settings = settings
@@ -160,6 +161,7 @@ class FollowUp:
             raise
         told = f"results sent to {', '.join(letter.recipients)}: {said}"
         self._end(ledger, replace(letter, raw=b"", sent=clock(), reason=""), told, clock())
+        background.leave_word(ledger, self.name, None, clock())
         return True
 
     def _put_off(
@@ -167,6 +169,8 @@ class FollowUp:
     ) -> None:
         if stop():  # for that it was ended; the next start has it again at once
             return
+        trouble = Trouble(self.name, now, str(error))
+        background.leave_word(ledger, self.name, trouble, now + max(self._table.retry))
         tries, retry = letter.tries + 1, self._table.retry
         if now - letter.at >= self._table.give_up and tries >= len(retry):
             given_up = replace(letter, raw=b"", reason=f"gave up: {error}")

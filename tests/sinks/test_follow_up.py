@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ingest.background import troubles
 from ingest.config import sink_tables, tables
 from ingest.config.web_tables import HttpSettings
 from ingest.ledger import Ledger, Pause, Request, Result, State
@@ -303,12 +304,15 @@ def test_a_server_that_is_down_is_tried_again_and_the_mail_stays_the_same(
     answering.looks()
     [letter] = ledger.letters.due(answering.second.name, clock() + HOUR, DAY)
     assert (letter.tries, letter.due) == (1, clock() + 10)
+    [trouble] = troubles(ledger, ["mail:lab results"], clock())
+    assert "Connection refused" in trouble.reason
     answering.tells(state="success")
     answering.settings = there
     answering.begins_anew()
     answering.looks()
     assert "iol-a: fail" in text(server.received[1])
     assert len(answering.story("answered")) == 1
+    assert troubles(ledger, ["mail:lab results"], clock()) == []
 
 
 def test_it_is_given_up_in_the_end(ledger: Ledger, clock: Clock) -> None:
