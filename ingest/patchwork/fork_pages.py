@@ -6,6 +6,7 @@ Python's own parser is enough: it copes with any text, is kept with Python, and 
 """
 
 import re
+from contextlib import suppress
 from html.parser import HTMLParser
 
 from ingest.mail import headers
@@ -72,7 +73,9 @@ class _Reader(HTMLParser):
 
 def _read(body: bytes) -> _Reader:
     reader = _Reader()
-    reader.feed(body[:_MOST].decode("utf-8", "replace"))
+    # The parser raises this for a marked section that is none, such as "<![x[".
+    with suppress(AssertionError):
+        reader.feed(body[:_MOST].decode("utf-8", "replace"))
     return reader
 
 

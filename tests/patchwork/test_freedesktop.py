@@ -4,11 +4,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.errors import NotFound, NotYet, Unanswered
+from ingest.ledger import Ledger
 from ingest.patchwork import fork_pages, redirects
 from ingest.patchwork.dialect import Lookup
 from ingest.sandbox import CI, DPDK, Sandbox
+from ingest.sandbox.fork_store import TestResult as Result
 from ingest.transport import Reply
 from tests.support.bad_server import Answer, Hell, Seen, html, http, says, text
 from tests.support.clock import Clock
@@ -185,6 +189,56 @@ def test_the_page_of_a_patch_is_read_whatever_stands_in_it() -> None:
     for body in (b"", b"\xff\xfe", b"<", b"<table><th>Message ID</th><td>", b"<!--" * 9999):
         assert fork_pages.patch(body) is None
         assert not fork_pages.is_not_found(body)
+
+
+# What makes up pages, and what makes none.
+PIECES = st.sampled_from(
+    [
+        "<th>",
+        "Message ID",
+        "</th>",
+        "<td>",
+        "</td>",
+        "a@x",
+        "<pre>",
+        "</pre>",
+        "<a href='/series/1/'>",
+        "Headers",
+        "<![x[",
+        "<!--",
+        "-->",
+        "<!",
+        "<?",
+        "<script>",
+        "</",
+        "&#x;",
+        "&lt;",
+        "\x00",
+        "<",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=5), max_size=40))
+def test_whatever_a_page_holds_it_is_read(pieces: list[str]) -> None:
+    body = "".join(pieces).encode("utf-8", "surrogatepass")
+    page = fork_pages.patch(body)
+    assert page is None or page.message_id
+    assert isinstance(fork_pages.is_not_found(body), bool)
+
+
+def test_the_tests_of_a_series_are_its_labels(
+    box: Sandbox, connect: Connect, ledger: Ledger
+) -> None:
+    """A new revision has no results yet: those of the one before count, too."""
+    box.file(patch("p@x", "[PATCH] net: fix"))
+    for revision, name in ((1, "igt-old"), (2, "igt-new")):
+        box.fork.tell(1, revision, Result(name, "success", None, None, box.fork.local_now()))
+    box.fork.renew(1, 1)
+    client = connect(box.url)
+    target = resolve(client, reply("p@x", list_id=DEV))
+    assert target.revision == 2
+    assert client.contexts(target, lambda found: True) == {"igt-old", "igt-new"}
 
 
 def test_an_unknown_id_costs_little(box: Sandbox, connect: Connect) -> None:
