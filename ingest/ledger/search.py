@@ -5,6 +5,7 @@ Each condition names ids by an index or by a narrow table, never by the wide row
 takes more than milliseconds however long the log is.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -35,6 +36,9 @@ class Within(NamedTuple):
 
 # What must be true of a row.
 Condition = Clause | Within
+
+# Characters of a text that is looked for; SQLite takes patterns of 50,000 bytes.
+_LONGEST_PART = 4000
 
 # The states of a mail that only a person ends.
 _STUCK = (Outcome.UNRESOLVED, Outcome.FAILED)
@@ -201,8 +205,15 @@ def _contains(columns: Sequence[str], parts: Sequence[str], filter: Filter) -> C
     """Whether one of the columns, which are in lower case, has one of the parts."""
     if filter.shown:
         columns = [f"coalesce(shown_{column}, {column})" for column in columns]
-    tests = [f"instr({column}, ?) > 0" for column in columns for _ in parts]
-    return f"({' OR '.join(tests)})", [made.folded(part) for _ in columns for part in parts]
+    looked_for = [_like(made.folded(part)) for part in parts]
+    tests = [f"{column} LIKE ? ESCAPE '!'" for column in columns for _ in parts]
+    return f"({' OR '.join(tests)})", [each for _ in columns for each in looked_for]
+
+
+def _like(part: str) -> str:
+    """A pattern for texts that have this part, or the beginning of one that is very long."""
+    escaped = re.sub("[!%_]", r"!\g<0>", part[:_LONGEST_PART])
+    return f"%{escaped}%"
 
 
 def _when(column: str, filter: Filter) -> Clause:
