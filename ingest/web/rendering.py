@@ -19,6 +19,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from ingest.story.folds import folded
+from ingest.story.overview import Asked
 from ingest.story.stats import Share, Times
 from ingest.web import charts
 from ingest.words import ago, counted, harmless
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
+        by_mail=_by_mail,
         counted=counted,
         folded=folded,
         here=here,
@@ -153,6 +155,11 @@ def _time(at: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         f"{exact:%Y-%m-%dT%H:%M:%SZ}", f"{exact:%Y-%m-%d %H:%M}"
     )
+
+
+def _by_mail(asked: Asked) -> bool:
+    """Whether a mail asked for it, and not a person by hand: a Message-ID has an @."""
+    return "@" in asked.message_id
 
 
 def _length(seconds: float | None) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from ingest import by_hand
+from ingest.by_hand import Wish
+from ingest.config.tables import Settings
 from ingest.ledger import Cursor, Envelope, Event, Ledger, Outcome, Result, State, open_ledger
 from ingest.mail.requester import Requester
 from tests.support.http_site import LISTEN, Site
@@ -29,6 +32,7 @@ PATHS = {
     "older": "/?page=2",
     "request": "/requests/1",
     "hostile request": "/requests/30",
+    "request by hand": "/requests/31",
     "series": "/series/29430",
     "label": "/labels/iol-a",
     "mails": "/mails",
@@ -55,8 +59,8 @@ MISSING = {
 
 
 def fill(folder: Path, at: float = NOON) -> None:
-    """Thirty requests of about ``at``, a Unix time, the newest one hostile in all that it says, and
-    mails of other ends."""
+    """Thirty requests of about ``at``, a Unix time, the last one hostile in all that it says, one
+    that was made by hand, and mails of other ends."""
     with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
         for number in range(1, 30):
             record(
@@ -83,6 +87,8 @@ def fill(folder: Path, at: float = NOON) -> None:
             )
             events = [Event(at, outcome.value, {"reason": reason})]
             ledger.finish(claimed(ledger, at), outcome, reason, events)
+        wish = Wish(29431, ("iol-h",), {}, "Robin Reviewer", "command", "the lab was down")
+        by_hand.ask(ledger, Settings(), wish, at + 90)
         ledger.set_cursor(Cursor(f"json_file:{folder}/retests.json", 30, at))
         ledger.results.tell(
             Result(1, "iol-a", State.WARNING, at + 99, "lab", "https://lab.example.org/1", "1 of 2")

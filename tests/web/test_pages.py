@@ -52,10 +52,10 @@ def text_of(site: Site, path: str) -> str:
 
 def test_the_front_page_has_the_newest_requests_and_older_ones_behind_them(site: Site) -> None:
     status, _, text = fetch(site, "/")
-    assert (status, numbers(text)) == (200, [*range(30, 5, -1)])
+    assert (status, numbers(text)) == (200, [*range(31, 6, -1)])
     assert 'href="/?page=2"' in text
     older = fetch(site, "/?page=2")[2]
-    assert numbers(older) == [5, 4, 3, 2, 1]
+    assert numbers(older) == [6, 5, 4, 3, 2, 1]
     assert 'href="/?page=1"' in older
     assert "page=3" not in older
 
@@ -134,6 +134,15 @@ def test_a_request_tells_its_results_what_was_not_read_and_where_it_went(site: S
     assert "https://lab.example.org/1" in links
     assert "https://inbox.example.org/dev/m1@example.org/" in links
     assert "https://patches.dpdk.org/patch/131182/" in links
+
+
+def test_a_request_by_hand_says_who_and_why_and_has_no_mail(site: Site) -> None:
+    text = text_of(site, "/requests/31")
+    assert "Robin Reviewer (command)" in text
+    assert "Becausethe lab was down" in text
+    assert "by hand" in text
+    assert "the mail" not in text
+    assert "b4 am" not in text
 
 
 def test_a_mail_tells_its_reason_and_story(site: Site) -> None:
