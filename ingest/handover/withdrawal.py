@@ -74,7 +74,9 @@ def _held_off(ledger: Ledger, settings: Settings, patience: float) -> ExitStack:
     ours = default_consumer(delivery.host_of(settings.state))
     names = {each.name for each in ledger.consumers()} | {ours}
     leases = {f"the consumer {name}": f"take-{name}" for name in sorted(names)}
-    leases |= {f"the sink {name}": lease_name(name) for name in delivery.wanted(settings)}
+    # Another machine's sinks, too.
+    sinks = {**delivery.wanted(settings), **{each.name: () for each in ledger.cursors()}}
+    leases |= {f"the sink {name}": lease_name(name) for name in sorted(sinks)}
     with ExitStack() as stack:
         for whose, lease in leases.items():
             stack.enter_context(leased(ledger, lease, whose, patience))

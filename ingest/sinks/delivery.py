@@ -18,7 +18,7 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, StateSettings, sink_kinds
 from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
-from ingest.ledger import Cursor, Ledger
+from ingest.ledger import Cursor, Event, Ledger
 from ingest.policy import scope
 from ingest.policy.scope import Scope
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
@@ -180,10 +180,17 @@ def deliver(
     def is_over() -> bool:
         return stop() or is_paused(ledger, sink.name)
 
+    failed = ledger.cursor(sink.name).tries
     try:
         sink.deliver(ledger, clock=clock, until=until, stop=is_over)
     except SinkUnavailable as error:
         log.error("%s: %s; it is tried again by itself", sink.name, error)
+        if not failed and ledger.cursor(sink.name).tries:
+            told = {"sink": sink.name, "reason": str(error)}
+            ledger.happenings.tell(Event(clock(), "sink fails", told))
+    else:
+        if failed and not ledger.cursor(sink.name).tries:
+            ledger.happenings.tell(Event(clock(), "sink works again", {"sink": sink.name}))
 
 
 def once(

@@ -2,13 +2,18 @@
 """``cancel``, ``pause``, ``resume`` and ``retry --ignored``, as an operator types them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ingest.commands import cli
 from ingest.ledger import Ledger, Outcome
+from ingest.sandbox import Sandbox
+from tests.support.bad_server import Hell, http, says
 from tests.support.ledger_values import NOON, arrival, claimed, finish, record, the_outcome
+from tests.support.places import RECORDED
+from tests.support.service import Service, eventually
 
 Output = pytest.CaptureFixture[str]
 
@@ -111,7 +116,7 @@ def test_what_was_ignored_is_judged_again_from_a_time_on(
         finish(ledger, claimed(ledger, NOON + 90), Outcome.IGNORED, NOON + 90)
     assert run(folder, "retry", "--ignored", "--since", "2023-11-14T22:13:30") == 0
     head, *told = capsys.readouterr().out.splitlines()
-    assert head.startswith("1 queued to be judged again;")
+    assert head.startswith("1 queued;")
     assert told == ["  <b@example.org>"]
     assert the_outcome(ledger, "a@example.org") is Outcome.IGNORED
     assert run(folder, "retry", "--ignored", "--since", "2023-11-15") == 1
@@ -120,3 +125,95 @@ def test_what_was_ignored_is_judged_again_from_a_time_on(
 def test_since_is_for_what_was_ignored(folder: Path, ledger: Ledger, capsys: Output) -> None:
     assert run(folder, "retry", "--all", "--since", "2023-11-14") == 64
     assert "--since goes with --ignored" in capsys.readouterr().err
+
+
+JSON: dict[str, tuple[list[str], dict[str, object]]] = {
+    "cancel": (
+        ["cancel", "a@example.org", "--reason", "spam"],
+        {"cancelled": ["request 1"], "reason": "spam"},
+    ),
+    "pause": (["pause", "retests"], {"paused": "FILE", "new": True, "at_work_on": None}),
+    "retry": (
+        ["retry", "b@example.org", "a@example.org"],
+        {
+            "queued": 1,
+            "mails": [
+                {"mail": "<b@example.org>", "outcome": "queued"},
+                {"mail": "<a@example.org>", "outcome": "done"},
+            ],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", JSON)
+def test_for_a_program_it_is_told_as_json(
+    case: str, folder: Path, ledger: Ledger, capsys: Output
+) -> None:
+    record(ledger, "a@example.org")
+    ledger.accept(arrival("b@example.org"))
+    finish(ledger, claimed(ledger), Outcome.FAILED)
+    arguments, told = JSON[case]
+    assert run(folder, *arguments, "--json") == 0
+    file = f"json_file:{folder}/retests.json"
+    assert json.loads(capsys.readouterr().out.replace(file, "FILE")) == told
+
+
+def test_a_resumed_sink_says_how_far_it_is_behind(
+    folder: Path, ledger: Ledger, capsys: Output
+) -> None:
+    record(ledger, "a@example.org")
+    run(folder, "pause", "retests")
+    capsys.readouterr()
+    assert run(folder, "resume", "retests", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"resumed": f"json_file:{folder}/retests.json", "behind": 1}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.mark.slow
+def test_a_service_hands_nothing_over_while_paused_and_never_what_was_cancelled(
+    service: Service, hell: Hell
+) -> None:
+    """With serve, pipes, and an operator's commands as processes of their own."""
+    hell.will(says(http(204)))
+    where = {"RECHECK_INGEST_WEBHOOK_LAB_URL": f"{hell.url}/hook"}
+
+    def posted() -> list[str]:
+        return [label for each in hell.seen for label in json.loads(each.body)["contexts"]]
+
+    with Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as patchwork:
+
+        def command(*arguments: str) -> str:
+            process = service.start(*arguments, url=patchwork.url, **where)
+            out, errors = process.communicate(timeout=60)
+            assert (process.returncode, errors) == (0, b""), errors
+            return out.decode()
+
+        service.start("serve", url=patchwork.url, **where)
+        service.pipe(b"one", patchwork.url)
+        eventually(lambda: posted() == ["iol-one"])
+        for sink in ("webhook:lab", "retests"):
+            command("pause", sink)
+        service.pipe(b"two", patchwork.url)
+        eventually(lambda: "2 done" in command("status"))
+        service.pipe(b"three", patchwork.url)
+        eventually(lambda: "3 done" in command("status"))
+        assert command("cancel", "two@example.org") == "cancelled request 2\n"
+        for sink in ("webhook:lab", "retests"):
+            command("resume", sink)
+        eventually(lambda: posted() == ["iol-one", "iol-three"])
+        eventually(lambda: service.contexts() == ["iol-one", "iol-three"])
+        lines = command("log", "--json", "-n", "99").splitlines()
+        what = [json.loads(line)["what"] for line in lines]
+        assert [each for each in what if each in ("paused", "cancelled", "resumed")] == [
+            *["paused"] * 2,
+            "cancelled",
+            *["resumed"] * 2,
+        ]

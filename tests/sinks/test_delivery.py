@@ -25,7 +25,7 @@ from ingest.sinks.delivery import Delivery
 from tests.sinks.test_command import is_alive, is_gone
 from tests.support import retest_files
 from tests.support.bad_server import Hell, http, says, stalls
-from tests.support.ledger_values import record
+from tests.support.ledger_values import NOON, record
 from tests.support.places import RECORDED
 from tests.support.service import MAIL, Service, eventually
 
@@ -41,6 +41,30 @@ def settings_of(folder: Path, **sinks: object) -> tables.Settings:
 
 def command(*program: str, **other: float) -> sink_tables.CommandSettings:
     return sink_tables.CommandSettings(program=program, **other)  # type: ignore[arg-type]
+
+
+def test_that_a_sink_fails_and_works_again_is_told_once(ledger: Ledger, quick_path: Path) -> None:
+    record(ledger, "a@example.org")
+    folder = quick_path / "out"
+    folder.write_text("not a folder")
+    sink = json_file.JsonFile(str(folder / "retests.json"), mode=0o644)
+    now = [NOON]
+
+    def deliver() -> None:
+        delivery.deliver(sink, ledger, clock=lambda: now[0], until=None, stop=lambda: False)
+        now[0] += 100
+
+    deliver()
+    deliver()
+    folder.unlink()
+    folder.mkdir()
+    deliver()
+    told = [each.event for each in ledger.happenings.newest(9) if "sink" in each.event.what]
+    assert [(each.what, each.details["sink"]) for each in told] == [
+        ("sink fails", sink.name),
+        ("sink works again", sink.name),
+    ]
+    assert "cannot be opened" in told[0].details["reason"]
 
 
 # Beginning.

@@ -4,17 +4,27 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from ingest import files
 from ingest.commands import flag_values
 from ingest.commands.options import PROGRAM, Commands, complain, settings_of
-from ingest.config.tables import StateSettings
+from ingest.config.tables import Settings, StateSettings
 from ingest.errors import EX_OK, NothingFound, UsageError
-from ingest.ledger import Filter, Opening, Outcome, Pause, Record, Request, open_configured
+from ingest.ledger import (
+    Filter,
+    Ledger,
+    Opening,
+    Outcome,
+    Pause,
+    Record,
+    Request,
+    open_configured,
+)
 from ingest.ledger.masking import masked
-from ingest.words import counted, harmless, meant, named
+from ingest.words import as_line, counted, harmless, meant, named
 
 # Mails that retry --all names.
 _MOST_NAMED = 20
@@ -29,6 +39,7 @@ def add(to: Commands) -> None:
         "retry",
         "queue unresolved and failed mails again, and try waiting ones now",
         to.common,
+        to.as_json,
     )
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every such mail")
@@ -61,6 +72,7 @@ def add(to: Commands) -> None:
         "cancel",
         "end mails that wait or came to nothing, and requests that nobody was handed yet",
         to.common,
+        to.as_json,
     )
     cancel.add_argument(
         "names",
@@ -75,11 +87,13 @@ def add(to: Commands) -> None:
         "--by", metavar="NAME", default="operator", help="who says so; default: operator"
     )
     pause = to.command(
-        _pause, "pause", "have a sink hand nothing over; it loses nothing", to.common
+        _pause, "pause", "have a sink hand nothing over; it loses nothing", to.common, to.as_json
     )
     pause.add_argument("sink", metavar="KIND:NAME", help="such as webhook:lab; see status")
     pause.add_argument("--reason", metavar="TEXT", default="", help="why, for status")
-    resume = to.command(_resume, "resume", "have a paused sink hand over again", to.common)
+    resume = to.command(
+        _resume, "resume", "have a paused sink hand over again", to.common, to.as_json
+    )
     resume.add_argument("sink", metavar="KIND:NAME", help="such as webhook:lab; see status")
     consumers = to.command(
         _consumers, "consumers", "list who takes requests, or forget one", to.common, to.as_json
@@ -103,8 +117,6 @@ def add(to: Commands) -> None:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
-    from ingest.patchwork import answers, outage
-
     if arguments.since is not None and not arguments.ignored:
         raise UsageError("--since goes with --ignored")
     if arguments.sink:
@@ -112,45 +124,58 @@ def _retry(arguments: argparse.Namespace) -> int:
     if arguments.ignored:
         return _judge_again(arguments)
     ids = [each.strip().strip("<>") for each in arguments.message_ids]
-    settings = settings_of(arguments)
+    settings, now = settings_of(arguments), time.time()
     with closing(open_configured(settings.state)) as ledger:
-        for server in settings.server_names:
-            outage.close(ledger, server)
-        answers.ask_anew(ledger, time.time())
-        count = ledger.retry(None if arguments.all else ids, time.time())
+        _ask_anew(ledger, settings, now)
+        count = ledger.retry(None if arguments.all else ids, now)
         wanted = Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED)
         found = [each for id in dict.fromkeys(ids) for each in ledger.find(id)]
         mails = ledger.search_mails(wanted) if arguments.all else found
     if not count and not arguments.all:
         raise NothingFound("none of these mails waits, is unresolved or has failed; see show")
-    print(f"{count} queued; a running worker takes them up, else run: {PROGRAM} work --once")
-    for mail in mails:
-        left = "" if mail.outcome is Outcome.QUEUED else f" not queued: it is {mail.outcome}"
-        print(harmless(f"  {named(mail.message_id, mail.id)}{left}"))
-    if arguments.all and count > len(mails):
-        print(f"  … and {count - len(mails)} more, see {PROGRAM} list --state queued")
+    _tell_queued(count, mails, in_json=arguments.json)
     return EX_OK
 
 
 def _judge_again(arguments: argparse.Namespace) -> int:
-    from ingest.patchwork import answers, outage
-
-    with closing(open_configured(settings_of(arguments).state)) as ledger:
-        outage.close(ledger)
-        answers.ask_anew(ledger, time.time())
-        count = ledger.steering.judge_again(arguments.since or 0.0, time.time())
-        mails = ledger.search_mails(Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED))
+    settings, now = settings_of(arguments), time.time()
+    with closing(open_configured(settings.state)) as ledger:
+        _ask_anew(ledger, settings, now)
+        count = ledger.steering.judge_again(arguments.since or 0.0, now)
+        queued = ledger.search_mails(Filter(states=(Outcome.QUEUED,), limit=_MOST_NAMED))
     if not count:
         raise NothingFound(
             "no ignored or rejected mail came then whose bytes are kept (see [state] keep_days)"
         )
-    print(f"{count} queued to be judged again; a running worker takes them up, else run: {PROGRAM}"
-          " work --once")  # fmt: skip
-    for mail in mails[:count]:
-        print(harmless(f"  {named(mail.message_id, mail.id)}"))
+    again = [each for each in queued if each.story[-1].what == "queued again"]
+    _tell_queued(count, again, in_json=arguments.json)
+    return EX_OK
+
+
+def _ask_anew(ledger: Ledger, settings: Settings, now: float) -> None:
+    """Have every server be asked again, whatever is remembered of its answers."""
+    from ingest.patchwork import answers, outage
+
+    for server in settings.server_names:
+        outage.close(ledger, server)
+    answers.ask_anew(ledger, now)
+
+
+def _tell_queued(count: int, mails: Sequence[Record], *, in_json: bool) -> None:
+    """So many mails were queued, these among them, or not if they are in another state."""
+    if in_json:
+        named_ones = [
+            {"mail": named(each.message_id, each.id), "outcome": each.outcome.value}
+            for each in mails
+        ]
+        print(as_line({"queued": count, "mails": named_ones}))
+        return
+    print(f"{count} queued; a running worker takes them up, else run: {PROGRAM} work --once")
+    for mail in mails:
+        left = "" if mail.outcome is Outcome.QUEUED else f" not queued: it is {mail.outcome}"
+        print(harmless(f"  {named(mail.message_id, mail.id)}{left}"))
     if count > len(mails):
         print(f"  … and {count - len(mails)} more, see {PROGRAM} list --state queued")
-    return EX_OK
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
@@ -176,6 +201,9 @@ def _cancel(arguments: argparse.Namespace) -> int:
             by=arguments.by,
             now=time.time(),
         )
+    if arguments.json:
+        print(as_line({"cancelled": told, "reason": arguments.reason}))
+        return EX_OK
     for each in told:
         print(harmless(f"cancelled {each}"))
     return EX_OK
@@ -190,10 +218,13 @@ def _pause(arguments: argparse.Namespace) -> int:
         new = ledger.steering.pause(Pause(name, time.time(), arguments.reason))
         # What it has in hand comes to its end; then it is certain that nothing more goes out.
         with ledger.lease(lease_name(name), _PATIENCE) as at_rest:
-            begun = ledger.cursor(name)
+            begun = ledger.cursor(name).begun
     if not new:
         complain(f"{name} was paused before; see status")
-    at_work = f"; it is still at work on request {begun.begun}" if not at_rest else ""
+    if arguments.json:
+        print(as_line({"paused": name, "new": new, "at_work_on": None if at_rest else begun}))
+        return EX_OK
+    at_work = f"; it is still at work on request {begun}" if not at_rest else ""
     print(f"{name} hands nothing over until: {PROGRAM} resume {name}{at_work}")
     return EX_OK
 
@@ -205,9 +236,15 @@ def _resume(arguments: argparse.Namespace) -> int:
     with closing(open_configured(settings.state)) as ledger:
         paused = [each.sink for each in ledger.steering.pauses()]
         name = _sink(arguments.sink, [*delivery.wanted(settings), *paused])
-        behind = ledger.last_request() - ledger.cursor(name).position
+        cursor = ledger.cursor(name)
+        behind = ledger.last_request() - cursor.position
         if not ledger.steering.resume(name, time.time()):
             raise NothingFound(f"{name} is not paused; see status")
+        if cursor.tries:  # what was down when it was paused is asked now
+            ledger.set_cursor(replace(cursor, due=0.0))
+    if arguments.json:
+        print(as_line({"resumed": name, "behind": max(behind, 0)}))
+        return EX_OK
     print(f"{name} hands over again")
     if behind > 0:
         print(f"{counted(behind, 'request')} behind: serve goes on, or run: {PROGRAM} work --once")
@@ -238,6 +275,9 @@ def _retry_sink(arguments: argparse.Namespace) -> int:
             ledger.set_cursor(replace(cursor, due=0.0))
     if not count:
         raise NothingFound(f"{arguments.sink} has set aside or skipped nothing; see status")
+    if arguments.json:
+        print(as_line({"sink": arguments.sink, "to_hand_over": count}))
+        return EX_OK
     print(
         f"{counted(count, 'request')} to be handed over to {arguments.sink}; serve does that, or "
         f"run: {PROGRAM} work --once"
