@@ -6,13 +6,15 @@ sent again, by whose Message-ID mail servers and readers know a copy.
 """
 
 import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ingest import background, links
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable
-from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result, requests_after
+from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result
 from ingest.mail import requester
 from ingest.policy import scope
 from ingest.results import overdue
@@ -24,6 +26,8 @@ from ingest.words import counted
 FEED = "answers"
 # Seconds between two looks at the results, which other processes change, too.
 _LOOK = 10.0
+# Requests looked at in one go.
+_PAGE = 200
 # However long a mail server asks us to wait, a day later it is asked again.
 _LONGEST_PAUSE = 86400.0
 
@@ -82,29 +86,41 @@ class FollowUp:
             return
         had = ledger.cursor(self._first.name).position
         asides = {each.request: each.due for each in ledger.asides.of(self._first.name)}
-        position, is_behind = int(feed.position), False
-        for request in requests_after(ledger, position):
-            if request.number > had:
-                break
-            is_over = self._is_over(ledger, request, asides, now)
-            is_behind = is_behind or not is_over
-            position = position if is_behind else request.number
+        position, is_behind, after = int(feed.position), False, int(feed.position)
+        while page := ledger.requests(after=after, limit=_PAGE):
+            after = page[-1].number
+            those = [each for each in page if each.number <= had]
+            made = ledger.letters.about(self.name, (each.number for each in those))
+            open_ones = [each for each in those if each.number not in made]
+            results: dict[int, list[Result]] = defaultdict(list)
+            for result in ledger.results.of(each.number for each in open_ones):
+                results[result.request].append(result)
+            for request in those:
+                is_over = request.number in made or self._is_over(
+                    ledger, request, results[request.number], asides, now
+                )
+                is_behind = is_behind or not is_over
+                position = position if is_behind else request.number
         if position > int(feed.position):
             ledger.set_feed(replace(feed, position=str(position), moved=now))
 
     def _is_over(
-        self, ledger: Ledger, request: Request, asides: dict[int, float | None], now: float
+        self,
+        ledger: Ledger,
+        request: Request,
+        known: Sequence[Result],
+        asides: Mapping[int, float | None],
+        now: float,
     ) -> bool:
-        """Make the mail of a request if it is time; whether there is nothing more to do for it."""
+        """Make the mail of a request if it is time; whether there is nothing more to do for it.
+        ``known``: its results."""
         if request.number in asides:  # it had no first answer, and perhaps never has
             return asides[request.number] is None
-        if ledger.letters.about(self.name, [request.number]):
-            return True
         mine = self._narrowed(request)
         if mine is None or now - request.recorded > self._settings.results.follow:
             return True
         labels = mine.contexts or ("",)
-        results = [each for each in ledger.results.of([mine.number]) if each.label in labels]
+        results = [each for each in known if each.label in labels]
         if not overdue.is_settled(mine, results, self._settings.results, now):
             return False
         ledger.letters.keep(self._letter(ledger, mine, results, now))
