@@ -79,12 +79,16 @@ def compose(
     made: Ready | None = None,
     *,
     believed: bool = True,
+    page: str | None = None,
 ) -> bytes:
     """The answer as it is sent. ``name``: of the sink, by which several have Message-IDs of their
-    own; ``made``: see ``ready_reply``; ``believed``: whether who is answered has asked. The same
-    request gives the same bytes: its Date is when the request was recorded."""
+    own; ``made``: see ``ready_reply``; ``believed``: whether who is answered has asked; ``page``:
+    of the request. The same request gives the same bytes: its Date is when the request was
+    recorded."""
     id = message_id(request, table, name)
-    lines = [*text(request, table, requests, made, believed=believed), *_end()]
+    lines = list(text(request, table, requests, made, believed=believed))
+    lines += ["", f"What becomes of it: {page}"] if page else []
+    lines += _end()
     return _mail(request, table, recipients, id=id, at=request.recorded, lines=lines)
 
 
@@ -97,11 +101,12 @@ def compose_results(
     *,
     at: float,
     page: str | None,
+    believed: bool = True,
 ) -> bytes:
-    """The second answer, with the results. ``at``: its Date, a Unix time; ``page``: of the
-    request."""
+    """The second answer, with the results. ``at``: its Date, a Unix time; ``page`` and
+    ``believed``: see ``compose``."""
     id = results_id(request, table, name)
-    lines = [*results_text(request, results, page), *_end()]
+    lines = [*results_text(request, results, page, believed=believed), *_end()]
     first = message_id(request, table, name)
     return _mail(request, table, recipients, id=id, at=at, lines=lines, references=[first])
 
@@ -199,13 +204,17 @@ _WAITS = {
 }
 
 
-def results_text(request: Request, results: Sequence[Result], page: str | None) -> Iterator[str]:
+def results_text(
+    request: Request, results: Sequence[Result], page: str | None, *, believed: bool = True
+) -> Iterator[str]:
     """The lines of the second answer, without its end. What is not among the request's labels is
     counted only: of a sender who is not believed they were left out, see ``unquoted``."""
     project = f" in {_line(request.project)}" if request.project else ""
     counts = Counter(each.state for each in results)
     said = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    yield f"The results of your Recheck-request: {said}."
+    yield f"The results of {'your' if believed else 'a'} Recheck-request: {said}."
+    if not believed:
+        yield "It is claimed to be yours; nothing proves that it is."
     named = [each for each in results if each.label in request.contexts or not each.label]
     yield from _part(
         f"For series {request.series} ({request.submission}{project})",

@@ -146,12 +146,18 @@ class FollowUp:
             recipients = self._first.recipients(request)
         except NotTaken as error:
             return replace(made, reason=str(error))
-        shown = request
-        if not self._first.believes(request):
-            shown = answer.unquoted(request, self._settings.requests)
+        believed = self._first.believes(request)
+        shown = request if believed else answer.unquoted(request, self._settings.requests)
         page = links.page(request.number, self._settings)
         raw = answer.compose_results(
-            shown, results, self._table, self._name, recipients, at=now, page=page
+            shown,
+            results,
+            self._table,
+            self._name,
+            recipients,
+            at=now,
+            page=page,
+            believed=believed,
         )
         return replace(made, recipients=tuple(recipients), raw=raw)
 

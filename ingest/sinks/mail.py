@@ -6,7 +6,7 @@ and which labels there are.
 import re
 from collections.abc import Callable, Sequence
 
-from ingest import addresses, secret
+from ingest import addresses, links, secret
 from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import PatchworkSettings, RequestsSettings, Settings
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable
@@ -35,6 +35,7 @@ def receiver(name: str, settings: Settings) -> "Answer":
         settings.requests,
         settings.policy.no_answer,
         lambda server: settings.server(server),
+        lambda number: links.page(number, settings),
     )
 
 
@@ -55,15 +56,18 @@ class Answer:
         requests: RequestsSettings,
         no_answer: Sequence[str] = (),
         server_of: Callable[[str], PatchworkSettings | None] = lambda name: None,
+        page_of: Callable[[int], str | None] = lambda number: None,
     ) -> None:
         """``no_answer``: addresses that are sent no answer; ``server_of``: the Patchwork of a
-        request by its name, None if it is not to be asked."""
+        request by its name, None if it is not to be asked; ``page_of``: the page of the request
+        of a number, if there are pages."""
         self.name = f"mail:{name}"
         self._name = name
         self._table = table
         self._requests = requests
         self._no_answer = frozenset(map(str.lower, no_answer))
         self._server_of = server_of
+        self._page_of = page_of
 
     @property
     def purpose(self) -> str:
@@ -111,6 +115,7 @@ class Answer:
             recipients,
             reply,
             believed=believed,
+            page=self._page_of(request.number),
         )
         us = requester.read(self._table.sender).address
         said = smtp.send(mail_server, us, recipients, mail, stop)

@@ -135,6 +135,7 @@ def test_when_all_is_known_or_overdue_the_results_come_in_the_same_thread(
     answering.looks()
     first, second = map(read, server.received)
     assert text(server.received[1]) == WHOLE
+    assert "\nWhat becomes of it: https://ci.example.org/requests/1\n" in text(server.received[0])
     assert second["Message-ID"] != first["Message-ID"]
     assert second["In-Reply-To"] == first["In-Reply-To"] == "<1@example.org>"
     assert second["References"].split() == ["<1@example.org>", first["Message-ID"]]
@@ -270,6 +271,10 @@ def test_to_who_is_not_believed_nothing_of_his_own_is_said(
     answering.tells("iol-b", "fail")
     answering.looks()
     said = text(server.received[1])
+    assert said.startswith(
+        "The results of a Recheck-request: 1 success, 1 fail.\n"
+        "It is claimed to be yours; nothing proves that it is.\n"
+    )
     assert spam not in said + read(server.received[1])["Subject"]
     assert "Of the labels that your mail names:\n\n    1 success\n    1 fail\n" in said
     answering.asks(by(2, contexts=(spam,), trust=Trust("", "dkim")))
