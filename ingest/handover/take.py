@@ -310,6 +310,14 @@ class Handing:
             taken = Event(now, "taken", {"by": consumer, "request": each.number})
             self.ledger.tell(each.mail_id, [taken])
 
+    def _is_noted(self, request: Request) -> bool:
+        taken = {"by": self.consumer, "request": request.number}
+        return any(
+            step.what == "taken" and step.details == taken
+            for mail in self.ledger.find(f"mail-{request.mail_id}")
+            for step in mail.story
+        )
+
     def _move(self, last: int) -> None:
         consumer = self._consumer()
         position = max(consumer.position, last)
@@ -335,7 +343,8 @@ class Handing:
         try:
             self.output(self.text(requests, second, given))
             handed_over = True
-            if given.given == 1:  # it is noted once, however often it is given
+            # It is noted once, however often it is given, and also if we were killed before.
+            if given.given == 1 or not self._is_noted(requests[-1]):
                 with self.ledger.batch():
                     self._note(requests)
         finally:
