@@ -98,6 +98,7 @@ CRASHES = (
     "handover.test_take_crashes",
     "handover.test_take_loop",
     "commands.test_catch_up_crashes",
+    "web.test_api_crashes",
 )
 
 

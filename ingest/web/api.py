@@ -4,7 +4,6 @@ run in a thread of their ledger.
 """
 
 import hashlib
-import json
 import logging
 import re
 import time
@@ -19,11 +18,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from ingest.config.tables import Settings
-from ingest.config.values import DAY
 from ingest.errors import Temporary
 from ingest.ledger import Ledger
-from ingest.story.overview import jsonable
-from ingest.web import openapi
+from ingest.web import idempotency, openapi
 from ingest.web.api_table import LISTENING, OPERATIONS
 from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
 from ingest.web.events import Events
@@ -31,7 +28,7 @@ from ingest.web.head import Head
 from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.lookups import Page, Reader
-from ingest.web.operations import JSON, Answer, Call, Operation
+from ingest.web.operations import JSON, Answer, Call, Operation, encoded
 from ingest.web.problems import Problem
 from ingest.web.reading import Reading
 from ingest.web.tokens import CHALLENGE, Tokens
@@ -40,8 +37,6 @@ log = logging.getLogger(__name__)
 
 # Bytes of a body. The largest there can be, 200 labels of 255 characters, has less.
 _MOST_BODY = 1 << 18
-# How long the answer to an Idempotency-Key is known.
-_REMEMBERED = 7 * DAY
 _KEY = re.compile(rb"[!-~]{1,200}")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -67,7 +62,7 @@ class Api:
         self._room = Room(settings.http)
         self._events = events
         table = (*OPERATIONS, LISTENING)
-        self._document = _encoded(openapi.document(table, settings.http.public_url))
+        self._document = encoded(openapi.document(table, settings.http.public_url))
 
     def routes(self) -> list[BaseRoute]:
         """Every path of the API, and what is answered to any other."""
@@ -124,13 +119,14 @@ class Api:
         def run(ledger: Ledger) -> Answer:
             reader = Reader(ledger, self._settings, time.time(), sees_all)
             call = Call(reader, path, query, given, token, key)
-            return _run(operation, call, hashlib.sha256(body).hexdigest())
+            digest = hashlib.sha256(body).hexdigest()
+            return idempotency.answered(operation, call, digest)
 
         answer = await self._threads[method].ask(run)
         fields = {**_HEADERS, **answer.fields}
         if isinstance(answer.value, Page):
             fields["Link"] = _links(answer.value, self._base(head, scope), head)
-        return Response(_encoded(answer.value), answer.status, fields, operation.media)
+        return Response(encoded(answer.value), answer.status, fields, operation.media)
 
     def _admit(self, head: Head) -> None:
         if not self._hosts.knows(head):
@@ -223,39 +219,6 @@ def _problem(problem: Problem) -> Response:
     return answer
 
 
-def _run(operation: Operation, call: Call, digest: str) -> Answer:
-    """The answer to a call, or the one that its key had before."""
-    if not call.key:
-        return _answer(operation.run(call), operation.status)
-    name = f"idempotent {call.key}"
-    asked = f"{operation.name} {json.dumps(dict(call.path), sort_keys=True)} {digest}"
-    if (before := call.ledger.recall(name, call.reader.now)) is not None:
-        kept = json.loads(before)
-        if kept["asked"] != asked:
-            raise Problem(409, "This Idempotency-Key was used for something else.")
-        return Answer(kept["value"], kept["status"], kept["fields"])
-
-    def do() -> Answer:
-        answer = _answer(operation.run(call), operation.status)
-        text = {
-            "asked": asked,
-            "value": json.loads(_encoded(answer.value)),
-            "status": answer.status,
-            "fields": dict(answer.fields),
-        }
-        call.ledger.remember(name, json.dumps(text), call.reader.now + _REMEMBERED)
-        return answer
-
-    if not operation.atomic:  # it is the same when it is done again
-        return do()
-    with call.ledger.batch():
-        return do()
-
-
-def _answer(value: Any, status: int) -> Answer:
-    return value if isinstance(value, Answer) else Answer(value, status)
-
-
 def _parameters(head: Head, operation: Operation) -> dict[str, Any]:
     """The query as values of the operation's type: one, or a list where several may be given.
     Raises ``Problem``."""
@@ -307,14 +270,6 @@ def _key(head: Head, token: str) -> str:
     if len(given) > 1 or not _KEY.fullmatch(given[0]):
         raise Problem(400, "An Idempotency-Key has 1 to 200 characters, all of ASCII and no blank.")
     return f"{token} {given[0].decode()}"
-
-
-def _encoded(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, Page):
-        value = list(value.items)
-    return msgspec.json.encode(jsonable(value))
 
 
 def _links(page: Page[Any], base: str, head: Head) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ingest.ledger import Ledger
+from ingest.story.overview import jsonable
 from ingest.web.api_values import Nothing
-from ingest.web.lookups import Reader
+from ingest.web.lookups import Page, Reader
 
 JSON = "application/json"
 
@@ -47,7 +50,7 @@ class Operation:
     """An operation. ``path``: with {names}; ``run``: answers a call, in the thread of the ledger,
     a ``lookups.Page`` for a list; ``answers``: the type of that; ``deed``: what a token must allow,
     "read" where reading may be open; ``statuses``: what else is answered, and why; ``media``: the
-    type of the answer."""
+    type of the answer; ``atomic``: it can be one transaction with the note that it was done."""
 
     method: str
     path: str
@@ -67,3 +70,18 @@ class Operation:
     def is_list(self) -> bool:
         """Whether it is answered page by page."""
         return "page" in getattr(self.query, "__struct_fields__", ())
+
+
+def answer_of(operation: Operation, call: Call) -> Answer:
+    """Run an operation."""
+    value = operation.run(call)
+    return value if isinstance(value, Answer) else Answer(value, operation.status)
+
+
+def encoded(value: Any) -> bytes:
+    """What is answered, as the bytes of a body."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, Page):
+        value = list(value.items)
+    return msgspec.json.encode(jsonable(value))

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Calls that may be made again: under the same Idempotency-Key they are answered as before, and
+nothing is done twice.
+"""
+
+import json
+
+from ingest.config.values import DAY
+from ingest.web.operations import Answer, Call, Operation, answer_of, encoded
+from ingest.web.problems import Problem
+
+# How long the answer to a key is known.
+REMEMBERED = 7 * DAY
+
+
+def answered(operation: Operation, call: Call, digest: str) -> Answer:
+    """The answer to a call, or the one that its key had before. ``digest``: of the call's body.
+    Raises ``Problem`` if the key was another call's."""
+    if not call.key:
+        return answer_of(operation, call)
+    name = f"idempotent {call.key}"
+    asked = f"{operation.name} {json.dumps(dict(call.path), sort_keys=True)} {digest}"
+    if (before := call.ledger.recall(name, call.reader.now)) is not None:
+        kept = json.loads(before)
+        if kept["asked"] != asked:
+            raise Problem(409, "This Idempotency-Key was used for something else.")
+        return Answer(kept["value"], kept["status"], kept["fields"])
+
+    def do() -> Answer:
+        answer = answer_of(operation, call)
+        text = {
+            "asked": asked,
+            "value": json.loads(encoded(answer.value)),
+            "status": answer.status,
+            "fields": dict(answer.fields),
+        }
+        call.ledger.remember(name, json.dumps(text), call.reader.now + REMEMBERED)
+        return answer
+
+    if not operation.atomic:  # it is the same when it is done again
+        return do()
+    with call.ledger.batch():
+        return do()
