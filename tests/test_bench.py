@@ -35,6 +35,12 @@ ROWS = {
         *("pages search often", "pages search once", "pages search never"),
     },
     "beside": {"beside"},
+    "api": {
+        *("api requests", "api last page", "api request", "api series", "api label"),
+        *("api requester", "api active", "api state", "api search often", "api search once"),
+        *("api search never", "api mails", "api mail", "api attention", "api failures"),
+        *("api metadata", "api retests", "api openapi", "api metrics"),
+    },
     "recording": {"recording questions", "recording waiting"},
     "retests": {"retests append", "retests publish"},
     "trust": {"trust authserv", "trust dkim", "trust arc"},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import beside
+import calling
 import growth
 import inbox
 import machine
@@ -39,6 +40,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "http": posting.measure,
     "pages": reading.measure,
     "beside": beside.measure,
+    "api": calling.measure,
     "recording": recording.measure,
     "retests": retests.measure,
     "trust": trust.measure,
