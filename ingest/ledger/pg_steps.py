@@ -182,7 +182,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         """CREATE INDEX result_open ON result (request)
             WHERE state IN ('asked', 'handed over', 'pending', 'overdue')""",
-        "CREATE INDEX result_label ON result (label, request)",
+        "CREATE INDEX result_label ON result (label, state, request)",
         "CREATE INDEX result_state ON result (state, request)",
         """CREATE TABLE seen (
             request bigint NOT NULL,

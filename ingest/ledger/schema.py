@@ -38,6 +38,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         "ALTER TABLE mail_search ADD COLUMN shown_reason TEXT",
         upgrade.shown,
         "CREATE INDEX result_state ON result (state, request)",
+        # By label, and counted by label and state.
+        "DROP INDEX result_label",
+        "CREATE INDEX result_label ON result (label, state)",
         # Who takes care of its patches, and whether it counts where rates are counted.
         "ALTER TABLE request ADD COLUMN delegates TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE request ADD COLUMN rated INTEGER NOT NULL DEFAULT 1",

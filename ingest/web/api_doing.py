@@ -83,7 +83,7 @@ def ask(call: Call) -> Answer:
     return Answer(_item(call, made), 201, {"Location": f"/api/requests/{made.number}"})
 
 
-def result(call: Call) -> dict[str, Any]:
+def result(call: Call) -> Any:
     """POST requests/ID/results."""
     asked: LabResult = call.body
     request = _request(call)
@@ -125,7 +125,7 @@ def _request(call: Call) -> Request:
     return found
 
 
-def _item(call: Call, request: Request) -> dict[str, Any]:
+def _item(call: Call, request: Request) -> Any:
     found = lookups.request(call.reader, str(request.number))
     if found is None:
         raise Problem(404, f"Request {request.number} was dropped meanwhile.")

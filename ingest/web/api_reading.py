@@ -41,7 +41,7 @@ def requester(call: Call) -> Page[Any]:
     return _requests(call, Filter(requesters=(_kept(call.path["name"]),)))
 
 
-def request(call: Call) -> dict[str, Any]:
+def request(call: Call) -> Any:
     """GET requests/ID."""
     found = lookups.request(call.reader, _kept(call.path["id"]))
     if found is None:

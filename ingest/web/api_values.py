@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ingest.ledger import Outcome, State
 from ingest.mail.recheck import LONGEST_NAME, MOST_ARGUMENTS, MOST_LABELS
-from ingest.story.overview import Asked, jsonable
+from ingest.story.overview import Asked
 from ingest.web.lookups import LAST_PAGE, MOST_PER_PAGE, PER_PAGE
 
 _MOST_VALUES, _LONGEST_VALUE = 50, 500
@@ -155,9 +155,9 @@ RequestItem = msgspec.defstruct(
 )
 
 
-def request_item(asked: Asked) -> dict[str, Any]:
+def request_item(asked: Asked) -> Any:
     """A ``RequestItem``."""
-    return {name: each for name, each in jsonable(asked).items() if name != "deliveries"}
+    return RequestItem(*(getattr(asked, name) for name in RequestItem.__struct_fields__))
 
 
 class Entry(Struct):

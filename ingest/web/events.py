@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
 from ingest.ledger import Happening, Ledger
-from ingest.story.overview import jsonable, step_of
+from ingest.story.overview import Asked, jsonable, step_of
 from ingest.web import lookups
 from ingest.web.api_values import request_item
 from ingest.web.ledger_thread import LedgerThread
@@ -200,7 +200,7 @@ def _told(reader: Reader, happening: Happening) -> Iterator[tuple[str, Any]]:
         for record in reader.ledger.find(mail):
             for each in record.requests:
                 if asked := lookups.request(reader, str(each.number)):
-                    yield "request", request_item(asked)
+                    yield "request", asked
     about = {"mail": mail, "message_id": happening.message_id or None}
     yield "result" if event.what == "result" else "mail", {**about, **jsonable(step_of(event))}
 
@@ -211,7 +211,8 @@ def _event(name: str, id: str, value: Any) -> bytes:
     if id:
         lines.append(f"id: {id}")
     if value is not None:
-        lines.append(f"data: {msgspec.json.encode(value).decode()}")
+        data = request_item(value) if isinstance(value, Asked) else value
+        lines.append(f"data: {msgspec.json.encode(data).decode()}")
     return ("\n".join(lines) + "\n\n").encode()
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from ingest import look
 from ingest.config.tables import Settings
-from ingest.ledger import Filter, Ledger, Outcome, Record, Request
+from ingest.ledger import Filter, Ledger, Outcome, Record, Request, Result
 from ingest.story import overview
 from ingest.story.overview import Asked, Story
 from ingest.web.redaction import redacted
@@ -126,14 +126,24 @@ def needing_attention(reader: Reader) -> Filter:
     return Filter(attention=look.attention(reader.ledger, reader.settings))
 
 
+def _known_total(filter: Filter, found: int) -> int | None:
+    """How many there are on all pages if the page that was found says so, as the last one does."""
+    is_last = found < filter.limit and (found or not filter.offset)
+    return filter.offset + found if is_last else None
+
+
 def _part(filter: Filter, number: int, per_page: int) -> Filter:
     """The part that a page has, and one more, which tells whether there is another page."""
     return replace(filter, limit=per_page + 1, offset=(number - 1) * per_page)
 
 
 def _asked(reader: Reader, found: Sequence[Request]) -> list[Asked]:
-    results = reader.ledger.results.of(each.number for each in found)
-    return [reader.shown(overview.asked_of(each, reader.settings, results)) for each in found]
+    results: dict[int, list[Result]] = {each.number: [] for each in found}
+    for each in reader.ledger.results.of(results):
+        results[each.request].append(each)
+    return [
+        reader.shown(overview.asked_of(one, reader.settings, results[one.number])) for one in found
+    ]
 
 
 def _stories(reader: Reader, records: Sequence[Record]) -> list[Story]:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ingest.ledger import Ledger
-from ingest.story.overview import jsonable
 from ingest.web.api_values import Nothing
 from ingest.web.lookups import Page, Reader
 
@@ -84,4 +83,4 @@ def encoded(value: Any) -> bytes:
         return value
     if isinstance(value, Page):
         value = list(value.items)
-    return msgspec.json.encode(jsonable(value))
+    return msgspec.json.encode(value)

@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2228854');
-INSERT INTO "meta" VALUES('generation','e4a3b1');
+INSERT INTO "meta" VALUES('file','65024:2212567');
+INSERT INTO "meta" VALUES('generation','7f79d5');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
@@ -296,7 +296,6 @@ CREATE TRIGGER results_go AFTER DELETE ON request BEGIN
             DELETE FROM seen WHERE request = old.number;
             DELETE FROM baseline WHERE request = old.number;
         END;
-CREATE INDEX result_label ON result (label, request);
 CREATE INDEX request_project ON request (project);
 CREATE INDEX mail_list ON mail (list_id);
 CREATE TRIGGER request_search_goes AFTER DELETE ON request BEGIN
@@ -307,6 +306,7 @@ CREATE TRIGGER mail_search_goes AFTER DELETE ON mail BEGIN
         END;
 CREATE INDEX request_server ON request (server);
 CREATE INDEX result_state ON result (state, request);
+CREATE INDEX result_label ON result (label, state);
 CREATE INDEX letter_due ON letter (sink, due) WHERE raw IS NOT NULL;
 CREATE INDEX letter_about ON letter (sink, request);
 CREATE INDEX letter_at ON letter (sink, at);
