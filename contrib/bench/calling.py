@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows "api": how fast `recheck-ingest serve` answers programs, as `reading` has it of pages."""
+"""The rows "api": how fast `recheck-ingest serve` answers programs, as `reading` has it of
+pages.
+"""
 
 from collections.abc import Iterator
 
