@@ -17,6 +17,7 @@ from ingest.patchwork import limits, xmlrpc
 from ingest.patchwork.dialect import Abilities
 from ingest.patchwork.lookup import Patchwork
 from ingest.sinks import fork
+from ingest.words import meant
 from ingest.worker import connect
 
 # Seconds by which our clock may differ from Patchwork's before retries and dates are off.
@@ -57,6 +58,7 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         yield from _abilities(server, patchwork.name, settings)
         lists = ", ".join(f"{each.link_name} ({each.list_id})" for each in projects)
         yield Finding("ok" if projects else "problem", "projects", lists or "there are none")
+        yield from _projects(patchwork.name, {each.link_name for each in projects}, settings)
         yield from _tokens(settings, patchwork)
     except NoApi as error:
         yield Finding("problem", "API", str(error))
@@ -64,6 +66,15 @@ def _of(patchwork: Patchwork, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "patchwork", str(error), is_down=True)
     except Error as error:
         yield Finding("problem", "API", str(error))
+
+
+def _projects(name: str, there: set[str], settings: Settings) -> Iterator[Finding]:
+    """Whether a further server has the projects whose mail is looked up there."""
+    named = settings.servers[name].projects if name else ()
+    for project in named:
+        if project not in there:
+            text = f"there is no project {project}{meant(project, there)}, which its table names"
+            yield Finding("problem", "projects", text)
 
 
 def _abilities(server: Abilities, name: str, settings: Settings) -> Iterator[Finding]:

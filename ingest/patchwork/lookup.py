@@ -174,7 +174,9 @@ class Patchwork:
             with self._attempted() as attempt:
                 waits = self._table.waits
                 resolution = Resolution(mail, received, self._answers, attempt, waits, trail)
-                return replace(resolution.target(filing), server=self.name)
+                # Numbers of a server that is not asked any more mean nothing here.
+                own = filing if filing.server == self.name else Filing()
+                return replace(resolution.target(own), server=self.name)
 
         return self._asked(ask)
 

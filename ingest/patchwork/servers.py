@@ -63,7 +63,7 @@ class Servers:
     def for_mail(self, mail: Mail, filing: Filing) -> Patchwork:
         """See ``Chooser``. A server that cannot be asked which lists its projects have, and never
         could, keeps what may be its own: a mail looked up elsewhere may get a wrong series."""
-        if filing:
+        if filing and filing.server in self._settings.server_names:
             return self.named(filing.server)
         of_list = mail.list_id.lower()
         for name, server in self._settings.servers.items():

@@ -260,9 +260,15 @@ class Watch:
 
     def _feed(self) -> Feed:
         mine = (each for each in self._ledger.feeds() if each.name == FEED)
-        kept = next((each for each in mine if each.part == self._dialect.base), None)
-        return kept or Feed(FEED, self._dialect.base)
+        kept = next((each for each in mine if each.part == self._part), None)
+        return kept or Feed(FEED, self._part)
 
     def _keep(self, position: int) -> None:
         now = self._clock()
-        self._ledger.set_feed(Feed(FEED, self._dialect.base, str(position), moved=now))
+        self._ledger.set_feed(Feed(FEED, self._part, str(position), moved=now))
+
+    @property
+    def _part(self) -> str:
+        """Which feed it is: two tables may name one server, for other lists each."""
+        base = self._dialect.base
+        return f"{base} for {self._server}" if self._server else base

@@ -63,3 +63,16 @@ def test_xml_rpc_without_its_package_is_a_problem(
     assert [each.text for each in found if each.level == "problem"] == [
         "[patchwork] xmlrpc needs the package defusedxml: install recheck-ingest[xmlrpc]"
     ]
+
+
+def test_a_project_that_the_server_does_not_have_is_a_problem() -> None:
+    with Sandbox() as box:
+        servers = {"x": tables.ServerSettings(box.url, projects=("dpdkk",))}
+        settings = tables.Settings(tables.PatchworkSettings(box.url), servers=servers)
+        found = list(check_patchwork.findings(settings))
+    assert [(each.what, each.text) for each in found if each.level == "problem"] == [
+        (
+            "projects (x)",
+            "there is no project dpdkk (did you mean dpdk?), which its table names",
+        )
+    ]

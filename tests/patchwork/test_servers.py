@@ -140,6 +140,19 @@ def test_a_server_is_chosen_by_the_list_of_its_project(
         assert chosen(DPDK.list_id) == ""
 
 
+def test_where_a_server_filed_a_mail_means_nothing_once_its_table_is_gone(
+    settings: tables.Settings, dpdk: Sandbox, ledger: Ledger, clock: Clock
+) -> None:
+    """Its numbers are other patches' at another server."""
+    dpdk.file(patch("q@dpdk", list_id=DPDK.list_id))
+    filing = Filing("patch", 131183, 1, server="gone")
+    mail = mails.parse(asks("p@dpdk", DPDK.list_id))
+    with closing(Servers(settings, ledger, clock=clock)) as servers:
+        chosen = servers.for_mail(mail, filing)
+        assert chosen.name == ""
+        assert chosen.resolve(mail, clock(), [], filing).id == 131182
+
+
 def test_a_server_that_never_told_its_lists_keeps_what_may_be_its_own(
     settings: tables.Settings, other: Sandbox, ledger: Ledger, clock: Clock
 ) -> None:
