@@ -128,6 +128,11 @@ def _wanted(wish: Wish, settings: Settings) -> Recheck:
                 f"{printable(each)!r} is not a label, nor a part of an argument: these have"
                 " letters, digits, '_' and '-', and do not begin with '-'"
             )
+    if groups := [each for each in wish.contexts if each in settings.groups]:
+        raise UsageError(
+            f"{groups[0]} stands for other labels ([groups]), which only a mail can ask for: name "
+            "the labels"
+        )
     given = Recheck(tuple(dict.fromkeys(wish.contexts)), dict(wish.arguments), ())
     patterns = labels.patterns(settings.requests)
     wanted, reason = selection.select(given, patterns, settings.requests.arguments)

@@ -76,6 +76,12 @@ def test_labels_that_are_not_wanted_are_left_over(ledger: Ledger) -> None:
         by_hand.ask(ledger, narrow, wish(contexts=("other",)), NOON)
 
 
+def test_a_group_is_not_asked_for_by_hand(ledger: Ledger) -> None:
+    grouped = Settings(groups={"failed": ("patchwork:fail",)})
+    with pytest.raises(UsageError, match="failed stands for other labels"):
+        by_hand.ask(ledger, grouped, wish(contexts=("iol-a", "failed")), NOON)
+
+
 def test_nobody_is_answered_by_mail(ledger: Ledger) -> None:
     """Not even where an address stands in the name."""
     made, _ = by_hand.ask(ledger, SETTINGS, wish(author="Ada <ada@example.org>"), NOON)

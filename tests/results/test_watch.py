@@ -334,9 +334,13 @@ def test_nothing_is_asked_while_no_result_is_to_come(watching: Watching) -> None
 
 
 def test_for_five_requests_there_are_two_questions_a_poll_at_most(watching: Watching) -> None:
+    watching.posts("fail", "iol-b")
+    watching.questions()
     for _ in range(4):
         watching.asks("iol-a")
     watching.asks("iol-a", on=ON_COVER)
+    # The events and a patch each, and for the cover letter the series and one patch more.
+    assert watching.questions() == 4 * 2 + 4
     watching.posts("fail", "iol-b")
     assert a_day(watching) == 96 + 1  # the patches of the cover letter, once a day
 
