@@ -14,7 +14,7 @@ from ingest.mail.reply import Ready
 from ingest.patchwork import limits, outage
 from ingest.patchwork.outage import of_server
 from ingest.policy import ready
-from ingest.sinks import DIGEST, NOTICES, delivery, follow_up_name
+from ingest.sinks import DIGEST, NOTICES, delivery, follow_up_name, refusals_name
 from ingest.sources import forwarding
 from ingest.story import consumers as consumer_states
 from ingest.story import overview as story
@@ -33,6 +33,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
     totals, sinks = ledger.totals(), delivery.wanted(settings)
     asking = [of_server(each, name) for name in settings.server_names for each in (CATCH_UP, FEED)]
     answers = [follow_up_name(name) for name, each in settings.mail.items() if each.results]
+    answers += [refusals_name(name) for name, each in settings.mail.items() if each.refusals]
     threads = [background.WORKER, NOTICES, DIGEST, *answers, *asking, *sinks]
     return statuses.status(
         totals,

@@ -35,6 +35,7 @@ from ingest.mail.requester import Requester
 from ingest.mail.trust import PATCHWORK, Trust
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
+from ingest.patchwork.dialect import Target
 from ingest.patchwork.servers import Chooser, Servers
 from ingest.policy import rules
 from ingest.results import overdue
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 # Characters kept of what a mail says of itself.
 _LONGEST_SUBJECT, _LONGEST_NAME = 500, 320
+
+# In the place of what is not known of a request that is refused before Patchwork is asked.
+_UNKNOWN = Target(0, "patch", 0, "")
 
 # Seconds between two looks at the queue.
 POLL = 1.0
@@ -238,10 +242,11 @@ class Worker:
         elif made.target or made.waiting is Waiting.MISSING:
             outage.note_answer(self._ledger, now, server)
 
-    def _record(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
-        assert made.mail and made.wanted and made.target
-        mail, wanted, target, now = made.mail, made.wanted, made.target, self._clock()
-        request = Request(
+    def _request(self, queued: Queued, made: Decision, target: Target) -> Request:
+        """What is recorded of a mail that asks for something of a target."""
+        assert made.mail and made.wanted
+        mail, wanted, now = made.mail, made.wanted, self._clock()
+        return Request(
             number=0,
             mail_id=queued.id,
             message_id=queued.message_id or f"mail-{queued.id}",
@@ -267,6 +272,11 @@ class Worker:
             server=target.server,
             revision=target.revision,
         )
+
+    def _record(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
+        assert made.target
+        target, now = made.target, self._clock()
+        request = self._request(queued, made, target)
         recorded = {"series": target.series, "asked": made.reason}
         events = [*_asked(now, made), Event(now, "recorded", recorded)]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
@@ -282,6 +292,10 @@ class Worker:
         now = self._clock()
         events = [*_asked(now, made), Event(now, outcome.value, {"reason": reason})]
         self._ledger.finish(queued, outcome, reason, events)
+        is_refused = outcome is Outcome.REJECTED and made.wanted is not None
+        if is_refused and not (queued.is_archived or queued.is_unpushed):
+            request = self._request(queued, made, made.target or _UNKNOWN)
+            delivery.refused(self._ledger, self._settings, request, reason, now)
         level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
         self._tell(level, outcome.value, queued, reason)
         return outcome, reason

@@ -85,7 +85,7 @@ IN_THE_WORKER = {
     "Patchwork has named the patch": Point(NAMED),
     "the answer is about to be remembered": Point(COMMIT, NAMED),
     "the answer is remembered": Point(COMMITTED, NAMED),
-    "the series is known": at(WORKER, "request = Request("),
+    "the series is known": at(WORKER, "return Request("),
     "the outcome's transaction is begun": at(LOG, "for request in asked:"),
     "the request is in the log": at(LOG, "self._end(mail.id, "),
     "the outcome is about to be committed": Point(COMMIT, Place(LOG, "self._end(mail.id, ")),

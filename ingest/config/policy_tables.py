@@ -118,3 +118,9 @@ class PolicySettings(Value):
         """All that may have to be proved of a mail."""
         groups = (each for group in self.group.values() for each in group.require)
         return frozenset((*self.require, *groups))
+
+    def refuses(self) -> bool:
+        """Whether any request may be refused."""
+        rates = (*self.rate_sender, *self.rate_series, *self.rate)
+        who = (*self.senders, *self.submitter_labels, *self.group, *self.require)
+        return bool(rates or who or self.lists or self.projects or self.states)

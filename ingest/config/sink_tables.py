@@ -149,6 +149,11 @@ class MailSettings(ReceiverSettings):
         "whether the requester gets a second mail, with the results, when all are known or overdue",
     )
     per_day: int = setting(values.whole, 20, "answers to one address within a day; then no more")
+    refusals: bool = setting(
+        values.truth,
+        True,
+        "whether a sender who was proved is told by mail why the policy refused a request",
+    )
     series_interval: float = setting(
         values.number,
         HOUR,

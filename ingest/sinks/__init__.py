@@ -101,6 +101,11 @@ def follow_up_name(name: str) -> str:
     return f"mail:{name} results"
 
 
+def refusals_name(name: str) -> str:
+    """What tells people why they were refused, of the sink [mail.NAME]."""
+    return f"mail:{name} refusals"
+
+
 def lease_name(name: str) -> str:
     """The lease under which a sink is at work, fit for a file's name."""
     if re.fullmatch(r"[a-z_]+:[a-z0-9-]+", name):

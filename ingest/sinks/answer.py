@@ -28,6 +28,7 @@ from ingest.words import counted, printable
 _ID = re.compile(r"(?=.{3,900}\Z)[!-;=?-~]+@[!-;=?-~]+")
 _REPLY = re.compile(r"re:\s*", re.IGNORECASE)
 _LONGEST_SUBJECT, _LONGEST_ITEM, _LONGEST_REASON = 200, 100, 200
+_LONGEST_TOLD = 1000
 # Whoever forges a sender must not be able to send him a text of any length through us.
 _MOST_CONTEXTS, _MOST_LEFTOVERS = 100, 10
 _INDENT, _WIDTH = "    ", 72
@@ -109,6 +110,24 @@ def compose_results(
     lines = [*results_text(request, results, page, believed=believed), *_end()]
     first = message_id(request, table, name)
     return _mail(request, table, recipients, id=id, at=at, lines=lines, references=[first])
+
+
+def compose_refusal(
+    request: Request, reason: str, table: MailSettings, name: str, recipients: Sequence[str]
+) -> bytes:
+    """The answer to a request that the policy refuses, which has an id of its own. ``reason``: with
+    the rule's name."""
+    lines = [*refusal_text(request, reason), *_end()]
+    id = message_id(request, table, name)
+    return _mail(request, table, recipients, id=id, at=request.recorded, lines=lines)
+
+
+def refusal_text(request: Request, reason: str) -> Iterator[str]:
+    """The lines of a refusal, without its end."""
+    what = f" for series {request.series}" if request.series else ""
+    yield f"Your Recheck-request{what} was read, but nothing will run. Why:"
+    yield ""
+    yield from _items([reason], 1, _LONGEST_TOLD)
 
 
 def results_id(request: Request, table: MailSettings, name: str) -> str:

@@ -18,7 +18,7 @@ from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, StateSettings, sink_kinds
 from ingest.config.values import DAY
 from ingest.errors import SinkUnavailable, StateUnavailable
-from ingest.ledger import Cursor, Event, Ledger
+from ingest.ledger import Cursor, Event, Ledger, Request
 from ingest.policy import scope
 from ingest.policy.scope import Scope
 from ingest.sinks import Clock, Configured, Sink, Stop, json_file
@@ -123,6 +123,7 @@ def receivers(settings: Settings, ending: Stop | None = None) -> Iterator[Sink]:
         )
     yield from forwarders(settings)
     yield from follow_ups(settings)
+    yield from refusals(settings)
 
 
 def forwarders(settings: Settings) -> Iterator[Sink]:
@@ -142,6 +143,23 @@ def follow_ups(settings: Settings) -> Iterator[Sink]:
         for name, table in settings.mail.items():
             if table.results:
                 yield FollowUp(name, receiver(name, settings), settings)
+
+
+def refusals(settings: Settings) -> Iterator[Sink]:
+    """What tells people why they were refused."""
+    names = [name for name, table in settings.mail.items() if table.refusals]
+    if names and settings.policy.refuses():
+        from ingest.sinks.refusals import Refusals
+
+        yield from (Refusals(name, settings) for name in names)
+
+
+def refused(ledger: Ledger, settings: Settings, request: Request, reason: str, now: float) -> None:
+    """Have whoever asked be told why the policy refuses a request, see ``refusals.keep``."""
+    if any(table.refusals for table in settings.mail.values()):
+        from ingest.sinks import refusals
+
+        refusals.keep(ledger, settings, request, reason, now)
 
 
 def configured(settings: Settings) -> Iterator[tuple[Configured, ReceiverSettings]]:

@@ -10,15 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ingest import background, links
-from ingest.background import Trouble
+from ingest import links
 from ingest.config.tables import Settings
-from ingest.errors import NotTaken, SinkUnavailable
+from ingest.errors import NotTaken
 from ingest.ledger import Event, Feed, Ledger, Letter, Request, Result
-from ingest.mail import requester
 from ingest.policy import scope
 from ingest.results import overdue
-from ingest.sinks import Clock, Stop, answer, follow_up_name, lease_name, mail, smtp
+from ingest.sinks import Clock, Stop, answer, follow_up_name, lease_name
+from ingest.sinks.letters import Outbox
 from ingest.sinks.mail import Answer
 from ingest.words import counted
 
@@ -28,8 +27,6 @@ FEED = "answers"
 _LOOK = 10.0
 # Requests looked at in one go.
 _PAGE = 200
-# However long a mail server asks us to wait, a day later it is asked again.
-_LONGEST_PAUSE = 86400.0
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +48,7 @@ class FollowUp:
         self._first = first
         self._settings = settings
         self._table = settings.mail[name]
+        self._outbox = Outbox(self.name, self._table, self._end)
         self._looked = 0.0
 
     def is_due(self, ledger: Ledger, now: float) -> bool:
@@ -60,16 +58,12 @@ class FollowUp:
     def deliver(self, ledger: Ledger, *, clock: Clock, until: float | None, stop: Stop) -> int:
         """See ``Sink``."""
         self._looked = clock()
-        count = 0
         with ledger.lease(lease_name(self.name)) as held:
             paused = any(each.sink == self._first.name for each in ledger.steering.pauses())
             if not held or paused:
                 return 0
             self._make(ledger, clock())
-            for letter in ledger.letters.due(self.name, clock(), _LONGEST_PAUSE):
-                if stop() or (until is not None and clock() >= until):
-                    break
-                count += self._send(ledger, letter, clock, stop)
+            count = self._outbox.send(ledger, clock, until, stop)
         if count:
             log.info("sent results of %s by %s", counted(count, "request"), self._first.name)
         return count
@@ -170,40 +164,9 @@ class FollowUp:
 
     # --- sending ---
 
-    def _send(self, ledger: Ledger, letter: Letter, clock: Clock, stop: Stop) -> bool:
-        us = requester.read(self._table.sender).address
-        try:
-            server = mail.server(self._table)
-            said = smtp.send(server, us, list(letter.recipients), letter.raw, stop)
-        except NotTaken as error:
-            self._end(ledger, replace(letter, raw=b"", reason=str(error)), "skipped", clock())
-            return False
-        except SinkUnavailable as error:
-            self._put_off(ledger, letter, error, clock(), stop)
-            raise
-        told = f"results sent to {', '.join(letter.recipients)}: {said}"
-        self._end(ledger, replace(letter, raw=b"", sent=clock(), reason=""), told, clock())
-        background.leave_word(ledger, self.name, None, clock())
-        return True
-
-    def _put_off(
-        self, ledger: Ledger, letter: Letter, error: SinkUnavailable, now: float, stop: Stop
-    ) -> None:
-        if stop():  # for that it was ended; the next start has it again at once
-            return
-        trouble = Trouble(self.name, now, str(error))
-        background.leave_word(ledger, self.name, trouble, now + max(self._table.retry))
-        tries, retry = letter.tries + 1, self._table.retry
-        if now - letter.at >= self._table.give_up and tries >= len(retry):
-            given_up = replace(letter, raw=b"", reason=f"gave up: {error}")
-            self._end(ledger, given_up, "skipped", now)
-            return
-        pause = max(retry[min(tries, len(retry)) - 1], error.retry_after or 0.0)
-        due = now + min(pause, _LONGEST_PAUSE)
-        ledger.letters.note(replace(letter, tries=tries, due=due, reason=str(error)))
-
-    def _end(self, ledger: Ledger, letter: Letter, told: str, now: float) -> None:
+    def _end(self, ledger: Ledger, letter: Letter, said: str, now: float) -> None:
         """Keep what became of a letter, and tell it in its mail's story."""
+        told = f"results sent to {', '.join(letter.recipients)}: {said}"
         request = ledger.results.request(str(letter.request))
         event = Event(now, "answered", {"to": self._first.name, "answer": told})
         if letter.reason:
