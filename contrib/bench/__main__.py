@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import arrival
 import beside
 import calling
 import growth
@@ -37,6 +38,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "pipe-request": pipe.request,
     "postfix": postfix.measure,
     "lmtp": smtp.measure,
+    "arrival": arrival.measure,
     "http": posting.measure,
     "pages": reading.measure,
     "beside": beside.measure,

@@ -19,7 +19,8 @@ from ingest.commands import replay
 from ingest.config.tables import IntakeSettings
 summary = replay.Summary()
 began = time.perf_counter()
-with replay._reading([sys.argv[1]], IntakeSettings(processes=int(sys.argv[2])), summary) as items:
+limits = IntakeSettings(processes=int(sys.argv[2]))
+with replay._reading([sys.argv[1]], limits, replay.Choice(), summary) as items:
     for item in items:
         pass
 print(time.perf_counter() - began, summary.mails, summary.possible)

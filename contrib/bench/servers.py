@@ -26,7 +26,9 @@ def free_port() -> int:
 @contextlib.contextmanager
 def served(port: int, *command: str, stderr: IO[bytes] | None = None) -> Iterator[int]:
     """A server on a port, until the end of the block; its process id."""
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, cwd=ROOT)
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=stderr or subprocess.DEVNULL, cwd=ROOT
+    )
     try:
         for _ in range(3000):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
