@@ -6,19 +6,22 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from ingest.commands import command_line
 from tests.support.command_line import Command, reply
-from tests.support.places import RECORDED
+from tests.support.places import RECORDED, ROOT
 
 # Of each command what makes it print something; any other command prints its help.
 LINES = {
@@ -30,6 +33,14 @@ LINES = {
     "list": ["list", "--mail"],
     "show": ["show", "plain@example.org"],
     "retry": ["retry", "--all"],
+    "cancel": ["cancel", "plain@example.org"],
+    "pause": ["pause", "json_file:{state}/retests.json"],
+    "resume": ["resume", "webhook:nosuch"],
+    "log": ["log"],
+    "config": ["config"],
+    "stats": ["stats"],
+    "note": ["note", "plain@example.org", "it was ours", "--by", "ada"],
+    "ledger": ["ledger", "backup", "{state}/backup.sqlite"],
     "check": ["check"],
     "reruns": ["reruns", "-ts", "2023-01-01", "-o", "-", "--contexts", "iol-a"],
     "take": ["take"],
@@ -54,30 +65,84 @@ KNOWN_CODES = (0, 1, 2, 64, 65, 69, 75, 78)
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.fixture
-def lab(command: Command) -> Iterator[Command]:
-    """A ledger that holds a mail."""
-    done = command("pipe", mail=reply(), environment=NO_WORK)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a ledger that holds a mail."""
+    lab = Command(tmp_path_factory.mktemp("lab"))
+    done = lab("pipe", mail=reply(), environment=NO_WORK)
     assert (done.returncode, done.stderr) == (0, b"")
-    yield command
+    return lab.state
 
 
-def run(lab: Command, name: str, redirections: str = "", **other: object) -> tuple[int, str, str]:
-    """A command in a shell: its code, what it printed, and what it said on standard error."""
-    line = LINES.get(name, [name, "--help"])
-    flags = ["--patchwork", "http://127.0.0.1:9", "--state", str(lab.state)]
-    flags = [] if name in WITHOUT_FLAGS or "--help" in line else flags
-    flags = flags[2:] if name == "reruns" else flags
-    shell = ["bash", "-c", f'"$@" {redirections}', "bash"]
+@pytest.fixture
+def lab(whole: Path, tmp_path: Path) -> Command:
+    """A ledger that holds a mail, for one command."""
+    shutil.copytree(whole, tmp_path / "state")
+    return Command(tmp_path)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command ended with, printed, and said on standard error."""
+
+    code: int
+    printed: str
+    said: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(whole: Path, tmp_path: Path) -> Run:
+    """Runs a command in a shell, each time on the same ledger as it was."""
+    folders = count()
+
+    def run(name: str, redirections: str = "", **environ: str) -> Ran:
+        state = tmp_path / str(next(folders))
+        shutil.copytree(whole, state)
+        shell = ["bash", "-c", f'"$@" {redirections}', "bash"]
+        return _ran([*shell, sys.executable, "-m", "ingest", *line_of(name, state)], **environ)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def otherwise(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ran]:
+    """What a command does if nothing hinders it."""
+    known: dict[str, Ran] = {}
+
+    def otherwise(name: str) -> Ran:
+        if name not in known:
+            state = tmp_path_factory.mktemp("otherwise") / "state"
+            shutil.copytree(whole, state)
+            known[name] = _ran([sys.executable, "-m", "ingest", *line_of(name, state)])
+        return known[name]
+
+    return otherwise
+
+
+def line_of(name: str, state: Path) -> list[str]:
+    """A command line of a command."""
+    line = [each.replace("{state}", str(state)) for each in LINES.get(name, [name, "--help"])]
+    if name in WITHOUT_FLAGS or "--help" in line:
+        return line
+    return ["--state", str(state), *line]
+
+
+def _ran(command: list[str], **more: str) -> Ran:
     done = subprocess.run(
-        [*shell, sys.executable, "-m", "ingest", *flags, *line],
+        command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
         timeout=100,
-        **{"env": environment(), **other},  # type: ignore[call-overload]
+        env=environment(RECHECK_INGEST_PATCHWORK_URL="http://127.0.0.1:9", **more),
     )
-    return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("utf-8", "replace")
+    said = done.stderr.decode("utf-8", "replace")
+    assert "Traceback" not in said
+    assert done.returncode in KNOWN_CODES
+    return Ran(done.returncode, done.stdout.decode("latin-1"), said)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -85,78 +150,72 @@ def environment(**more: str) -> dict[str, str]:
     return {**clean, **more}
 
 
+Otherwise = Callable[[str], Ran]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_whose_output_cannot_be_written_says_so_in_a_line(
-    lab: Command, name: str
+    name: str, run: Run, otherwise: Otherwise
 ) -> None:
-    _, printed, said = run(lab, name)
+    before = otherwise(name)
     for redirection, why in {
         ">/dev/full": "standard output cannot be written: No space left on device",
         ">&-": "standard output is closed",
     }.items():
-        code, _, told = run(lab, name, redirection)
-        assert "Traceback" not in told
-        assert code in KNOWN_CODES
-        if printed:
-            assert code == (1 if name == "reruns" else 75)
-            assert told.splitlines()[-1] == f"recheck-ingest: {why}"
-        assert len(told.splitlines()) <= len(said.splitlines()) + 1
+        ran = run(name, redirection)
+        if before.printed:
+            assert ran.code == (1 if name == "reruns" else 75)
+            assert ran.said.splitlines()[-1] == f"recheck-ingest: {why}"
+        assert len(ran.said.splitlines()) <= len(before.said.splitlines()) + 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_whose_reader_has_seen_enough_says_nothing(lab: Command, name: str) -> None:
-    _, _, said = run(lab, name)
-    code, _, told = run(lab, name, "| true; exit ${PIPESTATUS[0]}")
-    assert "Traceback" not in told
-    assert code in KNOWN_CODES
-    assert len(told.splitlines()) <= len(said.splitlines()) + (name in ("reruns", "take"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_that_nobody_can_be_told_by_ends_as_otherwise(lab: Command, name: str) -> None:
-    code, _, _ = run(lab, name)
-    for redirection in ("2>/dev/full", "2>&-"):
-        ended, _, told = run(lab, name, redirection)
-        assert (ended, told) == (code, "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_prints_in_an_encoding_that_lacks_characters(lab: Command, name: str) -> None:
-    code, _, _ = run(lab, name)
-    ended, printed, told = run(lab, name, env=environment(**ASCII))
-    assert (ended, "Traceback" in told) == (code, False)
-    assert printed.isascii()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_in_a_folder_that_is_gone_works_or_says_so(
-    lab: Command, name: str, tmp_path: Path
+def test_a_command_whose_reader_has_seen_enough_says_nothing(
+    name: str, run: Run, otherwise: Otherwise
 ) -> None:
-    code, _, said = run(lab, name)
+    ran = run(name, "| true; exit ${PIPESTATUS[0]}")
+    # Whoever was to be handed something did not get it.
+    told = name in ("reruns", "take")
+    assert len(ran.said.splitlines()) <= len(otherwise(name).said.splitlines()) + told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_nobody_can_be_told_by_ends_as_otherwise(
+    name: str, run: Run, otherwise: Otherwise
+) -> None:
+    for redirection in ("2>/dev/full", "2>&-"):
+        ran = run(name, redirection)
+        assert (ran.code, ran.said) == (otherwise(name).code, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_prints_in_an_encoding_that_lacks_characters(
+    name: str, run: Run, otherwise: Otherwise
+) -> None:
+    ran = run(name, **ASCII)
+    assert ran.code == otherwise(name).code
+    assert ran.printed.isascii()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_in_a_folder_that_is_gone_works(
+    name: str, lab: Command, otherwise: Otherwise, tmp_path: Path
+) -> None:
     gone = tmp_path / "gone"
-    gone.mkdir()
-    # `python -m` looks for the package in the folder, so that it cannot be told by name there.
-    started = f"import os, sys; sys.path.insert(0, {str(Path.cwd())!r})"
-    line = f"{started}; os.rmdir({str(gone)!r}); from ingest.__main__ import main; main()"
-    sample = LINES.get(name, [name, "--help"])
-    flags = [] if name in WITHOUT_FLAGS or "--help" in sample else ["--state", str(lab.state)]
-    done = subprocess.run(
-        [sys.executable, "-c", line, *flags, *sample],
-        cwd=gone,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=100,
-        env=environment(RECHECK_INGEST_PATCHWORK_URL="http://127.0.0.1:9"),
+    # As installed: `python -m` would look for the package in the folder.
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.mkdir({str(gone)!r}); "
+        f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); "
+        "from ingest.__main__ import main; main()"
     )
-    assert b"Traceback" not in done.stderr
-    assert done.returncode == code
-    assert len(done.stderr.splitlines()) <= len(said.splitlines()) + 1
+    ran = _ran([sys.executable, "-c", program, *line_of(name, lab.state)])
+    assert ran.code == otherwise(name).code
+    assert len(ran.said.splitlines()) <= len(otherwise(name).said.splitlines())
 
 
 def test_a_folder_that_is_gone_and_is_needed_is_told(command: Command, tmp_path: Path) -> None:
