@@ -51,6 +51,7 @@ def test_contexts_without_any_are_refused() -> None:
         command_line.parser().parse_args(["status", "--contexts", ", "])
 
 
+@pytest.mark.slow
 def test_a_pipe_whose_flags_come_first_is_a_pipe(command: Command) -> None:
     flags = ["--state", str(command.state), "--patchwork", "http://127.0.0.1:9"]
     done = subprocess.run(
@@ -64,6 +65,7 @@ def test_a_pipe_whose_flags_come_first_is_a_pipe(command: Command) -> None:
     assert b"mail-1 " in command("list", "--mail").stdout
 
 
+@pytest.mark.slow
 def test_a_pipe_that_cannot_read_its_flags_defers_wherever_they_stand(tmp_path: Path) -> None:
     missing = ["--config", str(tmp_path / "nosuch.toml")]
     for line in (["pipe", *missing], [*missing, "pipe"]):

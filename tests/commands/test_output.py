@@ -218,6 +218,7 @@ def test_a_command_in_a_folder_that_is_gone_works(
     assert len(ran.said.splitlines()) <= len(otherwise(name).said.splitlines())
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_and_is_needed_is_told(command: Command, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -235,6 +236,7 @@ def test_a_folder_that_is_gone_and_is_needed_is_told(command: Command, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_json_stays_json_in_an_encoding_that_lacks_characters(command: Command) -> None:
     import json
 
@@ -296,6 +298,7 @@ def test_a_list_is_cut_where_the_terminal_ends(command: Command, width: int) -> 
     assert first.endswith("…")
 
 
+@pytest.mark.slow
 def test_a_pipe_on_a_terminal_says_what_it_waits_for(command: Command) -> None:
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -314,6 +317,7 @@ def test_a_pipe_on_a_terminal_says_what_it_waits_for(command: Command) -> None:
     os.close(slave)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "2>/dev/full"])
 def test_a_pipe_that_can_tell_nobody_defers_all_the_same(
     command: Command, closed: str, tmp_path: Path
@@ -331,6 +335,7 @@ def test_a_pipe_that_can_tell_nobody_defers_all_the_same(
     assert (done.returncode, done.stderr) == (75, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

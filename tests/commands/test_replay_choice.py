@@ -19,6 +19,9 @@ from tests.support.command_line import Command, reply
 from tests.support.places import RECORDED
 from tests.support.service import eventually
 
+# Each starts the program, some of them several times.
+pytestmark = pytest.mark.slow
+
 REPLIES = str(RECORDED / "replies.mbox")
 
 

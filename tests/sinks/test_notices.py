@@ -200,6 +200,7 @@ def test_a_server_that_is_down_is_told_and_tried_again(post: Post) -> None:
     assert post.last_step(mail) == "accepted: "
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_holds_it_up_no_longer_than_its_timeout(post: Post) -> None:
     post.comes()
     with OddServer(MAIL=SILENCE) as server:
@@ -244,6 +245,7 @@ def test_a_sendmail_that_fails_is_told(post: Post, install: Callable[[int], Path
         post.forwards(post.settings())
 
 
+@pytest.mark.slow
 def test_a_pipe_forwards_the_notice_that_it_takes_in(tmp_path: Path) -> None:
     command = Command(tmp_path)
     config = command.folder / "config.toml"
