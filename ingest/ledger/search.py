@@ -117,7 +117,7 @@ def _of_requests(filter: Filter) -> list[Condition]:
     if filter.lists:
         found.append(Within("mail", "id", "mail", _one_of("list_id", filter.lists)))
     if filter.active:
-        found.append((f"number IN ({_OPEN})", ()))
+        found.append(Within("number", "request", "result", (OPEN, ())))
     searched = "number", "request", "request_search"
     if filter.requesters:
         found.append(Within(*searched, _contains(("requester",), filter.requesters, filter)))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.responses import Response
@@ -159,7 +159,7 @@ class Api:
         """The URL of what is asked, as others can reach it."""
         host = (head.one(b"host") or b"").decode("latin-1")
         before = self._settings.http.public_url or (f"http://{host}" if host else "")
-        return f"{before}{scope['path']}" if scope["path"].isascii() else before
+        return before + quote(scope["path"])
 
 
 class _Route(Route):

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +23,7 @@ from ingest.web import lookups
 from ingest.web.api_values import request_item
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.lookups import Reader
+from ingest.web.operations import encoded
 from ingest.web.problems import Problem
 from ingest.web.redaction import redacted
 from ingest.words import counted
@@ -212,7 +212,7 @@ def _event(name: str, id: str, value: Any) -> bytes:
         lines.append(f"id: {id}")
     if value is not None:
         data = request_item(value) if isinstance(value, Asked) else value
-        lines.append(f"data: {msgspec.json.encode(data).decode()}")
+        lines.append(f"data: {encoded(data).decode()}")
     return ("\n".join(lines) + "\n\n").encode()
 
 

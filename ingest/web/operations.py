@@ -3,6 +3,7 @@
 the call that its function gets.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,4 +84,8 @@ def encoded(value: Any) -> bytes:
         return value
     if isinstance(value, Page):
         value = list(value.items)
-    return msgspec.json.encode(value)
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # halves of surrogate pairs, which readers of JSON refuse
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

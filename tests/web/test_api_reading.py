@@ -12,10 +12,19 @@ import pytest
 from ingest import look
 from ingest.config.tables import Settings
 from ingest.ledger import Keep, Ledger, Outcome, Request
+from ingest.mail.requester import Requester
 from ingest.sinks.request_json import shape
 from ingest.story.overview import jsonable
 from tests.support.api_site import ApiSite
-from tests.support.ledger_values import NOON, arrival, claimed, finish, record
+from tests.support.ledger_values import (
+    NOON,
+    arrival,
+    claimed,
+    ended,
+    finish,
+    record,
+    request,
+)
 
 ODD = "a/b?c#d%25 e@example.org"
 
@@ -186,6 +195,65 @@ def test_a_query_that_is_not_as_described_is_400_and_says_what(
     assert told in answer.json["detail"]
 
 
+HOSTILE = [
+    "requests?search=%00",
+    "requests?search=%ff%fe",
+    "requests?search=%ed%a0%80",
+    "requests?label=%00&requester=%00&list=%00&project=%00",
+    "requests?search=%25_'%22;--",
+    "mails?search=%5Cx00%1b%5B31m",
+    "requests/%00",
+    "requests/..%2F..%2Fetc%2Fpasswd",
+    "requests/99999999999999999999",
+    "series/%00",
+    "series/-1",
+    "series/1e3",
+    "labels/%0a",
+    "labels/%F0%9F%92%A9",
+    "requesters/%25",
+    "mails/%00",
+    "mails/mail-0",
+    "mails/mail-99999999999999999999",
+    "mails/%3Cscript%3E",
+    f"mails/{'x' * 5000}",
+    "retests?since=-1d",
+    "retests?since=0001-01-01&contexts=,,,",
+    "retests?since=9999-12-31T23:59:59-23:59",
+    "retests?contexts=%00",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_odd_parameters_find_nothing_or_are_refused(site: ApiSite, path: str) -> None:
+    answer = site.call("GET", f"/api/{path}")
+    assert answer.status in (200, 400, 404), answer
+    assert answer.fields["content-type"] in ("application/json", "application/problem+json")
+    if answer.status == 200:
+        assert answer.json == [] or path.startswith("retests"), answer
+
+
+def test_what_a_mail_says_is_text_and_never_a_page(quick_path: Path) -> None:
+    evil = "<script>alert(1)</script>\x1b[31m\u202e\x00\udcff"
+
+    def odd(ledger: Ledger) -> None:
+        ledger.accept(arrival(evil, subject=evil, author=evil, list_id=evil))
+        mail = claimed(ledger)
+        asked = request(mail, subject=evil, leftovers=(evil,), requester=Requester(evil))
+        ledger.finish(mail, Outcome.DONE, evil, ended(Outcome.DONE), [asked])
+
+    with ApiSite(quick_path, odd) as site:
+        for path in ("requests", "requests/1", "mails", "mails/mail-1", "metadata"):
+            answer = site.call("GET", f"/api/{path}")
+            assert (answer.status, answer.fields["content-type"]) == (200, "application/json")
+            assert answer.fields["x-content-type-options"] == "nosniff"
+        [mail] = site.see("/api/mails")
+        kept = "<script>alert(1)</script>\x1b[31m\u202e\\x00\\udcff"
+        assert (mail["subject"], mail["message_id"]) == (kept, kept)
+        assert site.see(f"/api/mails/{quote(kept, safe='')}") == mail
+        raw = site.call("GET", "/api/mails/mail-1/raw")
+        assert raw.fields["content-disposition"].startswith("attachment")
+
+
 def pages(site: ApiSite, path: str) -> Iterator[list[int]]:
     """Every page, by the links to the next one."""
     while path:
@@ -224,6 +292,15 @@ def kept(site: ApiSite) -> list[bytes]:
     """The ledger on the disk, and what was written to it last."""
     files = (site.folder / f"ledger.sqlite{end}" for end in ("", "-wal"))
     return [each.read_bytes() for each in files if each.exists()]
+
+
+def test_links_name_what_was_asked_whatever_it_is(site: ApiSite) -> None:
+    answer = site.call("GET", "/api/labels/%0d%0aX-Evil:%20%F0%9F%92%A9?per_page=1")
+    assert (
+        f"<http://127.0.0.1:{site.port}/api/labels/%0D%0AX-Evil%3A%20%F0%9F%92%A9?per_page=1"
+        in (answer.fields["link"])
+    )
+    assert "x-evil" not in {name.lower() for name in answer.fields}
 
 
 def test_retests_are_the_document_of_get_reruns_and_writing_nothing(site: ApiSite) -> None:
