@@ -40,6 +40,10 @@ def problems(settings: Settings) -> list[str]:
         found.append("DKIM signatures cannot be verified: install recheck-ingest[dkim]")
     if LIST in required and not settings.list:
         found.append('"list" is required, but no [list.NAME] says where a list\'s mail comes from')
+    listens = settings.smtp.listen or settings.lmtp.listen
+    if LIST in required and settings.list and not (policy.received_by or listens):
+        told = "[policy] received_by is empty: of mail that our own mail server hands over nobody"
+        found.append(f'"list" is required, but {told} knows the way')
     if AUTHSERV in required and not policy.authserv:
         found.append('"authserv" is required, but [policy] authserv names no server')
     return found

@@ -14,6 +14,12 @@ from tests.support.signing import keys, signed
 
 GROUP = {"a": GroupSettings(senders=("anyone",), require=("list",))}
 
+NOBODY = (
+    '"list" is required, but [policy] received_by is empty: of mail that our own mail'
+    " server hands over nobody knows the way"
+)
+LISTS = {"a": ListSettings(list_id="a.example.org", hosts=("192.0.2.1",))}
+
 # Settings, and what is told of each.
 PROBLEMS: dict[str, tuple[tables.Settings, list[str]]] = {
     "nothing": (tables.Settings(), []),
@@ -26,11 +32,22 @@ PROBLEMS: dict[str, tuple[tables.Settings, list[str]]] = {
         ['"list" is required, but no [list.NAME] says where a list\'s mail comes from'],
     ),
     "a list that is there": (
+        tables.Settings(policy=PolicySettings(group=GROUP, received_by=("mx",)), list=LISTS),
+        [],
+    ),
+    "a list that sends to us": (
         tables.Settings(
             policy=PolicySettings(group=GROUP),
-            list={"a": ListSettings(list_id="a.example.org", hosts=("192.0.2.1",))},
+            list=LISTS,
+            smtp=tables.SmtpSettings(listen=("192.0.2.1:25",)),
         ),
         [],
+    ),
+    "a list that nobody tells of": (
+        tables.Settings(policy=PolicySettings(group=GROUP), list=LISTS),
+        [
+            NOBODY,
+        ],
     ),
     "our server": (
         tables.Settings(policy=PolicySettings(require=("authserv",))),
