@@ -13,7 +13,6 @@ from ingest.ledger import Attention, Ledger, Outcome, Record
 from ingest.mail.reply import Ready
 from ingest.patchwork import limits, outage
 from ingest.patchwork.outage import of_server
-from ingest.policy import ready
 from ingest.sinks import DIGEST, NOTICES, delivery, follow_up_name, refusals_name
 from ingest.sources import forwarding
 from ingest.story import consumers as consumer_states
@@ -92,6 +91,8 @@ def stories(
 def ready_reply(ledger: Ledger, record: Record, settings: Settings) -> Ready | None:
     """The reply that asks for what a mail meant and could not be read of it; None if nothing was
     meant, or if nobody can tell any more."""
+    from ingest.policy import ready  # with the mail parser, which nothing else here needs
+
     for request in record.requests:
         if made := ready.of_request(request, settings.requests):
             return made
