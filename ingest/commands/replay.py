@@ -75,7 +75,7 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     worker_elsewhere: bool = False  # another process works off what was queued
     dry: bool = False
-    down: bool = False  # Patchwork gave no usable answer to a dry run
+    down: bool = False  # mails wait, or would, because Patchwork gives no usable answer
 
     def count(self, outcome: str, reason: str) -> None:
         """Count one mail."""

@@ -133,3 +133,16 @@ def test_a_dry_run_believes_a_sender_as_the_real_one_does(
     assert "policy require: not proved of it: dkim" in done.stdout.decode()
     assert "0 requests" in done.stdout.decode()
     assert not command.retests.exists()
+
+
+@pytest.mark.slow
+def test_an_archive_that_waits_for_a_patchwork_that_is_down_ends_with_69(
+    command: Command, patchwork: Sandbox
+) -> None:
+    done = command("replay", "--json", str(RECORDED / "replies.mbox"))
+    assert (done.returncode, done.stderr) == (69, b"")
+    told = json.loads(done.stdout)
+    assert (told["down"], told["recorded"]) == (True, 0)
+    assert command("retry", "--all", url=patchwork.url).returncode == 0
+    assert command("work", "--once", url=patchwork.url).returncode == 0
+    assert command.status()["mails"]["done"] == 2

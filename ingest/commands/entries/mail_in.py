@@ -11,7 +11,7 @@ from ingest.commands import flag_values
 from ingest.commands.options import Commands, add_list_id, complain, settings_of
 from ingest.config.tables import StateSettings
 from ingest.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, StateUnavailable, UsageError
-from ingest.ledger import WORKER_LEASE, Ledger, open_configured
+from ingest.ledger import WORKER_LEASE, Ledger, Outcome, open_configured
 
 
 def add(to: Commands) -> None:
@@ -85,6 +85,7 @@ def _pipe(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     from ingest.commands import replay, report
+    from ingest.patchwork import outage
 
     if arguments.offline and not arguments.dry_run:
         raise UsageError("--offline goes with --dry-run: without Patchwork nothing is recorded")
@@ -100,8 +101,11 @@ def _replay(arguments: argparse.Namespace) -> int:
         return EX_UNAVAILABLE if summary.down else EX_OK
     with closing(open_configured(settings.state)) as ledger:
         summary = replay.replay(arguments.paths, settings, ledger, choice)
+        summary.down = bool(summary.reasons.get(Outcome.QUEUED)) and any(
+            outage.down(ledger, time.time(), server) for server in settings.server_names
+        )
     report.replayed(summary, in_json=arguments.json)
-    return EX_OK
+    return EX_UNAVAILABLE if summary.down else EX_OK
 
 
 def _serve(arguments: argparse.Namespace) -> int:
