@@ -135,6 +135,8 @@ def _of_requests(filter: Filter) -> list[Condition]:
 def _of_mails(filter: Filter) -> list[Condition]:
     """What must be true of a row of the table mail."""
     found: list[Condition] = []
+    if filter.shown:  # a notice may hold what lets its reader act for the operator
+        found.append(("outcome <> ?", [Outcome.NOTICE]))
     requests = "SELECT mail FROM request WHERE number"
     if filter.states or filter.results:
         query, results = _one_of("state", filter.results)

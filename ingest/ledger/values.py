@@ -212,7 +212,8 @@ class Filter(Value):
     lower case; ``since`` and ``before`` are Unix times, the first one included, of a request's
     recording or a mail's reception. ``active``: only requests with a result that is still to come,
     and mails that have one or are queued. ``shown``: parts are looked for in what anybody may see,
-    see ``words.shortened``. ``limit`` and ``offset`` count from the newest."""
+    see ``words.shortened``, and notices, which are for the operator, are left out. ``limit`` and
+    ``offset`` count from the newest."""
 
     states: tuple[Outcome, ...] = ()
     results: tuple[State, ...] = ()

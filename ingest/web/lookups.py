@@ -59,6 +59,11 @@ class Reader:
         """A value as this reader may see it."""
         return value if self.sees_all else redacted(value)
 
+    def may_see(self, mail: Record) -> bool:
+        """Whether a mail is for this reader. A notice may hold what lets its reader act for the
+        operator, such as the token that confirms a subscription."""
+        return self.sees_all or mail.outcome is not Outcome.NOTICE
+
     def wanted(self, filter: Filter) -> Filter:
         """What this reader may look for."""
         return replace(filter, shown=not self.sees_all)
@@ -114,7 +119,7 @@ def mail(reader: Reader, name: str) -> list[Story]:
     names, each with the reply that asks for what was meant and not read."""
     name = name.strip()
     bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
-    found = reader.ledger.find(bare) if bare else []
+    found = [each for each in reader.ledger.find(bare) if reader.may_see(each)] if bare else []
     return [
         replace(story, reply=look.ready_reply(reader.ledger, mail, reader.settings))
         for mail, story in zip(found, _stories(reader, found), strict=True)

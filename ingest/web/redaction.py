@@ -2,7 +2,8 @@
 """What a reader sees who may not read everything. Pure.
 
 Of each address the first character and the domain stay (``words.shortened``, by which a filter with
-``shown`` looks as well); envelopes and the hosts that mail came from are left out.
+``shown`` looks as well); envelopes and the hosts that mail came from are left out. Notices are not
+shown at all, see ``lookups``.
 """
 
 from collections.abc import Mapping

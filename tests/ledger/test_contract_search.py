@@ -216,6 +216,7 @@ def mail_fits(ledger: Ledger, wanted: Filter, mail: Record) -> bool:
     stuck = mail.outcome in (Outcome.UNRESOLVED, Outcome.FAILED)
     return (
         stands(ledger, wanted, mail, mail.requests)
+        and not (wanted.shown and mail.outcome is Outcome.NOTICE)
         and (
             not wanted.active
             or mail.outcome is Outcome.QUEUED

@@ -2,6 +2,8 @@
 """What is looked for over HTTP, as a plain filter in Python finds it."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -104,3 +106,16 @@ def test_who_may_not_read_everything_sees_and_finds_by_shortened_addresses(ledge
     assert lookups.mail(anybody, "m7@example.org")[0].requests[0].requester == one.requester
     # A Message-ID is not an address.
     assert lookups.requests(anybody, Filter(texts=("m7@example.org",))).total == 1
+
+
+def test_a_notice_is_for_who_may_read_everything(tmp_path: Path) -> None:
+    with closing(open_ledger(f"sqlite:{tmp_path}/ledger.sqlite")) as ledger:
+        token = "confirm 0123456789abcdef"
+        ledger.accept(arrival("n@example.org", outcome=Outcome.NOTICE, subject=token, reason=token))
+        for sees_all, number in ((True, 1), (False, 0)):
+            at = reader(ledger, sees_all=sees_all)
+            assert lookups.mails(at, Filter()).total == number
+            assert lookups.mails(at, Filter(texts=("0123",))).total == number
+            assert lookups.mails(at, Filter(states=(Outcome.NOTICE,))).total == number
+            assert len(lookups.mail(at, "n@example.org")) == number
+            assert len(lookups.mail(at, "mail-1")) == number
