@@ -44,49 +44,21 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         except BaseException:
             session.close()
             raise
-        self._asides = KeptAsides(session)
-        self._results = KeptResults(session, self._append)
-        self._notices = KeptNotices(session, self._append)
-        self._letters = KeptLetters(session)
-        self._happenings = KeptHappenings(session)
-        self._timings = KeptTimings(session)
-        self._steering = KeptSteering(
+        self.asides = KeptAsides(session)
+        self.results = KeptResults(session, self._append)
+        self.notices = KeptNotices(session, self._append)
+        self.letters = KeptLetters(session)
+        self.happenings = KeptHappenings(session)
+        self.timings = KeptTimings(session)
+        self.steering = KeptSteering(
             session,
-            self._happenings,
+            self.happenings,
             hold=self._hold,
             hold_log=self._hold_head,
             end=self._end,
             append=self._append,
             judge=self._judge_again,
         )
-
-    @property
-    def asides(self) -> KeptAsides:
-        return self._asides
-
-    @property
-    def letters(self) -> KeptLetters:
-        return self._letters
-
-    @property
-    def results(self) -> KeptResults:
-        return self._results
-
-    @property
-    def notices(self) -> KeptNotices:
-        return self._notices
-
-    @property
-    def happenings(self) -> KeptHappenings:
-        return self._happenings
-
-    @property
-    def timings(self) -> KeptTimings:
-        return self._timings
-
-    @property
-    def steering(self) -> KeptSteering:
-        return self._steering
 
     def server(self) -> Server:
         [row] = self._db.rows(
@@ -128,10 +100,10 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
                 consumers=self.consumers(),
                 batches=self.batches(),
                 feeds=self.feeds(),
-                notices=self._notices.all() if mails[Outcome.NOTICE] else (),
+                notices=self.notices.all() if mails[Outcome.NOTICE] else (),
                 size=self._size(),
                 overdue=times["overdue"],
-                pauses=self._steering.pauses(),
+                pauses=self.steering.pauses(),
             )
 
     def _size(self) -> int:

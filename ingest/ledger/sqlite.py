@@ -43,49 +43,21 @@ class SqliteLedger(SqliteLog, Cursors, Search):
         self._looks = opening is Opening.LOOK
         file = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
         self._db = self._file = file
-        self._asides = KeptAsides(file)
-        self._results = KeptResults(file, self._append)
-        self._notices = KeptNotices(file, self._append, "mail INDEXED BY mail_over")
-        self._letters = KeptLetters(file)
-        self._happenings = KeptHappenings(file)
-        self._timings = KeptTimings(self._db)
-        self._steering = KeptSteering(
+        self.asides = KeptAsides(file)
+        self.results = KeptResults(file, self._append)
+        self.notices = KeptNotices(file, self._append, "mail INDEXED BY mail_over")
+        self.letters = KeptLetters(file)
+        self.happenings = KeptHappenings(file)
+        self.timings = KeptTimings(self._db)
+        self.steering = KeptSteering(
             file,
-            self._happenings,
+            self.happenings,
             hold=self._hold,
             hold_log=self._hold_head,
             end=self._end,
             append=self._append,
             judge=self._judge_again,
         )
-
-    @property
-    def asides(self) -> KeptAsides:
-        return self._asides
-
-    @property
-    def letters(self) -> KeptLetters:
-        return self._letters
-
-    @property
-    def results(self) -> KeptResults:
-        return self._results
-
-    @property
-    def notices(self) -> KeptNotices:
-        return self._notices
-
-    @property
-    def happenings(self) -> KeptHappenings:
-        return self._happenings
-
-    @property
-    def timings(self) -> KeptTimings:
-        return self._timings
-
-    @property
-    def steering(self) -> KeptSteering:
-        return self._steering
 
     def server(self) -> None:
         return None
@@ -123,12 +95,12 @@ class SqliteLedger(SqliteLog, Cursors, Search):
                 consumers=self.consumers(),
                 batches=self.batches(),
                 feeds=self.feeds(),
-                notices=self._notices.all() if mails[Outcome.NOTICE] else (),
+                notices=self.notices.all() if mails[Outcome.NOTICE] else (),
                 size=sqlite_file.size(self._file.path),
                 overdue=int(
                     self._number("SELECT count(*) FROM result WHERE state = 'overdue'") or 0
                 ),
-                pauses=self._steering.pauses(),
+                pauses=self.steering.pauses(),
             )
 
     def recall(self, key: str, now: float) -> str | None:
