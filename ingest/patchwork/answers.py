@@ -116,6 +116,11 @@ class Answers:
         ask = self.dialect.tells_of_comments
         return self._remembered("tells of comments", ask, _always, lasts=_always)[0]
 
+    def keeps_comments(self) -> bool:
+        """Whether the comments on a submission can be read."""
+        ask = self.dialect.keeps_comments
+        return self._remembered("keeps comments", ask, _always, lasts=_always)[0]
+
     def patches_of(self, series: int) -> list[int]:
         """The patches of a series whose checks are asked for, the last ones first: labs that test
         a series as a whole tell of it there. Raises ``NotFound`` if there are none."""

@@ -151,8 +151,9 @@ class Patchwork:
         return self._asked(lambda: self._answers.tells_of_comments())
 
     def keeps_comments(self) -> bool:
-        """Whether the comments on a submission can be read. Raises as ``probe``."""
-        return self._asked(lambda: self.dialect.keeps_comments())
+        """Whether the comments on a submission can be read, asked once a day. Raises as
+        ``probe``."""
+        return self._asked(lambda: self._answers.keeps_comments())
 
     def resolve(
         self,

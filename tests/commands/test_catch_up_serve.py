@@ -44,11 +44,14 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def ended(serving: "subprocess.Popen[bytes]") -> list[str]:
-    """The lines that a service told, which ends when it is told to."""
+    """The lines that a service told, but for those of its start and end; it ends when it is told
+    to."""
     serving.send_signal(signal.SIGTERM)
     out, told = serving.communicate(timeout=60)
     assert (out, serving.returncode) == (b"", 0)
-    return told.decode().splitlines()
+    usual = ("serving the ledger ", "stopping: ", "stopped")
+    lines = told.decode().splitlines()
+    return [each for each in lines if not each.partition(": ")[2].startswith(usual)]
 
 
 def asks(patchwork: Sandbox) -> int:
