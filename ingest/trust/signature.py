@@ -3,7 +3,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from ingest.errors import Temporary
 from ingest.mail.headers import Head
@@ -20,10 +20,10 @@ _LONGEST_KEY = 8192
 # RFC 8301 and RFC 8463. SHA-1 proves nothing any more.
 _ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
 # By these it is decided who asks, when, and about which patch. Any of them that a mail has must be
-# signed as often as it is there: what is added to a signed mail is not.
-_SIGNED = ("from", "date", "message-id", "in-reply-to", "references", "list-id", "auto-submitted")
-# Those that lists add are theirs.
-_OF_LISTS = frozenset(("list-id",))
+# signed as often as it is there: what is added to a signed mail is not. A List-Id is the list's.
+_NEEDED = frozenset(("from", "date", "message-id", "in-reply-to", "references", "auto-submitted"))
+# What makes a mail that mail, and no other.
+_IDENTITY = frozenset(("from", "date", "message-id"))
 
 # The text of a TXT record, b"" if there is none. Raises ``CannotVerify``.
 Lookup = Callable[[str], bytes]
@@ -85,9 +85,18 @@ def _candidates(head: Head, domain: str) -> Iterator[int]:
         yield index
 
 
-def covers(head: Head, signed: Mapping[str, str]) -> bool:
-    """Whether a signature with these tags is for all of a mail that decides anything."""
-    there = Counter(name for name, _ in head.fields if name in _SIGNED and name not in _OF_LISTS)
+def is_for_all(head: Head, domain: str) -> bool:
+    """Whether each of a domain's signatures is for the whole text, and for what makes a mail that
+    mail. Another server may have found one good that is not, and does not tell which."""
+    found = map(tags, head.all("dkim-signature"))
+    ours = (each for each in found if is_aligned(each.get("d", ""), domain))
+    return all(covers(head, each, _IDENTITY) for each in ours)
+
+
+def covers(head: Head, signed: Mapping[str, str], names: Collection[str] = _NEEDED) -> bool:
+    """Whether a signature with these tags is for the whole text, and for all of these fields that a
+    mail has: by default those that decide anything."""
+    there = Counter(name for name, _ in head.fields if name in names)
     named = Counter(each.strip().lower() for each in signed.get("h", "").split(":"))
     # Past l= anybody may have added text.
     if "l" in signed or signed.get("a", "").lower() not in _ALGORITHMS:

@@ -109,7 +109,8 @@ def _author(
     found = []
     if wants_dkim(policy) and _is_signed(raw, head, domain, policy, lookup, is_from):
         found.append(DKIM)
-    if is_from and policy.authserv and passage.is_by_own_server(source, envelope):
+    is_ours = policy.authserv and passage.is_by_own_server(source, envelope)
+    if is_from and is_ours and signature.is_for_all(head, domain):
         ids = tuple(each.lower() for each in policy.authserv)
         if authserv.proves(head, ids, domain):
             found.append(AUTHSERV)
@@ -139,7 +140,8 @@ def _is_signed(
                 return True
         except CannotVerify as error:
             trouble = error
-    if policy.arc_sealers and arc.proves(raw, head, domain, policy.arc_sealers, keys):
+    is_sealed = policy.arc_sealers and signature.is_for_all(head, domain)
+    if is_sealed and arc.proves(raw, head, domain, policy.arc_sealers, keys):
         return True
     if trouble:
         raise trouble

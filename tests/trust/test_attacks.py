@@ -89,6 +89,8 @@ EVIL = changed(MAIL, b"robin@example.org", b"evil@evil.example")
 SENT = signed(MAIL)
 # What the list's server has made of it.
 SENT_ON = sealed(footed(listed(SENT)))
+# Whatever follows is not signed.
+PART = signed(HELLO, length=True) + ALL.encode()
 FAIL = "dkim=fail header.d=example.org"
 DUPLICATE, SAME = "duplicate", "ignored: mail-1, of its Message-ID, asked for the same before"
 
@@ -205,6 +207,18 @@ ROWS: dict[str, Row] = {
         lambda: [
             Came(signed(changed(MAIL, ALL.encode(), b"Hello.\n"), length=True) + ALL.encode())
         ],
+        ["cheap"],
+    ),
+    "a part of the body signed, as our server found": (
+        lambda: [by_server(results() + PART)],
+        ["cheap"],
+    ),
+    "a part of the body signed, as the list's server found": (
+        lambda: [by_list(sealed(footed(PART)))],
+        ["cheap listed"],
+    ),
+    "signed without Message-ID, as our server found": (
+        lambda: [by_server(results() + signed(MAIL, fields=but("message-id")))],
         ["cheap"],
     ),
     "a text in a field that is not signed": (
