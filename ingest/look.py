@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ingest import background, signs
 from ingest.config.tables import Settings
 from ingest.errors import StateUnavailable
-from ingest.ledger import Attention, Ledger, Outcome, Record
+from ingest.ledger import Attention, Ledger, Outcome, Record, Result
 from ingest.mail.reply import Ready
 from ingest.patchwork import limits, outage
 from ingest.patchwork.outage import of_server
@@ -82,10 +82,17 @@ def stories(
     """The story of each mail, with what became of its requests at ``now``, a Unix time."""
     cursors, sinks, found = ledger.cursors(), delivery.wanted(settings), list(records)
     consumers = consumer_states.consumers(ledger.consumers(), ledger.batches())
-    results = ledger.results.of(request.number for each in found for request in each.requests)
-    return [
-        story.story_of(each, cursors, consumers, sinks, settings, now, results) for each in found
-    ]
+    results: dict[int, list[Result]] = {
+        request.number: [] for each in found for request in each.requests
+    }
+    for result in ledger.results.of(results):
+        results[result.request].append(result)
+
+    def made(record: Record) -> Story:
+        own = [result for each in record.requests for result in results[each.number]]
+        return story.story_of(record, cursors, consumers, sinks, settings, now, own)
+
+    return list(map(made, found))
 
 
 def ready_reply(ledger: Ledger, record: Record, settings: Settings) -> Ready | None:
