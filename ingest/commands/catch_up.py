@@ -20,7 +20,7 @@ from ingest.decision import judge
 from ingest.errors import ConfigError, StateUnavailable, Temporary, Unanswered, Unavailable
 from ingest.ledger import Feed, Ledger
 from ingest.mail import headers
-from ingest.patchwork import feed, outage
+from ingest.patchwork import feed, limits, outage
 from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.outage import of_server
 from ingest.patchwork.thread import PatchworkThread
@@ -155,6 +155,8 @@ def _take_in(
             teller: events.Teller = patchwork.dialect
             found = _news(ledger, patchwork, summary, last, by_id)
         elif patchwork.keeps_comments():
+            if limits.known(ledger, clock(), patchwork.name) is None:  # status tells of them
+                limits.note(ledger, clock(), patchwork.name, patchwork.probe())
             walked = _walked(settings, ledger, patchwork, summary, stop)
             teller, found = walked, walked.events
         else:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ingest import look
 from ingest.config.tables import CatchUpSettings, Settings
 from ingest.errors import ConfigError
 from ingest.ledger import Ledger
@@ -43,6 +44,16 @@ def test_comments_on_recent_patches_and_covers_are_caught_up(api: str, ledger: L
         assert [each.filing.kind for each in ledger.find("rc@x")] == ["cover"]
         again = catches.catch_up()
         assert (again.missed, again.haul.known) == ([], 3)
+
+
+def test_status_says_from_then_on_what_the_server_lacks(ledger: Ledger) -> None:
+    with Sandbox(api="1.2") as box:
+        catches = catching(box, ledger)
+        catches.catch_up()
+        told = look.status(ledger, catches.settings, catches.clock())
+    assert [each.cannot for each in told.servers] == [
+        ("has no events of comments: catching up reads those on recent patches",)
+    ]
 
 
 def test_what_was_sent_long_ago_is_not_read(ledger: Ledger) -> None:
