@@ -10,11 +10,13 @@ import pytest
 from ingest.background import troubles
 from ingest.config import tables
 from ingest.ledger import Ledger, Request
+from ingest.patchwork import limits
 from ingest.results.follower import Follower
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import refused_url
 from tests.support.clock import Clock
 from tests.support.ledger_values import record
+from tests.support.mails import patch
 from tests.support.watching import Watching
 
 PATIENCE = 20.0
@@ -85,3 +87,16 @@ def test_an_interval_of_zero_follows_nothing(
     follows.stop()
     follows.wait(0.1)
     assert box.requests == []
+
+
+def test_what_the_server_lacks_is_known_once_it_is_asked(quick_path: Path, ledger: Ledger) -> None:
+    with Sandbox(api="1.2") as older:
+        older.file(patch("p@x"))
+        record(ledger, "a@example.org", time.time(), contexts=("iol-a",))
+        follows = follower(quick_path, older.url)
+        follows.start()
+        woken_until(follows, lambda: limits.known(ledger, time.time(), "") is not None)
+        follows.stop()
+        follows.wait(PATIENCE)
+    [told] = limits.known(ledger, time.time(), "") or ()
+    assert told.startswith("has no events of comments")
