@@ -21,7 +21,17 @@ from tests.support.bad_server import MOST, Hell
 from tests.support.clock import Clock
 from tests.support.durations import Durations
 from tests.support.lab import Lab, MakeLab
+from tests.support.ledgers import LEDGERS
 from tests.support.questions import Connect
+
+# The files, besides those of the ledger itself, whose tests run with each kind of ledger.
+OVER_BOTH = frozenset(
+    (
+        *("test_worker.py", "test_worker_policy.py", "test_worker_schedule.py"),
+        "test_one_by_one.py",
+        *("test_reruns.py", "test_reruns_consumers.py"),
+    )
+)
 
 # Machines that run tests are slow at times; that is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -101,9 +111,29 @@ def quick_path() -> Iterator[Path]:
         yield Path(folder)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What these files say of a ledger they say of each kind."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    chosen = any(mark.args[0] == "ledger_kind" for mark in marks)
+    is_meant = "ledger_kind" in metafunc.fixturenames and not chosen
+    if is_meant and metafunc.definition.path.name in OVER_BOTH:
+        metafunc.parametrize("ledger_kind", LEDGERS)
+
+
 @pytest.fixture
-def ledger(quick_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
+def ledger_kind() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def ledger_url(ledger_kind: str, quick_path: Path) -> str:
+    """The URL of an empty ledger."""
+    return LEDGERS[ledger_kind](quick_path)
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    opened = open_ledger(ledger_url)
     yield opened
     opened.close()
 

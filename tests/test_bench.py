@@ -13,6 +13,7 @@ import pytest
 from tests.support.places import ROOT
 
 BENCH = ROOT / "contrib" / "bench"
+_MANY = ("accepts together", "finished")
 ROWS = {
     "replay": {
         "replay scan / mail-parser",
@@ -44,6 +45,11 @@ ROWS = {
     "recording": {"recording questions", "recording waiting"},
     "retests": {"retests append", "retests publish"},
     "trust": {"trust authserv", "trust dkim", "trust arc"},
+    "postgresql": {
+        *(f"{kind} accepts {n}" for kind in ("postgresql", "standby") for n in (1, 8, 50)),
+        *(f"{kind} {what}" for kind in ("postgresql", "standby") for what in _MANY),
+        "postgresql claims",
+    },
 }
 
 

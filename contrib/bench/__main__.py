@@ -20,6 +20,7 @@ import inbox
 import machine
 import pipe
 import postfix
+import postgresql
 import posting
 import reading
 import recording
@@ -46,6 +47,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "recording": recording.measure,
     "retests": retests.measure,
     "trust": trust.measure,
+    "postgresql": postgresql.measure,
 }
 GROWTH = "growth"
 

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every ledger implementation, each as a function from an empty folder to a URL."""
+"""A ledger of each kind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ingest.ledger import Ledger, open_ledger
-from tests.support import postgres
-
-LEDGERS: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite:{folder}/ledger.sqlite",
-    "postgresql": postgres.ledger_url,
-}
+from tests.support.ledgers import LEDGERS
 
 
 @pytest.fixture(params=LEDGERS)

@@ -34,8 +34,8 @@ from ingest.ledger import (
     Waiting,
     open_ledger,
 )
-from tests.ledger.conftest import LEDGERS
 from tests.support.ledger_values import NOON, arrival, ended, request
+from tests.support.ledgers import LEDGERS
 
 NAMES = [f"{letter}@example.org" for letter in "abcde"]
 LISTS = ["dev", "ci"]

@@ -25,7 +25,6 @@ from ingest.ledger import (
 )
 from ingest.mail.requester import Requester
 from ingest.words import shortened
-from tests.ledger.conftest import LEDGERS
 from tests.support.ledger_values import (
     NOON,
     arrival,
@@ -36,6 +35,7 @@ from tests.support.ledger_values import (
     record,
     request,
 )
+from tests.support.ledgers import LEDGERS
 
 MAILS = 120
 LABELS = ("iol-a", "iol-b", "github-robot", "Éclair")

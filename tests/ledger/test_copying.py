@@ -35,8 +35,8 @@ from ingest.ledger import (
 )
 from ingest.ledger.copying import Table
 from ingest.ledger.moving import move
-from tests.ledger.conftest import LEDGERS
 from tests.support.ledger_values import NOON, arrival, claimed, finish, put_back, record
+from tests.support.ledgers import LEDGERS
 
 WAYS = [("sqlite", "postgresql"), ("postgresql", "sqlite")]
 

@@ -5,7 +5,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
@@ -186,6 +185,7 @@ def test_known_arguments_are_for_every_sink_as_get_reruns_has_it(lab: Lab) -> No
     assert (given.id, given.request.contexts) == ("a", ())
 
 
+@pytest.mark.parametrize("ledger_kind", ["sqlite"])  # which counts what it writes
 def test_what_is_passed_over_is_noted_once(lab: Lab) -> None:
     lab.table = sink_tables.ReceiverSettings(contexts=("unh-*",))
     with lab.ledger.batch():
@@ -555,7 +555,7 @@ def test_what_is_at_work_is_told_to_end_apart_from_what_is_to_begin(lab: Lab) ->
 # Several at once.
 
 
-def test_two_at_once_hand_over_each_request_once(lab: Lab, quick_path: Path) -> None:
+def test_two_at_once_hand_over_each_request_once(lab: Lab, ledger_url: str) -> None:
     """As two services on one ledger do: while one is at a request, the other steps back."""
     lab.record("a", "b")
     inside, seen = threading.Event(), threading.Event()
@@ -568,7 +568,7 @@ def test_two_at_once_hand_over_each_request_once(lab: Lab, quick_path: Path) -> 
     first = threading.Thread(target=lab.deliver)
     first.start()
     assert inside.wait(60)
-    other = Lab(open_ledger(f"sqlite:{quick_path}/ledger.sqlite"), lab.clock)
+    other = Lab(open_ledger(ledger_url), lab.clock)
     assert other.deliver() == 0
     seen.set()
     first.join(60)

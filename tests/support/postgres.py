@@ -34,6 +34,13 @@ _SETTINGS = {
     "jit": "off",
     "log_min_messages": "fatal",
 }
+_ON_DISK = {
+    "listen_addresses": "''",
+    "shared_buffers": "256MB",
+    "max_connections": "200",
+    "max_wal_size": "4GB",
+    "log_min_messages": "fatal",
+}
 _ROLE = "recheck"
 
 # What tables hold.
@@ -61,11 +68,14 @@ def needed() -> Path:
 class Cluster:
     """A server with its own folder."""
 
-    def __init__(self, *, standby_of: "Cluster | None" = None, **settings: str) -> None:
-        """Make and start it. ``standby_of``: the server that it follows; ``settings``: of
-        postgresql.conf, besides those of every test."""
+    def __init__(
+        self, *, standby_of: "Cluster | None" = None, on_disk: bool = False, **settings: str
+    ) -> None:
+        """Make and start it. ``standby_of``: the server that it follows; ``on_disk``: what is
+        committed is on the disk, and all else is as PostgreSQL has it; ``settings``: of
+        postgresql.conf, besides those."""
         self._bin = needed()
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not on_disk else None
         self.folder = Path(tempfile.mkdtemp(prefix="recheck-pg-", dir=memory))
         self._databases: dict[str, Path] = {}
         self._first_rows: dict[str, Rows] = {}
@@ -73,7 +83,7 @@ class Cluster:
             shutil.chown(self.folder, "postgres", "postgres")
         self.folder.chmod(0o755)
         self.settings = {
-            **_SETTINGS,
+            **(_ON_DISK if on_disk else _SETTINGS),
             "unix_socket_directories": f"'{self.folder}'",
             **settings,
         }

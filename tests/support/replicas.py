@@ -17,10 +17,10 @@ _SYNCHRONOUS = f"{_STREAMING} AND sync_state = 'sync'"
 class Pair:
     """The two servers. ``synchronous``: the standby has what is committed."""
 
-    def __init__(self, *, synchronous: bool = True) -> None:
+    def __init__(self, *, synchronous: bool = True, on_disk: bool = False) -> None:
         self._is_synchronous = synchronous
-        self.primary = Cluster()
-        self.standby = Cluster(standby_of=self.primary)
+        self.primary = Cluster(on_disk=on_disk)
+        self.standby = Cluster(standby_of=self.primary, on_disk=on_disk)
         self.hosts = f"{self.primary.folder},{self.standby.folder}"
         self._wait_for_standby()
 

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The row "postgresql": durable accepts, claims and finished requests in SQLite, in PostgreSQL, and
+in PostgreSQL with a synchronous standby, each on a disk of this machine.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from measure import ROOT, Plan, Row, Skipped, Target, compared, timed
+
+# What a process of so many threads does for some seconds; it prints how often, and how long each
+# time took.
+_WORK = """
+import json, sys, threading, time
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/contrib/bench"]
+import ledgers
+from dataclasses import replace
+from ingest.ledger import Event, Outcome, open_ledger
+url, what, name, threads, seconds = sys.argv[2:]
+took = []
+def mail(n):
+    name_ = f"{name}-{n}"
+    return replace(ledgers.arrival(0), identity=name_, message_id=name_, sender=name_)
+def accept(ledger, n):
+    ledger.accept(mail(n))
+    return 1
+def together(ledger, n):
+    ledger.accept_all([mail(256 * n + each) for each in range(256)])
+    return 256
+def finish(ledger, n):
+    found = ledger.claim(2e9, name)
+    event = Event(1.0, "recorded", {})
+    asked = replace(ledgers.request(0, 1, found), message_id=found.message_id)
+    ledger.finish(found, Outcome.DONE, "", [event], [asked])
+    return 1
+do = {"accept": accept, "together": together, "finish": finish}[what]
+opened = [open_ledger(url) for _ in range(int(threads))]
+print("ready", flush=True)
+sys.stdin.readline()
+until = time.perf_counter() + float(seconds)
+def work(place):
+    n = place
+    while (began := time.perf_counter()) < until:
+        done = do(opened[place], n)
+        took.append((time.perf_counter() - began, done))
+        n += int(threads)
+each = [threading.Thread(target=work, args=(place,)) for place in range(len(opened))]
+[thread.start() for thread in each], [thread.join() for thread in each]
+print(json.dumps(took))
+"""
+
+
+def measure(plan: Plan) -> Iterator[Row]:
+    """All three in turn."""
+    seconds = 0.2 if plan.quick else 3.0
+    with servers(plan) as urls:
+        for kind in ("postgresql", "standby"):
+            for connections in (1, 8, 50):
+                yield _rated(
+                    plan,
+                    f"{kind} accepts {connections}",
+                    urls,
+                    kind,
+                    "accept",
+                    connections,
+                    seconds,
+                )
+            yield _rated(plan, f"{kind} accepts together", urls, kind, "together", 1, seconds)
+            yield _rated(plan, f"{kind} finished", urls, kind, "finish", 4, seconds)
+        yield _claims(plan, urls["postgresql"])
+
+
+@contextmanager
+def servers(plan: Plan) -> Iterator[dict[str, Callable[[], str]]]:
+    """What makes an empty ledger, by kind."""
+    from tests.support.postgres import Cluster, programs
+    from tests.support.replicas import Pair
+
+    if programs() is None:
+        raise Skipped("PostgreSQL is not installed")
+    made = 0
+    with plan.folder() as folder:
+
+        def place() -> Path:
+            nonlocal made
+            made += 1
+            new = folder / str(made)
+            new.mkdir()
+            return new
+
+        alone, pair = Cluster(on_disk=True), Pair(on_disk=True)
+        try:
+            yield {
+                "sqlite": lambda: f"sqlite:{place()}/ledger",
+                "postgresql": lambda: alone.database_for(place()),
+                "standby": lambda: pair.ledger(place()),
+            }
+        finally:
+            alone.remove()
+            pair.remove()
+
+
+def _rated(
+    plan: Plan,
+    name: str,
+    urls: dict[str, Callable[[], str]],
+    kind: str,
+    what: str,
+    connections: int,
+    seconds: float,
+) -> Row:
+    """How often a second something is done by so many connections, and how long 99 of 100 take."""
+    pairs, notes = [], []
+    for _ in range(plan.several(3)):
+        rates = []
+        for each in (kind, "sqlite"):
+            url = urls[each]()
+            if what == "finish":
+                _fill(url, plan.size(20_000, 500))
+            rate, longest = _run(url, what, connections, seconds)
+            rates.append(rate)
+            notes.append(f"{each} p99 {longest * 1000:.1f} ms")
+        pairs.append((rates[0], rates[1]))
+    does = {"accept": "durable accepts", "together": "accepts, 256 together"}
+    path = f"{does.get(what, 'claimed and finished with a request')} by {connections} connections"
+    return compared(name, path, "SQLite", "/s", pairs, note=", ".join(notes[:2]))
+
+
+def _run(url: str, what: str, connections: int, seconds: float) -> tuple[float, float]:
+    """The rate a second and the 99th percentile of seconds."""
+    processes = min(connections, 4)
+    threads = [connections // processes + (n < connections % processes) for n in range(processes)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WORK, ROOT, url, what, f"worker-{n}", str(each), str(seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n, each in enumerate(threads)
+    ]
+    took: list[tuple[float, int]] = []
+    for each in started:
+        assert each.stdout
+        each.stdout.readline()
+    for each in started:
+        assert each.stdin
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    for each in started:
+        out, _ = each.communicate()
+        took += map(tuple, json.loads(out))  # type: ignore[arg-type]
+    longest = statistics.quantiles([time for time, _ in took], n=100)[-1] if took[1:] else 0.0
+    return sum(done for _, done in took) / seconds, longest
+
+
+def _fill(url: str, mails: int) -> None:
+    import ledgers
+
+    from ingest.ledger import open_ledger
+
+    with closing(open_ledger(url)) as ledger:
+        for first in range(0, mails, 2000):
+            last = min(first + 2000, mails)
+            ledger.accept_all([ledgers.arrival(number) for number in range(first, last)])
+
+
+def _claims(plan: Plan, url: Callable[[], str]) -> Row:
+    """A claim behind a long queue, against one behind a short one."""
+    from ingest.ledger import open_ledger
+
+    few, many = 1000, plan.size(1_000_000, 2000)
+    means = {}
+    for queued in (few, many):
+        there = url()
+        _fill(there, queued)
+        with closing(open_ledger(there)) as ledger:
+            ledger.claim(2e9, "worker-1")
+            count = 500
+            means[queued] = (
+                timed(lambda ledger=ledger: [ledger.claim(2e9, "worker-1") for _ in range(500)])  # type: ignore[misc]
+                / count
+            )
+    path = f"a claim with {many} mails in the queue"
+    pairs = [(means[many], means[few])]
+    return compared("postgresql claims", path, f"with {few}", "s", pairs, Target(1.3))
