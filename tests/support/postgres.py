@@ -41,6 +41,13 @@ _ON_DISK = {
     "max_wal_size": "4GB",
     "log_min_messages": "fatal",
 }
+# Waits until its standard input is closed, and ends the server of a folder, if that is still there.
+_GUARD = """read nothing
+test -d "$1" || exit 0
+kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")" 2>/dev/null
+sleep 1
+rm -rf "$1"
+"""
 _ROLE = "recheck"
 
 # What tables hold.
@@ -97,6 +104,12 @@ class Cluster:
                 f"--pgdata={self.data}",
             )  # fmt: skip
         self.start()
+        # If this process is killed, nobody removes what it made but this one.
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "sh", str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _copy(self, other: "Cluster") -> None:
         """Be what the other one is, and follow it."""
@@ -168,6 +181,7 @@ class Cluster:
                 self.stop()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+            self._guard.communicate()
 
     def url(self, database: str) -> str:
         """The URL of one of its databases."""
