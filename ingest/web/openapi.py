@@ -30,6 +30,11 @@ _OF_BODY = {
     413: "the body is too large",
     415: "the body is not JSON",
 }
+# A flag of a query may stand there without a value: "?active_only".
+_FLAG = {
+    "anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["", "0", "1", "false", "true"]}],
+    "default": False,
+}
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -140,6 +145,8 @@ def _query(one: Operation, components: Mapping[str, Any]) -> list[dict[str, Any]
     for name, schema in components.get(one.query.__name__, {}).get("properties", {}).items():
         bare = {key: each for key, each in schema.items() if key != "description"}
         about = schema.get("description", "")
+        if bare.get("type") == "boolean":
+            bare = _FLAG
         found.append({"name": name, "in": "query", "description": about, "schema": bare})
     return found
 
