@@ -102,10 +102,15 @@ class Command:
 
 
 def variables(asked: Mapping[str, Any], *, again: bool) -> dict[bytes, bytes]:
-    """A request's JSON as environment variables, all but its links: lists with commas, each text
-    one line of printable characters. One that is too long is left out; the JSON has it."""
-    told = {name: value for name, value in asked.items() if name != "links"}
-    arguments = told.pop("arguments")
+    """A request's JSON as environment variables, all but its links and groups: lists with commas,
+    each text one line of printable characters, empty for what is not there. One that is too long
+    is left out; the JSON has it."""
+    arguments, left_out = asked["arguments"], ("arguments", "links", "groups")
+    told = {
+        name: "" if value is None else value
+        for name, value in asked.items()
+        if name not in left_out
+    }
     lists = {"contexts", "leftovers"}
     texts = {
         **{name: ",".join(told[name]) if name in lists else str(told[name]) for name in told},
