@@ -171,7 +171,7 @@ def test_an_archive_s_summary_is_as_its_schema_says(
 
 
 def test_a_schema_allows_nothing_else(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run(folder, "list", "--json")
+    run(folder, "take", "--peek", "--requests", "--consumer", "new")
     [request, *_] = json.loads(capfd.readouterr().out)
     assert valid("request", request) == []
     assert valid("request", {**request, "new": 1})

@@ -42,7 +42,7 @@ def requests(
 ) -> None:
     """Requests, with what became of their labels."""
     if form is not Form.TEXT:
-        _json([shape(each, settings) for each in requests], form)
+        _json([listed(each, settings) for each in requests], form)
         return
     out = Printer()
     digits = len(str(max((each.number for each in requests), default=0)))
@@ -55,6 +55,11 @@ def requests(
         asked = [*_labels(each, of_request(each.number, results)), *_arguments(each)]
         reason = [(f"  “{each.reason}”", "dim")] if each.reason else []
         _line(out, (" " * (digits + 2), ""), *asked, *reason)
+
+
+def listed(request: Request, settings: Settings) -> dict[str, Any]:
+    """A request as receivers are handed it, and why nobody is any more, if it was cancelled."""
+    return {**shape(request, settings), "cancelled": request.cancelled or None}
 
 
 def mails(stories: Sequence[Story], form: Form) -> None:

@@ -171,7 +171,9 @@ def test_json_is_what_take_and_show_print(
     folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, out = listed(folder, capsys, "--json")
-    assert json.loads(out) == [shape(each, Settings()) for each in reversed(ledger.requests())]
+    assert json.loads(out) == [
+        {**shape(each, Settings()), "cancelled": None} for each in reversed(ledger.requests())
+    ]
     _, out = listed(folder, capsys, "--json", "--state", "failed")
     assert cli.main(["show", "--json", "broken", "--state", str(folder)]) == 0
     assert json.loads(out) == json.loads(capsys.readouterr().out)
@@ -273,3 +275,13 @@ def test_each_line_is_a_part_or_a_mail(
     _, out = listed(folder, capsys, "--attention", "--json-lines")
     part, mail = map(json.loads, out.splitlines())
     assert (part["kind"], mail["message_id"]) == ("patchwork", "broken")
+
+
+def test_a_cancelled_request_says_why(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.steering.cancel_request(1, "the wrong series", "operator", NOON)
+    _, out = listed(folder, capsys, "--json")
+    assert [each["cancelled"] for each in json.loads(out)] == [None, "the wrong series"]
+    _, out = listed(folder, capsys)
+    assert "iol-a cancelled, iol-b cancelled" in out

@@ -57,6 +57,13 @@ class Request(TypedDict):
     links: Links
 
 
+class Listed(Request):
+    """A request, as programs and webhooks are handed it. ``cancelled``: why nobody is handed it
+    any more, null if it was not cancelled."""
+
+    cancelled: str | None
+
+
 class Naive(str):
     """A time without Z, as get_reruns.py writes it."""
 
@@ -197,12 +204,12 @@ class Replayed(TypedDict):
 
 # What each document is: its name, what prints it, and what it is made of.
 DOCUMENTS: dict[str, tuple[str, Any]] = {
-    "request": ("a request in take --requests, list --json, programs and webhooks", Request),
+    "request": ("a request in take --requests, programs and webhooks", Request),
     "retests": ("the retest JSON: take, reruns, and the file itself", Retests),
     "take": ("take: with --requests, and with --hold", Retests | HeldRetests | HeldRequests
              | list[Request]),
     "mail": ("a mail in show --json, which prints an array of them", Story),
-    "list": ("list --json: requests, mails, or what needs attention", list[Request] | list[Story]
+    "list": ("list --json: requests, mails, or what needs attention", list[Listed] | list[Story]
              | Attention),
     "status": ("status --json", Status),
     "check": ("check --json", list[Finding]),
@@ -214,7 +221,7 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
     "replay": ("replay --json", Replayed),
     "error": ("an error of any command with --json, on standard error", Error),
 }  # fmt: skip
-_MEANINGS = {Request: REQUEST, Asked: REQUEST, Became: RESULT, Story: MAIL}
+_MEANINGS = {Request: REQUEST, Listed: REQUEST, Asked: REQUEST, Became: RESULT, Story: MAIL}
 
 
 def document(name: str) -> dict[str, Any]:
