@@ -13,6 +13,16 @@ from pathlib import Path
 
 from measure import ROOT, Plan, Row, Skipped, Target, compared, timed
 
+# What each is to be of SQLite's rate at least. Alone a commit waits for one more disk and a
+# connection; many connections commit together, which SQLite's do not.
+_LEAST = {
+    "accepts 1": 0.5,
+    "accepts 8": 1.5,
+    "accepts 50": 1.5,
+    "accepts together": 0.5,
+    "finished": 0.3,
+}
+
 # What a process of so many threads does for some seconds; it prints how often, and how long each
 # time took.
 _WORK = """
@@ -122,18 +132,19 @@ def _rated(
             url = urls[each]()
             if what == "finish":
                 _fill(url, plan.size(20_000, 500))
-            rate, longest = _run(url, what, connections, seconds)
+            rate, longest = _run(url, what, connections, seconds, 1 if plan.quick else 4)
             rates.append(rate)
             notes.append(f"{each} p99 {longest * 1000:.1f} ms")
         pairs.append((rates[0], rates[1]))
     does = {"accept": "durable accepts", "together": "accepts, 256 together"}
     path = f"{does.get(what, 'claimed and finished with a request')} by {connections} connections"
-    return compared(name, path, "SQLite", "/s", pairs, note=", ".join(notes[:2]))
+    target = Target(_LEAST[name.partition(" ")[2]], least=True)
+    return compared(name, path, "SQLite", "/s", pairs, target, note=", ".join(notes[:2]))
 
 
-def _run(url: str, what: str, connections: int, seconds: float) -> tuple[float, float]:
-    """The rate a second and the 99th percentile of seconds."""
-    processes = min(connections, 4)
+def _run(url: str, what: str, connections: int, seconds: float, most: int) -> tuple[float, float]:
+    """The rate a second and the 99th percentile of seconds, by so many processes at most."""
+    processes = min(connections, most)
     threads = [connections // processes + (n < connections % processes) for n in range(processes)]
     started = [
         subprocess.Popen(

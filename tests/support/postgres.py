@@ -124,6 +124,9 @@ class Cluster:
         if not self.is_lost():
             self.kill()
         shutil.rmtree(self.data)
+        # The one that was killed is there for a while, as far as a lock file can tell.
+        for left in self.folder.glob(".s.PGSQL.*"):
+            left.unlink()
         self._copy(other)
         self.start()
 
