@@ -95,7 +95,7 @@ class Session:
     def run(self, statement: str, *values: object) -> psycopg.Cursor[Row]:
         """One statement of a transaction, within ``writing`` or ``reading``."""
         with self._deadline.within(self._db.fileno()):
-            return self._db.execute(_sql(statement), list(map(_given, values)))
+            return self._db.execute(_sql(statement), list(map(sendable, values)))
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """What a query finds. Raises ``StateUnavailable``."""
@@ -388,7 +388,7 @@ def _sql(statement: str) -> str:
     return statement.replace("%", "%%").replace("?", "%s")
 
 
-def _given(value: object) -> object:
+def sendable(value: object) -> object:
     """A value as the driver takes it."""
     if isinstance(value, Enum):
         return value.value
