@@ -116,8 +116,6 @@ def _of_requests(filter: Filter) -> list[Condition]:
         found.append(_any([(filter.states, of_mail), (filter.results, of_label)]))
     if filter.lists:
         found.append(Within("mail", "id", "mail", _one_of("list_id", filter.lists)))
-    if filter.active:
-        found.append(Within("number", "request", "result", (OPEN, ())))
     searched = "number", "request", "request_search"
     if filter.requesters:
         found.append(Within(*searched, _contains(("requester",), filter.requesters, filter)))
@@ -129,6 +127,13 @@ def _of_requests(filter: Filter) -> list[Condition]:
     if filter.attention is not None:
         query, values = _in_trouble(filter.attention)
         found.append((f"number IN ({query})", values))
+    if filter.active:
+        # Of what else fits, each is looked at; all that are active may be very many.
+        of_request = (
+            f"EXISTS (SELECT 1 FROM result WHERE result.request = request.number AND {OPEN})"
+        )
+        alone = Within("number", "request", "result", (OPEN, ()))
+        found.append((of_request, ()) if found else alone)
     return found
 
 
