@@ -132,7 +132,7 @@ def test_that_there_is_no_ledger_is_told_with_exit_1(name: str, quick_path: Path
     done = look(quick_path / "state", *LOOKERS[name])
     assert (done.returncode, done.stdout) == (1, "")
     path = quick_path / "state" / "ledger.sqlite"
-    said = f"there is no ledger {path} yet"
+    said = f"there is no ledger {path} yet; the first mail that may hold a request makes it"
     if "--json" in LOOKERS[name]:
         assert json.loads(done.stderr)["error"] == said
     else:
