@@ -149,6 +149,7 @@ def happens(step: Sequence[object], watching: Watching, oracle: Oracle) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @settings(max_examples=1000, deadline=None)
 @given(OPENINGS, st.lists(STEPS, max_size=12))
 def test_any_history_comes_to_what_the_oracle_says(
