@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 # Characters kept of what a mail says of itself.
 _LONGEST_SUBJECT, _LONGEST_NAME = 500, 320
+# Characters of what is asked for in the step that tells of it; the request has all.
+_LONGEST_ASKED = 2000
 
 # In the place of what is not known of a request that is refused before Patchwork is asked.
 _UNKNOWN = Target(0, "patch", 0, "")
@@ -277,7 +279,7 @@ class Worker:
         assert made.target
         target, now = made.target, self._clock()
         request = self._request(queued, made, target)
-        recorded = {"series": target.series, "asked": made.reason}
+        recorded = {"series": target.series, "asked": clipped(made.reason, _LONGEST_ASKED)}
         events = [*_asked(now, made), Event(now, "recorded", recorded)]
         new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
         if not new:
