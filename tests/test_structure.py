@@ -22,11 +22,10 @@ FLOORS = (
     ("__main__",),
     ("commands",),
     ("web",),
-    ("daily",),
     ("look",),
     ("handover", "worker", "sandbox"),
     ("sinks", "sources"),
-    ("decision", "results", "by_hand"),
+    ("decision", "results"),
     ("patchwork",),
     ("story",),
     (
@@ -39,10 +38,7 @@ FLOORS = (
     ("config",),
     ("signs",),
     ("mail",),
-    (
-        *("addresses", "host", "transport", "files", "locks", "logs", "moments"),
-        *("secret", "words", "errors", "value"),
-    ),
+    ("addresses", "transport", "files", "locks", "words", "errors", "value"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND = len(FLOORS) - 1

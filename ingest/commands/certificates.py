@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest import secret
 from ingest.commands import as_user
+from ingest.config import secret
 from ingest.config.tables import Settings, SmtpSettings
 from ingest.words import ago
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ingest import secret
 from ingest.commands.finding import Finding
+from ingest.config import secret
 from ingest.config.tables import Settings
 from ingest.errors import Error, NoApi, SinkUnavailable, Unavailable
 from ingest.patchwork import limits, xmlrpc

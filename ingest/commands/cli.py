@@ -4,8 +4,8 @@
 import logging
 from collections.abc import Sequence
 
-from ingest import files, logs, words
-from ingest.commands import ledgers, output
+from ingest import files, words
+from ingest.commands import ledgers, logs, output
 from ingest.commands.command_line import parser
 from ingest.commands.options import PROGRAM, complain
 from ingest.errors import EX_INTERRUPTED, EX_OK, EX_TEMPFAIL, Error, NoLedger, UsageError

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 
-from ingest import moments
+from ingest.config import moments
 
 
 def whole(text: str) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ingest import logs
+from ingest.commands import logs
 from ingest.config import load as config
 from ingest.config.reading import Sources
 from ingest.config.tables import Settings

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from ingest.background import WORKER, Background, Trouble
 from ingest.commands.catch_up import Periodic
+from ingest.commands.daily import Daily
 from ingest.commands.wakeups import MAIL, REQUESTS, Wakeups
 from ingest.config.tables import Settings
-from ingest.daily import Daily
 from ingest.ledger import Ledger, worker_lease
 from ingest.patchwork.servers import Servers
 from ingest.results.follower import Follower

@@ -7,7 +7,8 @@ import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from ingest import links, secret
+from ingest import links
+from ingest.config import secret
 from ingest.config.sink_tables import CheckSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable

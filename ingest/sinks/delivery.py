@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 
-from ingest import host
 from ingest.background import Background, Thread, Trouble, wait_all
 from ingest.config.sink_tables import ReceiverSettings
 from ingest.config.tables import Settings, StateSettings, sink_kinds
@@ -21,7 +20,7 @@ from ingest.errors import SinkUnavailable, StateUnavailable
 from ingest.ledger import Cursor, Event, Ledger, Request
 from ingest.policy import scope
 from ingest.policy.scope import Scope
-from ingest.sinks import Clock, Configured, Sink, Stop, json_file
+from ingest.sinks import Clock, Configured, Sink, Stop, host, json_file
 
 # Seconds between two looks at the request log, which other processes write, too.
 POLL = 1.0

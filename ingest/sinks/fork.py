@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from ingest import secret
+from ingest.config import secret
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
 from ingest.ledger import Request

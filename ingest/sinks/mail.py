@@ -6,7 +6,8 @@ and which labels there are.
 import re
 from collections.abc import Callable, Sequence
 
-from ingest import addresses, links, secret
+from ingest import addresses, links
+from ingest.config import secret
 from ingest.config.sink_tables import MailSettings
 from ingest.config.tables import PatchworkSettings, RequestsSettings, Settings
 from ingest.errors import ConfigError, NotTaken, SinkUnavailable

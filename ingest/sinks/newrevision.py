@@ -3,7 +3,7 @@
 a request is for, which is the fork's own way to have all its labs test it again.
 """
 
-from ingest import secret
+from ingest.config import secret
 from ingest.config.sink_tables import NewRevisionSettings
 from ingest.config.tables import Settings
 from ingest.ledger import Request

@@ -4,7 +4,8 @@ a server of freedesktop's kind, once for each label of which no result stands th
 stands is the lab's, and a new one would take its place.
 """
 
-from ingest import links, secret
+from ingest import links
+from ingest.config import secret
 from ingest.config.sink_tables import PendingResultSettings
 from ingest.config.tables import Settings
 from ingest.errors import SinkUnavailable, TurnedAway

@@ -14,7 +14,8 @@ from http.client import responses
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from ingest import __version__, secret
+from ingest import __version__
+from ingest.config import secret
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable

@@ -4,8 +4,8 @@
 import json
 from typing import Any
 
-from ingest import by_hand
 from ingest.errors import UsageError
+from ingest.handover import by_hand
 from ingest.handover import take as handover
 from ingest.handover.take import Order
 from ingest.ledger import Request, State

@@ -5,7 +5,8 @@ nothing."""
 from dataclasses import replace
 from typing import Any
 
-from ingest import __version__, moments
+from ingest import __version__
+from ingest.config import moments
 from ingest.config.values import DAY
 from ingest.handover import reruns
 from ingest.ledger import Filter, Outcome, State

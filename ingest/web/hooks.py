@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ingest import secret
+from ingest.config import secret
 from ingest.config.web_tables import HookSettings
 from ingest.errors import Permanent, SinkUnavailable
 from ingest.ledger import Envelope

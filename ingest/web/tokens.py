@@ -4,7 +4,7 @@
 import os
 from collections.abc import Mapping
 
-from ingest import secret
+from ingest.config import secret
 from ingest.config.web_tables import TokenSettings
 from ingest.web import proofs
 from ingest.web.head import Head

@@ -7,7 +7,8 @@ import http.client
 import socket
 from collections.abc import Iterator, Mapping
 
-from ingest import addresses, secret
+from ingest import addresses
+from ingest.config import secret
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError, Error, SinkUnavailable
 from ingest.web import services

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from ingest import logs
-from ingest.commands import cli
+from ingest.commands import cli, logs
 from ingest.errors import UsageError
 from ingest.ledger import Event, Ledger, Outcome, Submission
 from ingest.mail.requester import Requester

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from ingest import by_hand
-from ingest.by_hand import Wish
 from ingest.config.tables import Settings
+from ingest.handover import by_hand
+from ingest.handover.by_hand import Wish
 from ingest.ledger import Cursor, Envelope, Event, Ledger, Outcome, Result, State, open_ledger
 from ingest.mail.requester import Requester
 from tests.support.http_site import LISTEN, Site

@@ -13,7 +13,7 @@ from ingest.ledger import Ledger, Opening, Submission, open_configured
 from ingest.words import harmless
 
 if TYPE_CHECKING:
-    from ingest.by_hand import Wish
+    from ingest.handover.by_hand import Wish
 
 
 def add(to: Commands) -> None:
@@ -58,7 +58,7 @@ def _argument(text: str) -> tuple[str, str]:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    from ingest import by_hand
+    from ingest.handover import by_hand
 
     settings = settings_of(arguments)
     wish = by_hand.Wish(
@@ -100,7 +100,7 @@ def _submission(ledger: Ledger, settings: Settings, wish: "Wish") -> tuple[Submi
 
 
 def _note(arguments: argparse.Namespace) -> int:
-    from ingest import by_hand
+    from ingest.handover import by_hand
 
     if not arguments.text.strip():
         raise UsageError("a remark says something")

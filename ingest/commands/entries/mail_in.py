@@ -116,7 +116,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    from ingest import daily, worker
+    from ingest import worker
+    from ingest.commands import daily
 
     # It may end at any moment: the next worker takes up what was begun, as after a crash.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EX_OK))

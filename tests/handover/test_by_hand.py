@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ingest import by_hand
 from ingest.config import sink_tables
 from ingest.config.patchwork_tables import ServerSettings
 from ingest.config.tables import RequestsSettings, Settings
 from ingest.errors import NotTaken, UsageError
+from ingest.handover import by_hand
 from ingest.ledger import Ledger, open_ledger
 from ingest.sinks.mail import Answer
 from ingest.words import harmless

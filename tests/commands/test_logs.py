@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingest import logs
+from ingest.commands import logs
 
 EVIL = "\x1b[31m\nforged"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import secret
+from ingest.config import secret
 from ingest.errors import SinkUnavailable
 
 

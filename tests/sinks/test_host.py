@@ -4,7 +4,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ingest import host
+from ingest.sinks import host
 
 
 def test_a_look_makes_no_id(tmp_path: Path) -> None:

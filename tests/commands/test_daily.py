@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest import daily, look
+from ingest import look
+from ingest.commands import daily
 from ingest.config import load as config
 from ingest.config.tables import Settings
 from ingest.errors import ConfigError
