@@ -20,7 +20,7 @@ from ingest.patchwork.checks import Refusal
 from ingest.patchwork.dialect import Check as PostedCheck
 from ingest.patchwork.feed import ZONES
 from ingest.policy.manners import Manners
-from ingest.sinks import Stop
+from ingest.sinks import Configured, Stop
 from ingest.words import counted, listed
 
 _PENDING = "pending"
@@ -35,7 +35,7 @@ _LONGEST_NAME, _LONGEST_TOLD = 60, 2000
 _OF_THE_PATCH = (401, 403, 404)
 
 
-def receiver(name: str, settings: Settings) -> "Check":
+def receiver(name: str, settings: Settings) -> Configured:
     """The configured sink of this name."""
     return Check(name, settings.check[name], settings)
 

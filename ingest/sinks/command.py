@@ -17,7 +17,7 @@ from ingest.errors import EX_TEMPFAIL, NotTaken, SinkUnavailable
 from ingest.ledger import Request
 from ingest.policy.manners import Manners
 from ingest.results import word
-from ingest.sinks import Given, Stop, program
+from ingest.sinks import Configured, Given, Stop, program
 from ingest.sinks.request_json import shape
 from ingest.words import printable
 
@@ -29,7 +29,7 @@ _NOT_PASSED_ON = (b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID", b"LISTEN_
 _OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
 
 
-def receiver(name: str, settings: Settings) -> "Command":
+def receiver(name: str, settings: Settings) -> Configured:
     """The configured sink of this name."""
     return Command(name, settings.command[name], settings)
 

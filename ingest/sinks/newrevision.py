@@ -9,11 +9,12 @@ from ingest.config.tables import Settings
 from ingest.ledger import Request
 from ingest.patchwork.api import Api
 from ingest.patchwork.freedesktop import Freedesktop
-from ingest.sinks import Stop, fork
+from ingest.policy.manners import Manners
+from ingest.sinks import Configured, Stop, fork
 from ingest.words import of_series
 
 
-def receiver(name: str, settings: Settings) -> "NewRevision":
+def receiver(name: str, settings: Settings) -> Configured:
     """The configured sink of this name."""
     return NewRevision(name, settings.newrevision[name], settings)
 
@@ -22,7 +23,7 @@ class NewRevision:
     """A ``Receiver`` that makes revisions on a server of freedesktop's kind."""
 
     once_per_mail = False
-    per_day = 0
+    manners = Manners()
 
     def __init__(self, name: str, table: NewRevisionSettings, settings: Settings) -> None:
         self.name = f"newrevision:{name}"

@@ -11,14 +11,15 @@ from ingest.config.tables import Settings
 from ingest.errors import SinkUnavailable, TurnedAway
 from ingest.ledger import Request
 from ingest.patchwork.api import Api
-from ingest.sinks import Stop, fork
+from ingest.policy.manners import Manners
+from ingest.sinks import Configured, Stop, fork
 from ingest.sinks.check import description
 from ingest.words import counted, listed, of_series
 
 _PENDING = "pending"
 
 
-def receiver(name: str, settings: Settings) -> "PendingResult":
+def receiver(name: str, settings: Settings) -> Configured:
     """The configured sink of this name."""
     return PendingResult(name, settings.test_result[name], settings)
 
@@ -27,7 +28,7 @@ class PendingResult:
     """A ``Receiver`` that is the test results of a server of freedesktop's kind."""
 
     once_per_mail = False
-    per_day = 0
+    manners = Manners()
 
     def __init__(self, name: str, table: PendingResultSettings, settings: Settings) -> None:
         self.name = f"test_result:{name}"

@@ -21,7 +21,7 @@ from ingest.config.tables import Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unavailable
 from ingest.ledger import Request
 from ingest.policy.manners import Manners
-from ingest.sinks import Clock, Stop
+from ingest.sinks import Clock, Configured, Stop
 from ingest.sinks.request_json import shape
 from ingest.transport import Client, Reply, retry_after
 from ingest.words import printable
@@ -36,7 +36,7 @@ _OF_THE_REQUEST = (400, 409, 410, 413, 415, 422)
 _ALWAYS = {"User-Agent": f"recheck-ingest/{__version__}", "Accept-Encoding": "identity"}
 
 
-def receiver(name: str, settings: Settings) -> "Webhook":
+def receiver(name: str, settings: Settings) -> Configured:
     """The configured sink of this name."""
     return Webhook(name, settings.webhook[name], settings)
 

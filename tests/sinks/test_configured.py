@@ -12,6 +12,7 @@ import pytest
 
 from ingest.commands import cli
 from ingest.config import load as config
+from ingest.config.tables import Settings, sink_kinds
 from ingest.sandbox import Sandbox
 from ingest.sinks import delivery
 
@@ -36,12 +37,17 @@ def script(tmp_path: Path) -> str:
 
 def look(kind: str, patchwork: str = "https://patches.example.org", **table: Any) -> Any:
     """The one sink that is configured."""
+    ((receiver, _),) = delivery.configured(settings(kind, patchwork, **table))
+    return receiver
+
+
+def settings(kind: str, patchwork: str = "https://patches.example.org", **table: Any) -> Settings:
+    """Those of one sink."""
     environment = {
         f"RECHECK_INGEST_{kind}_LAB_{key}".upper(): str(value) for key, value in table.items()
     }
     environment |= {"HOME": "/nowhere", "RECHECK_INGEST_PATCHWORK_URL": patchwork}
-    ((receiver, _),) = delivery.configured(config.load(environment=environment))
-    return receiver
+    return config.load(environment=environment)
 
 
 def test_a_sound_sink_says_what_it_is_for(secret: str, script: str, tmp_path: Path) -> None:
@@ -68,6 +74,22 @@ def test_a_sound_sink_says_what_it_is_for(secret: str, script: str, tmp_path: Pa
         ("mail:lab", "answers by mail.example.org:587", [], []),
         ("mail:lab", "answers by localhost:25", [], []),
     ]
+
+
+NEEDED = {
+    "command": {"program": "sh"},
+    "webhook": {"url": "https://ci.example.org/x"},
+    "check": {"token_file": "/etc/token"},
+    "test_result": {"login_file": "/etc/login"},
+    "newrevision": {"login_file": "/etc/login"},
+    "mail": {"sender": US},
+}
+
+
+@pytest.mark.parametrize("kind", sorted({*sink_kinds()} - {"json_file"}))
+def test_each_kind_of_sink_can_be_set_to_work(kind: str) -> None:
+    [sink] = delivery.receivers(settings(kind, **NEEDED[kind]))
+    assert sink.name == f"{kind}:lab"
 
 
 @pytest.mark.parametrize(
