@@ -15,6 +15,7 @@ from ingest.config.values import DAY
 from ingest.errors import OutOfTime, Temporary
 from ingest.ledger import Filing
 from ingest.mail.message import Mail
+from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
 from ingest.patchwork.lookup import Patchwork
 
@@ -76,21 +77,23 @@ class Servers:
 
     def _is_of_project(self, name: str, server: ServerSettings, of_list: str) -> bool:
         patchwork = self.named(name)
-        key = f"{patchwork.base} lists of projects"
-        kept = self._memory.recall(key, self._clock())
-        try:
-            lists = {each.link_name: each.list_id.lower() for each in patchwork.projects()}
-        except OutOfTime:
-            raise
-        except Temporary as error:
-            if kept is None:
-                log.info("perhaps it is for [patchwork.%s], which cannot tell: %s", name, error)
-                return True
-            lists = json.loads(kept)
-        else:
-            if (text := json.dumps(lists)) != kept:
-                self._memory.remember(key, text, self._clock() + _REMEMBERED)
-        return of_list in {lists.get(each) for each in server.projects}
+        key, now = f"{patchwork.base} lists of projects", self._clock()
+        kept = self._memory.recall(key, now)
+        lists = json.loads(kept) if kept else None
+        # No other server's mail waits for this one more often than now and then.
+        failed = f"{key}, asked in vain"
+        if self._memory.recall(failed, now) is None and not outage.broken(self._memory, now, name):
+            try:
+                lists = {each.link_name: each.list_id.lower() for each in patchwork.projects()}
+            except OutOfTime:
+                raise
+            except Temporary as error:
+                log.info("[patchwork.%s] cannot tell the lists of its projects: %s", name, error)
+                self._memory.remember(failed, str(error), now + self._settings.worker.retry[0])
+            else:
+                if (text := json.dumps(lists)) != kept:
+                    self._memory.remember(key, text, now + _REMEMBERED)
+        return lists is None or of_list in {lists.get(each) for each in server.projects}
 
     def close(self) -> None:
         """Close every connection."""

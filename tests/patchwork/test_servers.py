@@ -18,6 +18,7 @@ from ingest.patchwork import outage
 from ingest.patchwork.servers import Servers
 from ingest.sandbox import DPDK, Project, Sandbox
 from ingest.worker import Worker
+from tests.support.bad_server import Hell, html
 from tests.support.clock import DAY, HOUR, Clock
 from tests.support.mails import patch, reply
 
@@ -160,3 +161,22 @@ def test_a_server_that_never_told_its_lists_keeps_what_may_be_its_own(
     settings = replace(settings, servers=by_project(settings, other.url))
     with closing(Servers(settings, ledger, clock=clock)) as servers:
         assert servers.for_mail(mails.parse(asks("p", DPDK.list_id)), Filing()).name == "other"
+
+
+def test_a_server_that_cannot_tell_its_lists_is_asked_now_and_then_and_not_by_every_mail(
+    settings: tables.Settings, ledger: Ledger, clock: Clock
+) -> None:
+    """Each question may take as long as its timeout, at which the mail of the others waits."""
+    mail = mails.parse(asks("p", DPDK.list_id))
+    with Hell() as hell:
+        hell.will(html(502))
+        settings = replace(settings, servers=by_project(settings, hell.url))
+        with closing(Servers(settings, ledger, clock=clock)) as servers:
+            servers.for_mail(mail, Filing())
+            asked = len(hell.seen)
+            for _ in range(10):
+                servers.for_mail(mail, Filing())
+            assert asked and len(hell.seen) == asked
+            clock.now += HOUR
+            servers.for_mail(mail, Filing())
+            assert len(hell.seen) > asked
