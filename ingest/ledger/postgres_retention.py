@@ -9,7 +9,7 @@ from ingest.ledger.values import MOST_HAPPENINGS, Keep
 _PRUNED_AT_ONCE = 200
 
 # The tables whose rows go with their request's.
-_OF_A_REQUEST = ("result", "seen", "baseline", "request_search", "letter")
+_OF_A_REQUEST = ("result", "seen", "baseline", "request_search", "letter", "aside")
 
 
 class Retention:

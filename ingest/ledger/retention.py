@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which requests may be dropped, whatever the ledger is kept in."""
 
-# The number up to which everybody has come who reads the request log: each sink and consumer,
-# each batch that may be given again, and ``reruns``, if anybody ever asked that.
+# The number up to which everybody has come who reads the request log: each sink, with what it has
+# set aside and tries again, each consumer, each batch that may be given again, and ``reruns``, if
+# anybody ever asked that.
 PAST_ALL = """(SELECT coalesce(min(number), 0) FROM (
     SELECT min(position) AS number FROM cursor
+    UNION ALL SELECT min(request) - 1 FROM aside WHERE due IS NOT NULL
     UNION ALL SELECT min(position) FROM consumer
     UNION ALL SELECT min(after) FROM batch
     UNION ALL SELECT max(upto) FROM promise) AS read)"""

@@ -73,7 +73,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE INDEX letter_at ON letter (sink, at)",
         """CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
             DELETE FROM letter WHERE request = old.number;
+            DELETE FROM aside WHERE request = old.number;
         END""",
+        "DELETE FROM aside WHERE request NOT IN (SELECT number FROM request)",
         # The steps of all stories in the order in which they were told, and what is about no mail.
         """CREATE TABLE event (
             number INTEGER PRIMARY KEY,

@@ -172,8 +172,8 @@ class OneByOne:
                 break
             if aside.reason in turned_away:  # one has asked for all
                 continue
-            [request] = ledger.requests(after=aside.request - 1, limit=1)
-            wanted = self._narrowed(request)
+            request = ledger.results.request(str(aside.request))  # it may be dropped meanwhile
+            wanted = request and self._narrowed(request)
             if wanted is None:
                 ledger.asides.drop(self.name, aside.request)
                 continue

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from ingest.ledger import Aside, Ledger, open_ledger
+from ingest.ledger import Aside, Cursor, Keep, Ledger, open_ledger
 from tests.support.ledger_values import NOON, record
 
 SINK, OTHER = "webhook:lab", "webhook:other"
@@ -83,3 +83,23 @@ def test_a_retry_has_all_of_one_sink_tried_now(ledger: Ledger) -> None:
 def test_a_request_knows_when_its_mail_was_received(ledger: Ledger) -> None:
     record(ledger, "a@example.org", received=NOON - 7)
     assert ledger.requests()[0].received == NOON - 7
+
+
+def drop_old(ledger: Ledger) -> None:
+    keep = Keep(raw=NOON, ignored=NOON + 1, requests=NOON + 1)
+    ledger.set_cursor(Cursor(SINK, ledger.last_request()))
+    ledger.prune(keep, NOON + 1)
+
+
+def test_a_request_that_is_to_be_tried_again_is_not_dropped(ledger: Ledger) -> None:
+    set_aside(ledger, aside(2), aside(1, due=None), aside(3, due=None))
+    drop_old(ledger)
+    assert [each.number for each in ledger.requests()] == [2, 3]
+    assert due(ledger, NOON + 60) == [2]
+
+
+def test_what_was_given_up_goes_with_its_request(ledger: Ledger) -> None:
+    set_aside(ledger, aside(1, due=None), aside(2, due=None))
+    drop_old(ledger)
+    assert ledger.requests() == []
+    assert ledger.asides.retry(SINK, NOON) == 0

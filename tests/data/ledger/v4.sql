@@ -147,8 +147,8 @@ rejected@example.org','it is rejected','',NULL,NULL);
 INSERT INTO "mail_search" VALUES(6,'','
 unresolved@example.org','it is unresolved','',NULL,NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "meta" VALUES('file','65024:2212567');
-INSERT INTO "meta" VALUES('generation','7f79d5');
+INSERT INTO "meta" VALUES('file','65024:2269489');
+INSERT INTO "meta" VALUES('generation','c13bea');
 INSERT INTO "meta" VALUES('results after','1');
 CREATE TABLE pause (
             sink TEXT PRIMARY KEY,
@@ -312,6 +312,7 @@ CREATE INDEX letter_about ON letter (sink, request);
 CREATE INDEX letter_at ON letter (sink, at);
 CREATE TRIGGER letters_go AFTER DELETE ON request BEGIN
             DELETE FROM letter WHERE request = old.number;
+            DELETE FROM aside WHERE request = old.number;
         END;
 CREATE TRIGGER story_begins AFTER INSERT ON mail BEGIN
             INSERT INTO event (mail, text) VALUES (new.id, new.story);
