@@ -2,7 +2,7 @@
 """How long things took, in a database: by bounds, so that what is kept does not grow."""
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from ingest.ledger.connection import Connection
@@ -27,7 +27,7 @@ class KeptTimings:
 
     def all(self) -> Mapping[str, Timing]:
         found: dict[str, Counter[float]] = {}
-        seconds: Counter[str] = Counter()
+        seconds = Counter[str]()
         for row in self._db.rows("SELECT * FROM timing"):
             found.setdefault(row["what"], Counter())[row["bound"]] += row["number"]
             seconds[row["what"]] += row["seconds"]
@@ -39,18 +39,16 @@ class KeptTimings:
 
 def note(database: Connection, what: str, durations: Iterable[float]) -> None:
     """As ``Timings.add``, within a transaction."""
+    numbers, seconds = Counter[float](), defaultdict[float, float](float)
     for each in durations:
-        took = max(each, 0.0)
-        place = bisect_left(BOUNDS, took)
-        columns = {
-            "what": what,
-            "bound": BOUNDS[place] if place < len(BOUNDS) else _BEYOND,
-            "number": 1,
-            "seconds": took,
-        }
+        place = bisect_left(BOUNDS, each)
+        bound = BOUNDS[place] if place < len(BOUNDS) else _BEYOND
+        numbers[bound] += 1
+        seconds[bound] += max(each, 0.0)
+    for bound in sorted(numbers):  # always in this order, so that no two wait for each other
         database.insert(
             "timing",
-            columns,
-            "ON CONFLICT (what, bound) DO UPDATE SET number = timing.number + 1,"
+            {"what": what, "bound": bound, "number": numbers[bound], "seconds": seconds[bound]},
+            "ON CONFLICT (what, bound) DO UPDATE SET number = timing.number + excluded.number,"
             " seconds = timing.seconds + excluded.seconds",
         )

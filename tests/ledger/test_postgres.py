@@ -4,6 +4,7 @@ other roles, orders of commits, and servers that it refuses."""
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -183,6 +184,21 @@ def test_two_hosts_that_take_in_the_same_mails_in_another_order_do_not_wait_for_
         assert [each.wait() for each in (one, two)] == [0, 0]
     assert sum(new) == len(ids)
     assert ledger.totals().mails["queued"] == len(ids)
+
+
+def test_two_that_note_how_long_things_took_in_another_order_do_not_wait_for_each_other(
+    url: str, ledger: Ledger
+) -> None:
+    durations = [0.01, 1.0, 100.0, 10_000.0]
+
+    def note(those: list[float]) -> None:
+        with closing(open_ledger(url)) as own:
+            for _ in range(100):
+                own.timings.add("patchwork 200", those)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(note, (durations, durations[::-1])))
+    assert sum(ledger.timings.all()["patchwork 200"].numbers) == 800
 
 
 # Databases, roles, releases
