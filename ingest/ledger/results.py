@@ -63,8 +63,8 @@ class KeptResults:
         told = asdict(result)
         same = ("state", "author", "url", "summary")
         kept = self._db.run(
-            "SELECT result.*, request.mail FROM result JOIN request ON request.number = request"
-            f" WHERE request = ? AND label = ?{self._db.held}",
+            "SELECT *, (SELECT mail FROM request WHERE number = result.request) AS mail"
+            f" FROM result WHERE request = ? AND label = ?{self._db.held}",
             result.request,
             result.label,
         ).fetchone()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
-from ingest.ledger import WORKER_LEASE, Ledger, Opening, open_ledger
+from ingest.ledger import WORKER_LEASE, Ledger, Opening, Result, State, open_ledger
 from ingest.ledger.masking import masked
 from tests.support import ledger_processes, postgres
 from tests.support.ledger_values import NOON, arrival, claimed, record
@@ -199,6 +199,27 @@ def test_two_that_note_how_long_things_took_in_another_order_do_not_wait_for_eac
     with ThreadPoolExecutor() as threads:
         list(threads.map(note, (durations, durations[::-1])))
     assert sum(ledger.timings.all()["patchwork 200"].numbers) == 800
+
+
+def test_results_and_their_request_cancelled_meanwhile_do_not_wait_for_each_other(
+    url: str, ledger: Ledger
+) -> None:
+    requests = [record(ledger, f"{number}@example.org") for number in range(60)]
+
+    def tell() -> None:
+        with closing(open_ledger(url)) as own:
+            for each in requests:
+                for label in each.contexts:
+                    own.results.tell(Result(each.number, label, State.PENDING, NOON))
+
+    def cancel() -> None:
+        with closing(open_ledger(url)) as own:
+            for each in requests:
+                assert own.steering.cancel_request(each.number, "not needed", "an operator", NOON)
+
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(tell), threads.submit(cancel)]:
+            done.result()
 
 
 # Databases, roles, releases
