@@ -47,6 +47,12 @@ def withdraw(
     ended = {mail.id: mail for mail in mails if not mail.requests}
     chosen |= {each.number: each for mail in mails for each in mail.requests if not each.cancelled}
     with _held_off(ledger, settings, patience), ledger.batch():
+        # Mails before the log, as whoever ends one: else two could wait for each other.
+        for _, mail in sorted(ended.items()):
+            if not ledger.steering.cancel(mail.id, reason, now):
+                raise NothingFound(
+                    f"{named(mail.message_id, mail.id)} is not cancelled: it is {mail.outcome}"
+                )
         for request in chosen.values():
             if those := list(_had(ledger, settings, request)):
                 raise NothingFound(
@@ -54,11 +60,6 @@ def withdraw(
                 )
             if not ledger.steering.cancel_request(request.number, reason, by, now):
                 raise NothingFound(_too_late(request))
-        for mail in ended.values():
-            if not ledger.steering.cancel(mail.id, reason, now):
-                raise NothingFound(
-                    f"{named(mail.message_id, mail.id)} is not cancelled: it is {mail.outcome}"
-                )
     told = [f"request {number}" for number in sorted(chosen)]
     return [*told, *(named(mail.message_id, mail.id) for mail in ended.values())]
 
