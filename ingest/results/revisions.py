@@ -23,13 +23,21 @@ def note(dialect: Dialect, ledger: Ledger, requests: Sequence[Request], now: flo
         feeds = (each for each in ledger.feeds() if (each.name, each.part) == (FEED, part))
         last = next((each.position for each in feeds), "")
         news = dialect.new_revisions(project)
-        for each in (new for new in news if new.at > last):
-            for request in with_revision:
-                mine = (request.project, request.series) == (project, each.series)
-                if mine and request.revision < each.revision:
-                    details = {"series": each.series, "revision": each.revision}
-                    ledger.tell(request.mail_id, [Event(now, "newer revision", details)])
-                    told += 1
-        if news and news[0].at > last:
-            ledger.set_feed(Feed(FEED, part, news[0].at, moved=now))
+        newest = max((each.at for each in news), default="")
+        if newest <= last:
+            continue
+        newer = [
+            (request, each)
+            for each in news
+            for request in with_revision
+            if each.at > last
+            and (request.project, request.series) == (project, each.series)
+            and request.revision < each.revision
+        ]
+        with ledger.batch():  # so that each is told once
+            for request, each in newer:
+                details = {"series": each.series, "revision": each.revision}
+                ledger.tell(request.mail_id, [Event(now, "newer revision", details)])
+            ledger.set_feed(Feed(FEED, part, newest, moved=now))
+        told += len(newer)
     return told
