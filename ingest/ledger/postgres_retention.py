@@ -31,17 +31,16 @@ class Retention:
             " (SELECT 1 FROM queue WHERE claimed IS NULL AND waiting = '')"
         )
         dropped = self._drop_raw("ended < ?", keep.raw)
-        while self._raw_bytes() > keep.raw_bytes:
-            if not (gone := self._drop_some_raw("ended IS NOT NULL", most=20)):
-                break
-            dropped += gone
+        over = self._raw_bytes() - keep.raw_bytes
+        while over > 0 and (gone := self._drop_some_raw("ended IS NOT NULL", most=20)):
+            dropped, over = dropped + len(gone), over - sum(gone)
         dropped += self._drop(("ignored", "rejected", "cancelled", "notice"), keep.ignored)
         return dropped + self._drop(("done", "unresolved", "failed"), keep.requests)
 
-    def _write(self, statement: str, *values: object) -> int:
-        """A statement that may be lost with a server; how many rows it changed."""
+    def _write(self, statement: str, *values: object) -> None:
+        """A statement that may be lost with a server."""
         with self._session.writing(durable=False):
-            return self._session.run(statement, *values).rowcount
+            self._session.run(statement, *values)
 
     def _raw_bytes(self) -> int:
         kept = "SELECT coalesce(sum(stored), 0)::bigint AS kept FROM raw WHERE ended IS NOT NULL"
@@ -51,14 +50,19 @@ class Retention:
         """Drop the raw bytes of the mails that a condition finds; how many that were."""
         dropped = 0
         while gone := self._drop_some_raw(which, *values, most=_PRUNED_AT_ONCE):
-            dropped += gone
+            dropped += len(gone)
         return dropped
 
-    def _drop_some_raw(self, which: str, *values: object, most: int) -> int:
+    def _drop_some_raw(self, which: str, *values: object, most: int) -> list[int]:
+        """Drop the raw bytes of the oldest of these mails; how many bytes that were of each."""
         old = f"SELECT mail FROM raw WHERE {which} ORDER BY ended, mail LIMIT ?"
-        return self._write(
-            f"DELETE FROM raw WHERE mail IN ({old} FOR UPDATE SKIP LOCKED)", *values, most
-        )
+        with self._session.writing(durable=False):
+            gone = self._session.run(
+                f"DELETE FROM raw WHERE mail IN ({old} FOR UPDATE SKIP LOCKED) RETURNING stored",
+                *values,
+                most,
+            )
+            return [row["stored"] for row in gone.fetchall()]
 
     def _drop(self, outcomes: tuple[str, ...], before: float) -> int:
         """Drop mails of these outcomes that ended before a time, and their requests if everybody
