@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The mails of the PostgreSQL ledger: found again, filed, tried again."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -10,13 +9,7 @@ from ingest.ledger import rows as made
 from ingest.ledger.connection import Row, one_of
 from ingest.ledger.postgres_queue import Queue
 from ingest.ledger.request_values import Request
-from ingest.ledger.values import Event, Filing, Original, Record
-
-# Of the mails of one Message-ID, those that a comment is compared with.
-_MOST_ORIGINALS = 100
-
-# A mail by its Message-ID, or by its number.
-_NAMED = "message_id = ? AND message_id <> '' OR id = ?"
+from ingest.ledger.values import MOST_ORIGINALS, Event, Filing, Original, Record
 
 
 class Mails(Queue):
@@ -24,8 +17,8 @@ class Mails(Queue):
 
     def find(self, name: str) -> list[Record]:
         with self._session.reading():
-            found = f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id"
-            return self._records(self._session.rows(found, *_called(name)))
+            found = f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id"
+            return self._records(self._session.rows(found, *made.called(name)))
 
     def _records(self, mails: Sequence[Row]) -> list[Record]:
         ids = [row["id"] for row in mails]
@@ -66,7 +59,7 @@ class Mails(Queue):
         ids = self._session.rows(
             "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND list_id = ?"
             " AND EXISTS (SELECT 1 FROM raw WHERE raw.mail = mail.id) ORDER BY id LIMIT ?",
-            *(message_id, list_id, _MOST_ORIGINALS),
+            *(message_id, list_id, MOST_ORIGINALS),
         )
         for each in ids:  # one at a time: they may be large
             for row in self._session.rows(
@@ -102,7 +95,8 @@ class Mails(Queue):
             if names is None:
                 return self._queue_again("true", now=now)
             return sum(
-                self._queue_again(_NAMED, *_called(each), now=now) for each in dict.fromkeys(names)
+                self._queue_again(made.NAMED, *made.called(each), now=now)
+                for each in dict.fromkeys(names)
             )
 
     def _judge_again(self, since: float, now: float) -> int:
@@ -151,9 +145,3 @@ class Mails(Queue):
             *(now, now, now, *values),
         )
         return [row["mail"] for row in found.fetchall()]
-
-
-def _called(name: str) -> tuple[str, int]:
-    """The values that ``_NAMED`` takes for a name; no mail has the number 0."""
-    number = re.fullmatch(r"mail-([1-9][0-9]{0,17})", name)
-    return name, int(number[1]) if number else 0

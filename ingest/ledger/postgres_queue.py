@@ -11,15 +11,15 @@ from ingest.errors import LostClaim
 from ingest.ledger import rows as made
 from ingest.ledger.pg_connection import Row
 from ingest.ledger.session import Session
-from ingest.ledger.values import Event, Outcome, Queued, Wait
-
-# A mail that was taken up this often and never came to an end is not tried any more: whatever
-# kills the worker would do so for ever.
-_MOST_STARTS = 20
-
-# Characters of a mail's story beyond which nothing is added that could come again and again.
-_LONGEST_STORY = 200_000
-_LONGEST_REASON = 2000
+from ingest.ledger.values import (
+    LONGEST_REASON,
+    LONGEST_STORY,
+    MOST_STARTS,
+    Event,
+    Outcome,
+    Queued,
+    Wait,
+)
 
 # Who claims a mail passes over those that another one is claiming.
 _FRESH = (
@@ -72,7 +72,7 @@ class Queue:
             held = f"SELECT mail, starts FROM queue WHERE {mine} ORDER BY mail FOR UPDATE"
             left = self._session.run(held, who).fetchall()
             for row in left:
-                if row["starts"] >= _MOST_STARTS:
+                if row["starts"] >= MOST_STARTS:
                     reason = f"the worker died {row['starts']} times while working on it"
                     self._give_up(row["mail"], reason, now)
                     continue
@@ -105,7 +105,7 @@ class Queue:
         self._session.run("SELECT 1 FROM mail WHERE id = ? FOR NO KEY UPDATE", id)
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
-        reason, text = reason[:_LONGEST_REASON], made.story_text(events)
+        reason, text = reason[:LONGEST_REASON], made.story_text(events)
         self._session.run(
             "WITH gone AS (DELETE FROM queue WHERE mail = ?),"
             " ended AS (UPDATE mail SET outcome = ?, reason = ?, ended = ?, tries ="
@@ -117,14 +117,14 @@ class Queue:
             *(outcome, reason, at, id, id),
             *(at, id),
             *(made.folded(reason), made.reason_shown(reason), id),
-            *(id, text, id, text, 2 * _LONGEST_STORY),
+            *(id, text, id, text, 2 * LONGEST_STORY),
         )
 
     def _append(self, mail_id: int, events: Sequence[Event]) -> None:
         text = made.story_text(events)
         self._session.run(
             f"{_TELL} AND EXISTS (SELECT 1 FROM mail WHERE id = ?)",
-            *(mail_id, text, mail_id, text, _LONGEST_STORY, mail_id),
+            *(mail_id, text, mail_id, text, LONGEST_STORY, mail_id),
         )
 
     def tell(self, mail_id: int, events: Iterable[Event]) -> None:
@@ -133,7 +133,7 @@ class Queue:
 
     def wait(self, mail: Queued, wait: Wait, reason: str, events: Iterable[Event]) -> None:
         columns, text = asdict(wait), made.story_text(events)
-        reason = reason[:_LONGEST_REASON]
+        reason = reason[:LONGEST_REASON]
         with self._session.writing(durable=False):
             self._check_claim(mail)
             self._session.run(
@@ -145,7 +145,7 @@ class Queue:
                 *(*columns.values(), mail.id),
                 *(reason, mail.id),
                 *(made.folded(reason), made.reason_shown(reason), mail.id),
-                *(mail.id, text, mail.id, text, _LONGEST_STORY),
+                *(mail.id, text, mail.id, text, LONGEST_STORY),
             )
 
     def prove(self, mail: Queued, proof: str, event: Event) -> None:

@@ -2,6 +2,7 @@
 """A ledger's rows as values, and values as what is kept in a row."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
@@ -27,6 +28,9 @@ from ingest.mail.trust import Trust
 from ingest.words import shortened
 
 _DIGEST = "sha256:"
+
+# A mail by its Message-ID, if it has one, or by its number; see ``called``.
+NAMED = "message_id = ? AND message_id <> '' OR id = ?"
 
 # Where a filing is kept.
 _FILED = {each.name: f"filed_{each.name}" for each in fields(Filing)}
@@ -54,6 +58,12 @@ def digest(identity: str) -> bytes:
 def by_digest(identity: str) -> str:
     """What stands in SQLite for an identity of which a ledger in PostgreSQL had the digest."""
     return identity if identity.startswith(_DIGEST) else f"{_DIGEST}{digest(identity).hex()}"
+
+
+def called(name: str) -> tuple[str, int]:
+    """The values that ``NAMED`` takes for a name; no mail has the number 0."""
+    number = re.fullmatch(r"mail-([1-9][0-9]{0,17})", name)
+    return name, int(number[1]) if number else 0
 
 
 def packed(raw: bytes) -> bytes:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The mails of the SQLite ledger: taken in, worked on in turn, ended, found again."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,7 +12,11 @@ from ingest.ledger.connection import Row
 from ingest.ledger.database import Database
 from ingest.ledger.sqlite_retention import Retention
 from ingest.ledger.values import (
+    LONGEST_REASON,
+    LONGEST_STORY,
     MOST_NOTICES,
+    MOST_ORIGINALS,
+    MOST_STARTS,
     Arrival,
     Event,
     Filing,
@@ -23,20 +26,6 @@ from ingest.ledger.values import (
     Record,
     Wait,
 )
-
-# A mail that was taken up this often and never came to an end is not tried any more: whatever
-# kills the worker would do so for ever.
-_MOST_STARTS = 20
-
-# Of the mails of one Message-ID, those that a comment is compared with.
-_MOST_ORIGINALS = 100
-
-# Characters of a mail's story beyond which nothing is added that could come again and again.
-_LONGEST_STORY = 200_000
-_LONGEST_REASON = 2000
-
-# A mail by its Message-ID, or by its number.
-_NAMED = "message_id = ? OR id = ?"
 
 # A story with something added, unless it is too long.
 _LONGER = "iif(length(story) + length(?) < ?, story || ?, story)"
@@ -158,7 +147,7 @@ class Mails(Retention):
         with self._db.writing():
             left = self._db.run(f"SELECT id, starts FROM mail WHERE {mine}", who).fetchall()
             for row in left:
-                if row["starts"] >= _MOST_STARTS:
+                if row["starts"] >= MOST_STARTS:
                     reason = f"the worker died {row['starts']} times while working on it"
                     self._give_up(row["id"], reason, now)
                     continue
@@ -193,10 +182,10 @@ class Mails(Retention):
             "UPDATE mail SET outcome = ?, reason = ?, due = NULL, claimed = 0, starts = 0,"
             f" waiting = '', ended = ?, story = {_LONGER} WHERE id = ?",
             outcome,
-            reason[:_LONGEST_REASON],
+            reason[:LONGEST_REASON],
             at,
             made.story_text(events),
-            2 * _LONGEST_STORY,
+            2 * LONGEST_STORY,
             made.story_text(events),
             id,
         )
@@ -206,8 +195,8 @@ class Mails(Retention):
         """Have a mail found by what is said of it now."""
         self._db.run(
             "UPDATE mail_search SET reason = ?, shown_reason = ? WHERE mail = ?",
-            made.folded(reason[:_LONGEST_REASON]),
-            made.reason_shown(reason[:_LONGEST_REASON]),
+            made.folded(reason[:LONGEST_REASON]),
+            made.reason_shown(reason[:LONGEST_REASON]),
             id,
         )
 
@@ -219,9 +208,9 @@ class Mails(Retention):
                 f"UPDATE mail SET {', '.join(f'{each} = ?' for each in columns)}, reason = ?,"
                 f" claimed = 0, starts = 0, story = {_LONGER} WHERE id = ?",
                 *columns.values(),
-                reason[:_LONGEST_REASON],
+                reason[:LONGEST_REASON],
                 text,
-                _LONGEST_STORY,
+                LONGEST_STORY,
                 text,
                 mail.id,
             )
@@ -235,7 +224,7 @@ class Mails(Retention):
                 f"UPDATE mail SET proof = ?, story = {_LONGER} WHERE id = ?",
                 proof,
                 text,
-                _LONGEST_STORY,
+                LONGEST_STORY,
                 text,
                 mail.id,
             )
@@ -267,14 +256,16 @@ class Mails(Retention):
         self._db.run(
             f"UPDATE mail SET story = {_LONGER} WHERE id = ?",
             text,
-            _LONGEST_STORY,
+            LONGEST_STORY,
             text,
             mail_id,
         )
 
     def find(self, name: str) -> list[Record]:
         with self._db.reading():
-            found = self._db.rows(f"SELECT * FROM mail WHERE {_NAMED} ORDER BY id", *_called(name))
+            found = self._db.rows(
+                f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id", *made.called(name)
+            )
             return self._records(found)
 
     def _records(self, mails: Sequence[Row]) -> list[Record]:
@@ -292,11 +283,12 @@ class Mails(Retention):
 
     def originals(self, message_id: str, list_id: str) -> Iterator[Original]:
         ids = self._db.rows(
-            "SELECT id FROM mail WHERE message_id = ? AND list_id = ? AND raw IS NOT NULL"
+            "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND list_id = ?"
+            " AND raw IS NOT NULL"
             " ORDER BY id LIMIT ?",
             message_id,
             list_id,
-            _MOST_ORIGINALS,
+            MOST_ORIGINALS,
         )
         for each in ids:  # one at a time: they may be large
             for row in self._db.rows("SELECT * FROM mail WHERE id = ?", each["id"]):
@@ -313,7 +305,7 @@ class Mails(Retention):
                 f"UPDATE mail SET {places}, story = {_LONGER} WHERE id = ? AND ({is_news})",
                 *filed.values(),
                 text,
-                _LONGEST_STORY,
+                LONGEST_STORY,
                 text,
                 mail_id,
                 *filed.values(),
@@ -334,7 +326,8 @@ class Mails(Retention):
             if names is None:
                 return self._queue_again("true", now=now)
             return sum(
-                self._queue_again(_NAMED, *_called(each), now=now) for each in dict.fromkeys(names)
+                self._queue_again(made.NAMED, *made.called(each), now=now)
+                for each in dict.fromkeys(names)
             )
 
     def _judge_again(self, since: float, now: float) -> int:
@@ -360,14 +353,8 @@ class Mails(Retention):
             now,
             now,
             text,
-            _LONGEST_STORY,
+            LONGEST_STORY,
             text,
             *states,
             *values,
         ).rowcount
-
-
-def _called(name: str) -> tuple[str, int]:
-    """The values that ``_NAMED`` takes for a name; no mail has the number 0."""
-    number = re.fullmatch(r"mail-([1-9][0-9]{0,17})", name)
-    return name, int(number[1]) if number else 0

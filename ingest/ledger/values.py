@@ -13,7 +13,14 @@ from ingest.value import Value
 MOST_NOTICES = 50
 # Events of all mails that are kept for those who follow them; each is kept with its mail as well.
 MOST_HAPPENINGS = 10_000
-
+# A mail that was taken up this often and never came to an end is not tried any more: whatever
+# kills the worker would do so for ever.
+MOST_STARTS = 20
+# Of the mails of one Message-ID, those that a comment is compared with.
+MOST_ORIGINALS = 100
+# Characters of a mail's story beyond which nothing is added that could come again and again; and
+# of the reason for its state.
+LONGEST_STORY, LONGEST_REASON = 200_000, 2000
 
 # Seconds by which durations are kept apart.
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)

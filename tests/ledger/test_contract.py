@@ -436,3 +436,12 @@ def test_two_servers_have_series_of_one_number(ledger: Ledger) -> None:
     assert ledger.requests_of(5, up_to=9, server="fdo") == [other]
     assert len(ledger.recorded(0, NOON + 9, 9, series=5, server="fdo")) == 1
     assert ledger.search_requests(Filter(servers=("fdo",))) == [other]
+
+
+def test_mails_without_a_message_id_have_no_name_in_common(ledger: Ledger) -> None:
+    ledger.accept(arrival("", identity="one"))
+    ledger.accept(arrival("", identity="another"))
+    assert ledger.find("") == []
+    assert ledger.retry([""], NOON) == 0
+    assert list(ledger.originals("", "dev.dpdk.org")) == []
+    assert [each.others for each in ledger.find("mail-1")] == [()]
