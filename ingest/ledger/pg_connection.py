@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How a connection to PostgreSQL is made, and what it must be like."""
 
+import re
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ from ingest.ledger.deadline import Deadline
 from ingest.ledger.masking import masked
 
 Row = dict[str, Any]
+
+_QUOTED = re.compile(r'".*"', re.DOTALL)
 
 # The oldest server that the statements are tried with.
 OLDEST_SERVER = 150000
@@ -37,7 +40,9 @@ def connect(url: str, timeout: float, deadline: Deadline) -> psycopg.Connection[
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error as error:
-        raise ConfigError(f"[state] ledger is {masked(url)}: {error}") from error
+        # What it quotes may be the password, or hold it.
+        said = _QUOTED.sub('"…"', str(error).strip())
+        raise ConfigError(f"[state] ledger is {masked(url)}: {said}") from None
     ours = {
         "application_name": "recheck-ingest",
         "target_session_attrs": "read-write",

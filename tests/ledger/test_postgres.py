@@ -330,3 +330,12 @@ def test_a_pooler_that_lends_connections_by_transaction_is_refused(mode: str, ur
             return
         with pytest.raises(ConfigError, match="pool_mode = session"):
             open_ledger(through)
+
+
+@pytest.mark.parametrize("secret", ["hush%zz", "hush%00", 'hush"%zz'])
+@pytest.mark.parametrize("rest", ["@host/db", "@[::1/db"])
+def test_a_url_that_cannot_be_read_is_told_without_its_password(secret: str, rest: str) -> None:
+    with pytest.raises(ConfigError) as met:
+        open_ledger(f"postgresql://user:{secret}{rest}")
+    assert "hush" not in str(met.value)
+    assert str(met.value).startswith("[state] ledger is postgresql://user:***@")
