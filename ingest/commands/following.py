@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ingest.commands.report import Part, Printer, coloured, when
 from ingest.config.tables import StateSettings
 from ingest.errors import NoLedger, StateUnavailable
-from ingest.ledger import Happening, Ledger, Opening, open_configured
+from ingest.ledger import Ledger, Opening, open_configured
 from ingest.story.happenings import Line, line
 from ingest.story.overview import jsonable
 from ingest.words import as_line, counted
@@ -75,14 +75,16 @@ def _look(ledger: Ledger, place: _Place | None, number: int) -> tuple[_Place, li
     else:
         found = ledger.happenings.after(place.number, _AT_ONCE)
         before = place.number
-        _tell_gap(found, before)
+        if found and found[0].number > before + 1:
+            _tell_lost(ledger, before)
     reached = found[-1].number if found else before
     return _Place(generation, reached), list(map(line, found))
 
 
-def _tell_gap(found: Sequence[Happening], before: int) -> None:
-    """Numbers have no gaps, but the oldest events go."""
-    if found and (missing := found[0].number - before - 1) > 0:
+def _tell_lost(ledger: Ledger, before: int) -> None:
+    """The oldest events go, whether or not they were read."""
+    oldest = ledger.happenings.after(0, 1)
+    if oldest and (missing := oldest[0].number - before - 1) > 0:
         log.warning(
             "%s of steps went before they were read; each mail's story has its own",
             counted(missing, "record"),

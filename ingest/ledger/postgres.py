@@ -18,12 +18,13 @@ from ingest.ledger.letters import KeptLetters
 from ingest.ledger.notices import KeptNotices
 from ingest.ledger.pg_copying import PostgresSide
 from ingest.ledger.postgres_arrivals import Arrivals
+from ingest.ledger.postgres_happenings import Happenings
 from ingest.ledger.postgres_log import PostgresLog
 from ingest.ledger.postgres_retention import Retention
 from ingest.ledger.results import KeptResults
 from ingest.ledger.search import Search
 from ingest.ledger.session import CHANNEL, Session
-from ingest.ledger.steering import KeptHappenings, KeptSteering
+from ingest.ledger.steering import KeptSteering
 from ingest.ledger.timings import KeptTimings
 from ingest.ledger.values import Opening, Outcome, Server, Totals, Waiting
 
@@ -48,7 +49,7 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         self.results = KeptResults(session, self._append)
         self.notices = KeptNotices(session, self._append)
         self.letters = KeptLetters(session)
-        self.happenings = KeptHappenings(session)
+        self.happenings = Happenings(session)
         self.timings = KeptTimings(session)
         self.steering = KeptSteering(
             session,

@@ -16,6 +16,13 @@ End = Callable[[int, Outcome, str, float, list[Event]], None]
 Append = Callable[[int, Sequence[Event]], None]
 
 
+# Events, each with the Message-ID of its mail.
+EVENTS = (
+    "SELECT number, mail, text, coalesce(message_id, '') AS message_id"
+    " FROM event LEFT JOIN mail ON mail.id = event.mail"
+)
+
+
 class KeptHappenings:
     """``Happenings`` in a database."""
 
@@ -32,22 +39,16 @@ class KeptHappenings:
 
     def newest(self, limit: int) -> list[Happening]:
         # A row may hold several events; where stories are made of these rows there are more.
-        found = f"{_EVENTS} ORDER BY number DESC LIMIT ?"
+        found = f"{EVENTS} ORDER BY number DESC LIMIT ?"
         rows = self._db.rows(found, min(limit, MOST_HAPPENINGS))
         told = [made.happenings(row) for row in rows]
         return [each for happened in reversed(told) for each in happened][-limit:]
 
     def after(self, number: int, limit: int = 1000) -> list[Happening]:
-        found = f"{_EVENTS} WHERE number > ? ORDER BY number LIMIT ?"
+        found = f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?"
         return [
             each for row in self._db.rows(found, number, limit) for each in made.happenings(row)
         ]
-
-
-_EVENTS = (
-    "SELECT number, mail, text, coalesce(message_id, '') AS message_id"
-    " FROM event LEFT JOIN mail ON mail.id = event.mail"
-)
 
 
 class KeptSteering:

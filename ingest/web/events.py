@@ -146,7 +146,8 @@ class Events:
             return []
         happened = ledger.happenings.after(self._at, _AT_ONCE)
         messages = list(self._messages(ledger, happened))
-        self._at = happened[-1].number if happened else newest
+        if happened:  # else a number before the newest is still to come
+            self._at = happened[-1].number
         return messages
 
     def _missed(self, ledger: Ledger, last: bytes | None) -> list[Message]:
@@ -169,6 +170,7 @@ class Events:
         while happened := ledger.happenings.after(number, _AT_ONCE):
             messages += self._messages(ledger, happened)
             number = happened[-1].number
+        self._at = min(self._at, number)  # a number before the newest may still be to come
         return messages
 
     def _messages(self, ledger: Ledger, happened: Sequence[Happening]) -> Iterator[Message]:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
-from ingest.ledger import WORKER_LEASE, Ledger, Opening, Result, State, open_ledger
+from ingest.ledger import WORKER_LEASE, Event, Ledger, Opening, Result, State, open_ledger
 from ingest.ledger.masking import masked
 from tests.support import ledger_processes, postgres
 from tests.support.ledger_values import NOON, arrival, claimed, record
@@ -184,6 +184,27 @@ def test_two_hosts_that_take_in_the_same_mails_in_another_order_do_not_wait_for_
         assert [each.wait() for each in (one, two)] == [0, 0]
     assert sum(new) == len(ids)
     assert ledger.totals().mails["queued"] == len(ids)
+
+
+def test_what_happens_is_followed_without_a_gap(url: str, ledger: Ledger) -> None:
+    """A number is given before its transaction ends."""
+
+    def told() -> list[str]:
+        return [each.event.what for each in ledger.happenings.after(0)]
+
+    with psycopg.connect(url) as slow:
+        slow.execute("INSERT INTO event (text) VALUES (%s)", ['[1.0, "first", {}]'])
+        ledger.happenings.tell(Event(2.0, "second", {}))
+        assert told() == []
+        slow.commit()
+        assert told() == ["first", "second"]
+        slow.execute("INSERT INTO event (text) VALUES ('')")
+        slow.rollback()
+        ledger.happenings.tell(Event(3.0, "third", {}))
+        assert told() == ["first", "second"]
+        slow.execute("UPDATE event SET came = came - interval '1 minute'")
+        slow.commit()
+    assert told() == ["first", "second", "third"]
 
 
 def test_two_that_note_how_long_things_took_in_another_order_do_not_wait_for_each_other(
