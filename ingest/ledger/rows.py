@@ -268,7 +268,13 @@ def request(row: Row) -> Request:
 def happenings(row: Row) -> list[Happening]:
     """The events that were told together."""
     return [
-        Happening(row["number"], Event(*json.loads(line)), row["mail"] or 0, row["message_id"])
+        Happening(
+            row["number"],
+            Event(*json.loads(line)),
+            row["mail"] or 0,
+            row["message_id"] or "",
+            row["outcome"] == Outcome.NOTICE,
+        )
         for line in row["text"].splitlines()
     ]
 

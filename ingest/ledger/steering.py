@@ -16,9 +16,9 @@ End = Callable[[int, Outcome, str, float, list[Event]], None]
 Append = Callable[[int, Sequence[Event]], None]
 
 
-# Events, each with the Message-ID of its mail.
+# Events, each with the Message-ID of its mail, and what became of that.
 EVENTS = (
-    "SELECT number, mail, text, coalesce(message_id, '') AS message_id"
+    "SELECT number, mail, text, message_id, outcome"
     " FROM event LEFT JOIN mail ON mail.id = event.mail"
 )
 

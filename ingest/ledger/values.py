@@ -130,12 +130,14 @@ class Event(Value):
 class Happening(Value):
     """An event among those of all mails, in the order in which the ledger came to know them.
     ``number`` is its place there, which several that were told together share; ``mail_id`` and
-    ``message_id`` are those of its mail, 0 and "" if it is about none."""
+    ``message_id`` are those of its mail, 0 and "" if it is about none; ``is_notice``: that mail is
+    one for the operator."""
 
     number: int
     event: Event
     mail_id: int = 0
     message_id: str = ""
+    is_notice: bool = False
 
 
 # What the sources of mails out of archives begin with; the place in the archive follows.

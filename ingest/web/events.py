@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from ingest.config.tables import Settings
 from ingest.errors import Temporary
 from ingest.ledger import Happening, Ledger
-from ingest.story.overview import Asked, jsonable, step_of
+from ingest.story.overview import Asked, Step, jsonable, step_of
 from ingest.web import lookups
 from ingest.web.api_values import request_item
 from ingest.web.ledger_thread import LedgerThread
@@ -180,22 +180,31 @@ class Events:
             # Of several things under one number only the last is one to go on behind.
             is_last = place + 1 == len(happened) or happened[place + 1].number != each.number
             id = f"{generation}-{each.number}" if is_last else ""
+            nothing = _event("", id, None) if id else b""
             if each.event.what in _QUIET:
-                quiet = _event("", id, None) if id else b""
-                yield Message(each.number, quiet, quiet)
+                yield Message(each.number, nothing, nothing)
                 continue
             told = list(_told(reader, each))
             for left, (name, value) in zip(reversed(range(len(told))), told, strict=True):
                 at = "" if left else id
-                full, shown = _event(name, at, value), _event(name, at, redacted(value))
-                yield Message(each.number, full, shown)
+                hidden = b"" if left else nothing
+                shown = hidden if each.is_notice else _event(name, at, redacted(value))
+                yield Message(each.number, _event(name, at, value), shown)
 
 
-def _told(reader: Reader, happening: Happening) -> Iterator[tuple[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _OfMail(Step):
+    """A step of a mail's story, and which mail that is."""
+
+    mail: str
+    message_id: str | None
+
+
+def _told(reader: Reader, happening: Happening) -> Iterator[tuple[str, Asked | Step]]:
     """What is told of something that happened: names of events, and their data."""
-    event = happening.event
+    event, step = happening.event, step_of(happening.event)
     if not happening.mail_id:
-        yield "service", jsonable(step_of(event))
+        yield "service", step
         return
     mail = f"mail-{happening.mail_id}"
     if event.what == "recorded":
@@ -203,8 +212,8 @@ def _told(reader: Reader, happening: Happening) -> Iterator[tuple[str, Any]]:
             for each in record.requests:
                 if asked := lookups.request(reader, str(each.number)):
                     yield "request", asked
-    about = {"mail": mail, "message_id": happening.message_id or None}
-    yield "result" if event.what == "result" else "mail", {**about, **jsonable(step_of(event))}
+    about = _OfMail(step.at, step.what, step.text, step.details, mail, happening.message_id or None)
+    yield "result" if event.what == "result" else "mail", about
 
 
 def _event(name: str, id: str, value: Any) -> bytes:
@@ -213,7 +222,7 @@ def _event(name: str, id: str, value: Any) -> bytes:
     if id:
         lines.append(f"id: {id}")
     if value is not None:
-        data = request_item(value) if isinstance(value, Asked) else value
+        data = request_item(value) if isinstance(value, Asked) else jsonable(value)
         lines.append(f"data: {encoded(data).decode()}")
     return ("\n".join(lines) + "\n\n").encode()
 

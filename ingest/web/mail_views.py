@@ -28,7 +28,7 @@ def mail(at: Look) -> Page:
     found = lookups.mail(at.reader, name)
     if not found:
         return Page("no_mail.html", {"name": name, "why": _NEVER_CAME}, status=404)
-    return Page("mail.html", {"stories": found, "sees_all": at.reader.sees_all})
+    return Page("mail.html", {"stories": found})
 
 
 def mails(at: Look) -> Page:
@@ -48,7 +48,6 @@ def attention(at: Look) -> Page:
         "held_up": {each.id: [*_held_up(each)] for each in found.items},
         "signs": [each for each in health.signs(status) if not each.well],
         "hindered": attention_story.parts(status) if reader.sees_all else (),
-        "sees_all": reader.sees_all,
     }
     return Page("attention.html", values, place="attention")
 

@@ -2,15 +2,18 @@
 """What a reader sees who may not read everything. Pure.
 
 Of each address the first character and the domain stay (``words.shortened``, by which a filter with
-``shown`` looks as well); envelopes and the hosts that mail came from are left out. Notices are not
-shown at all, see ``lookups``.
+``shown`` looks as well). Envelopes, the hosts that mail came from, paths, and what receivers said
+are left out. Notices are not shown at all, see ``lookups`` and ``events``.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from ingest.story.overview import Transport
+from ingest.ledger import ARCHIVED
+from ingest.story.overview import Step, Story, Transport
+from ingest.story.sinks import Delivery
 from ingest.words import shortened
 
 T = TypeVar("T")
@@ -18,8 +21,24 @@ T = TypeVar("T")
 # Names of a mail or a request, which are no addresses, links, and a reply ready to be sent to the
 # list.
 KEPT = frozenset(
-    ("message_id", "name", "others", "id", "links", "archive", "url", "filing", "reply")
+    ("message_id", "mail", "name", "others", "id", "links", "archive", "url", "filing", "reply")
 )
+# Steps that tell which receiver had a request or a mail, and what it answered.
+_OF_RECEIVERS = frozenset(
+    ("handed over", "set aside", "skipped", "taken", "answered", "forwarded", "not forwarded",
+     "sink fails", "sink works again", "paused", "resumed")
+)  # fmt: skip
+_RECEIVERS = {
+    "json_file": "the retest JSON",
+    "command": "a program of the lab",
+    "webhook": "a webhook of the lab",
+    "check": "a check on Patchwork",
+    "test_result": "a test result on Patchwork",
+    "newrevision": "a new revision on Patchwork",
+    "mail": "an answer by mail",
+}
+# The name of a retest JSON, in a sentence.
+_FILE = re.compile(r"json_file:[^:\n]*")
 
 
 def redacted(value: T) -> T:
@@ -29,9 +48,15 @@ def redacted(value: T) -> T:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return shortened(value)
+        return shortened(_FILE.sub(_RECEIVERS["json_file"], value))
     if isinstance(value, Transport):
         return None
+    if isinstance(value, Delivery):
+        return _delivery(value)
+    if isinstance(value, Step):
+        value = _step(value)
+    elif isinstance(value, Story):
+        value = replace(value, source=_source(value.source))
     if isinstance(value, (list, tuple)):
         return type(value)(map(_redacted, value))
     if isinstance(value, Mapping):
@@ -46,3 +71,34 @@ def _redacted(value: Any) -> Any:
             }
         )
     return value
+
+
+def _delivery(delivery: Delivery) -> Delivery:
+    to = _receiver(delivery.to)
+    trouble = None if delivery.trouble is None else "it needs a person"
+    return Delivery(to, delivery.state, f"{to}: {delivery.state}", trouble)
+
+
+def _step(step: Step) -> Step:
+    """A step without what a receiver said, and without the path of an archive."""
+    details = step.details
+    if step.what in _OF_RECEIVERS:
+        name = next((details[each] for each in ("to", "by", "sink") if each in details), "")
+        return replace(step, text=_receiver(str(name)), details={})
+    if "source" not in details:
+        return step
+    source = str(details["source"])
+    shown = _source(source)
+    return replace(
+        step, text=step.text.replace(source, shown), details={**details, "source": shown}
+    )
+
+
+def _source(source: str) -> str:
+    """By which way a mail came. Of an archive the path is left out."""
+    return ARCHIVED.strip() if source.startswith(ARCHIVED) else source
+
+
+def _receiver(name: str) -> str:
+    """What a sink is, without its path or name; a consumer is a lab."""
+    return _RECEIVERS.get(name.partition(":")[0], "a lab")

@@ -105,7 +105,6 @@ def _environment() -> Environment:
         results=RESULTS,
         share=_share,
         shell=shlex.quote,
-        sink_kind=_sink_kind,
         time=_time,
         times=_times,
         upright=charts.upright,
@@ -189,22 +188,6 @@ def _person(text: str) -> str:
 def _query_of(text: str) -> Markup:
     """A search as it begins the query of a URL."""
     return Markup("{}").format(urlencode({"q": text}, errors="backslashreplace") + "&")
-
-
-def _sink_kind(name: str) -> str:
-    """What a sink is, without its path or name."""
-    return _KINDS.get(name.partition(":")[0], "a lab")
-
-
-_KINDS = {
-    "json_file": "the retest JSON",
-    "command": "a program of the lab",
-    "webhook": "a webhook of the lab",
-    "check": "a check on Patchwork",
-    "test_result": "a test result on Patchwork",
-    "newrevision": "a new revision on Patchwork",
-    "mail": "an answer by mail",
-}
 
 
 def _named_file(name: str) -> str:

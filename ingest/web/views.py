@@ -86,7 +86,7 @@ def request(at: Look) -> Page:
     asked = lookups.request(at.reader, name)
     if asked is None:
         raise NotThere("No such request", f"There is no request {name} in the ledger.")
-    return Page("request.html", {"asked": asked, "sees_all": at.reader.sees_all})
+    return Page("request.html", {"asked": asked})
 
 
 def series(at: Look) -> Page:

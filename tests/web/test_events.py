@@ -132,6 +132,28 @@ def test_without_the_right_to_read_addresses_are_short(quick_path: Path) -> None
             assert by_anybody.hear("mail", "mail")[1].data["text"] == "e…@example.org: x"
 
 
+def test_notices_are_told_to_who_may_read_everything(quick_path: Path) -> None:
+    with ApiSite(quick_path, toml=f'{QUICK}read = "open"\n') as site:
+        by_all, by_anybody = listen(site).begin(), listen(site, token="").begin()
+        with by_all, by_anybody, site.ledger() as ledger:
+            ledger.accept(arrival("n@example.org", outcome=Outcome.NOTICE))
+            ask(ledger, "a@example.org")
+            heard = [each.data["message_id"] for each in by_all.hear("mail", "mail", "mail")]
+            assert heard == ["n@example.org", "a@example.org", "a@example.org"]
+            assert by_anybody.hear("mail")[0].data["message_id"] == "a@example.org"
+
+
+def test_what_receivers_said_is_told_to_who_may_read_everything(quick_path: Path) -> None:
+    with ApiSite(quick_path, toml=f'{QUICK}read = "open"\n') as site:
+        by_all, by_anybody = listen(site).begin(), listen(site, token="").begin()
+        with by_all, by_anybody, site.ledger() as ledger:
+            told = {"sink": "webhook:inner", "reason": "https://ci.internal: no"}
+            ledger.happenings.tell(Event(NOON, "sink fails", told))
+            assert by_all.hear("service")[0].data["details"] == told
+            shown = by_anybody.hear("service")[0].data
+            assert (shown["text"], shown["details"]) == ("a webhook of the lab", {})
+
+
 def test_who_may_not_read_may_not_listen(quick_path: Path) -> None:
     with ApiSite(quick_path, toml=f'{QUICK}read = "token"\n') as site:
         found = [status(site, token) for token in ("", "wrong", "ask", "read")]

@@ -2,12 +2,14 @@
 """What a reader sees who may not read everything."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from ingest import look
-from ingest.config.tables import Settings
-from ingest.ledger import Envelope, Event, Filing, Outcome, State, open_ledger
+from ingest.config.sink_tables import WebhookSettings
+from ingest.config.tables import RetestsSettings, Settings
+from ingest.ledger import Cursor, Envelope, Event, Filing, Outcome, State, open_ledger
 from ingest.mail.requester import Requester
 from ingest.story.overview import jsonable
 from ingest.web.redaction import redacted
@@ -58,3 +60,41 @@ def test_of_everything_in_a_story_no_address_and_nothing_of_the_transport_is_lef
     assert shown.requests[0].arguments == {"sender": "x", "id": "y"}
     assert shown.requests[0].results[0].url == "https://x.org/a@b"
     assert shown.requests[0].links == story.requests[0].links
+
+
+def test_of_receivers_no_name_path_or_answer_is_left(quick_path: Path) -> None:
+    file, said = f"json_file:{quick_path}/re tests.json", "webhook:inner at https://ci.internal: no"
+    settings = Settings(
+        retests=RetestsSettings(file=f"{quick_path}/re tests.json"),
+        webhook={"inner": WebhookSettings(url="https://ci.internal/")},
+    )
+    with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+        ledger.accept(arrival("a@example.org", source=f"replay {quick_path}/a b.mbox:7"))
+        mail = claimed(ledger)
+        done = [Event(NOON, "done", {})]
+        [asked] = ledger.finish(mail, Outcome.DONE, "", done, [request(mail, contexts=("iol-a",))])
+        ledger.results.handed_over([asked], file, NOON)
+        ledger.set_cursor(Cursor(file, 1, NOON))
+        ledger.set_cursor(Cursor("webhook:inner", 0, NOON, tries=2, reason=said))
+        steps = [
+            Event(NOON, "set aside", {"by": "webhook:inner", "reason": said, "until": NOON}),
+            Event(NOON, "handed over", {"to": "webhook:inner", "answer": said}),
+            Event(NOON, "sink fails", {"sink": "webhook:inner", "reason": said}),
+        ]
+        ledger.tell(1, steps)
+        [story] = look.stories(ledger, ledger.find("mail-1"), settings, NOON)
+    shown = redacted(story)
+    text = json.dumps(jsonable(shown))
+    assert not [each for each in (str(quick_path), "re tests", "inner", ".mbox") if each in text]
+    assert shown.source == "replay"
+    assert [(each.what, each.text) for each in shown.story if each.what != "done"] == [
+        ("accepted", "source replay"),
+        ("set aside", "a webhook of the lab"),
+        ("handed over", "a webhook of the lab"),
+        ("sink fails", "a webhook of the lab"),
+    ]
+    assert shown.requests[0].results[0].by == "the retest JSON"
+    assert [(each.text, each.trouble) for each in shown.requests[0].deliveries] == [
+        ("the retest JSON: published", None),
+        ("a webhook of the lab: waiting", "it needs a person"),
+    ]
