@@ -11,6 +11,9 @@ from ingest.web.problems import Problem
 
 # How long the answer to a key is known.
 REMEMBERED = 7 * DAY
+# One call with a key is answered at a time, on all machines: the same key may come again before
+# its first call has ended. Others wait so many seconds.
+_LEASE, _PATIENCE = "idempotent", 5.0
 
 
 def answered(operation: Operation, call: Call, digest: str) -> Answer:
@@ -18,6 +21,13 @@ def answered(operation: Operation, call: Call, digest: str) -> Answer:
     Raises ``Problem`` if the key was another call's."""
     if not call.key:
         return answer_of(operation, call)
+    with call.ledger.lease(_LEASE, _PATIENCE) as held:
+        if not held:
+            raise Problem(503, "Another call is being answered; try again.", {"Retry-After": "2"})
+        return _once(operation, call, digest)
+
+
+def _once(operation: Operation, call: Call, digest: str) -> Answer:
     name = f"idempotent {call.key}"
     asked = f"{operation.name} {json.dumps(dict(call.path), sort_keys=True)} {digest}"
     if (before := call.ledger.recall(name, call.reader.now)) is not None:
