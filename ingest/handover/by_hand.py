@@ -106,10 +106,12 @@ def ask(
 
 
 def note(ledger: Ledger, mail: int, text: str, author: str, now: float) -> Event:
-    """Add a remark to the story of the mail of this number."""
-    remark = Event(
-        now, NOTE, {"by": _line(author, _LONGEST_AUTHOR), "text": _line(text, _LONGEST_TEXT)}
-    )
+    """Add a remark to the story of the mail of this number. Raises ``UsageError`` if it says
+    nothing."""
+    said = _line(text, _LONGEST_TEXT)
+    if not said:
+        raise UsageError("the remark is empty: say something")
+    remark = Event(now, NOTE, {"by": _line(author, _LONGEST_AUTHOR), "text": said})
     ledger.tell(mail, [remark])
     return remark
 

@@ -108,7 +108,10 @@ def note(call: Call) -> Answer:
     asked: NoteText = call.body
     request = _request(call)
     author = f"{asked.author} (token {call.token})" if asked.author else f"{call.token} (token)"
-    remark = by_hand.note(call.ledger, request.mail_id, asked.text, author, call.reader.now)
+    try:
+        remark = by_hand.note(call.ledger, request.mail_id, asked.text, author, call.reader.now)
+    except UsageError as error:
+        raise Problem(422, f"{error}.") from error
     made = Note(
         f"mail-{request.mail_id}",
         instant(utc(remark.at)),

@@ -131,7 +131,7 @@ DOING = (
         body=NoteText,
         deed="note",
         status=201,
-        statuses=_NO_REQUEST,
+        statuses=_NO_REQUEST | _NOT_SO,
     ),
 )
 OPERATIONS = (*READING, *DOING)

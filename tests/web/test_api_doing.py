@@ -186,6 +186,7 @@ def test_a_result_is_that_of_the_token(site: ApiSite) -> None:
         ("/api/requests/1/results", {"state": "fail"}, 400),
         ("/api/requests/9/notes", {"text": "x"}, 404),
         ("/api/requests/1/notes", {"text": ""}, 400),
+        ("/api/requests/1/notes", {"text": " \n\x1b"}, 422),
         ("/api/requests/1/notes", {"text": "x" * 2001}, 400),
     ],
 )

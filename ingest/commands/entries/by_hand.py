@@ -102,8 +102,6 @@ def _submission(ledger: Ledger, settings: Settings, wish: "Wish") -> tuple[Submi
 def _note(arguments: argparse.Namespace) -> int:
     from ingest.handover import by_hand
 
-    if not arguments.text.strip():
-        raise UsageError("a remark says something")
     name = arguments.name.strip().strip("<>")
     with closing(open_configured(settings_of(arguments).state, Opening.USE)) as ledger:
         mails = [each.id for each in ledger.find(name)]
