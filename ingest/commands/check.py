@@ -35,7 +35,6 @@ from ingest.ledger.masking import sqlite_path
 from ingest.sinks import Configured, delivery
 from ingest.trust import verify
 
-# local(8) lets no file that an alias pipe writes grow past mailbox_size_limit.
 _READ_WRITE = os.R_OK | os.W_OK
 
 

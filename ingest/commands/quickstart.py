@@ -26,7 +26,6 @@ CRON = "/etc/cron.d/recheck-ingest"
 
 # How mail comes in.
 ALIAS, EVENTS = "alias", "events"
-WAYS = (ALIAS, EVENTS)
 
 _UNIT_PROGRAM = "/usr/local/bin/recheck-ingest"
 # Where no other user may run a program from.

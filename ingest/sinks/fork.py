@@ -15,8 +15,6 @@ from ingest.ledger import Request
 from ingest.patchwork.api import Api
 from ingest.words import of_series, printable
 
-LOGIN_HELP = "file of the login of a project maintainer: NAME:PASSWORD"
-
 
 def path_of(request: Request) -> str:
     """The path of the request's revision in the API. Raises ``NotTaken`` if it has none."""

@@ -10,7 +10,6 @@ from ingest.config import moments
 from ingest.config.values import DAY
 from ingest.handover import reruns
 from ingest.ledger import Filter, Outcome, State
-from ingest.ledger import rows as kept
 from ingest.story.overview import Story
 from ingest.web import lookups
 from ingest.web.api_fields import MAIL, REQUEST, RESULT
@@ -34,17 +33,17 @@ def series(call: Call) -> Page[Any]:
 
 def label(call: Call) -> Page[Any]:
     """GET labels/NAME."""
-    return _requests(call, Filter(labels=(_kept(call.path["name"]),)))
+    return _requests(call, Filter(labels=(call.path["name"],)))
 
 
 def requester(call: Call) -> Page[Any]:
     """GET requesters/NAME."""
-    return _requests(call, Filter(requesters=(_kept(call.path["name"]),)))
+    return _requests(call, Filter(requesters=(call.path["name"],)))
 
 
 def request(call: Call) -> Any:
     """GET requests/ID."""
-    found = lookups.request(call.reader, _kept(call.path["id"]))
+    found = lookups.request(call.reader, call.path["id"])
     if found is None:
         raise Problem(404, "There is no request of this number or id.")
     return request_item(found)
@@ -68,7 +67,7 @@ def failures(call: Call) -> Page[Story]:
 def mail(call: Call) -> Story:
     """GET mails/MESSAGE-ID. Of several mails of a Message-ID the first with a request, or else the
     first; it names the others."""
-    found = lookups.mail(call.reader, _kept(call.path["message_id"]))
+    found = lookups.mail(call.reader, call.path["message_id"])
     if not found:
         raise Problem(
             404,
@@ -122,11 +121,11 @@ def _filter(call: Call) -> Filter:
         states=tuple(Outcome(each) for each in asked.state if each in list(Outcome)),
         results=tuple(State(each) for each in asked.state if each in list(State)),
         series=tuple(asked.series),
-        labels=_all_kept(asked.label),
-        requesters=_all_kept(asked.requester),
-        lists=_all_kept(asked.list_),
-        projects=_all_kept(asked.project),
-        texts=_all_kept(asked.search),
+        labels=tuple(asked.label),
+        requesters=tuple(asked.requester),
+        lists=tuple(asked.list_),
+        projects=tuple(asked.project),
+        texts=tuple(asked.search),
         since=_moment("since", asked.since, now) if asked.since else None,
         before=_moment("before", asked.before, now) if asked.before else None,
         active=asked.active_only,
@@ -151,12 +150,3 @@ def _moment(name: str, text: str, now: float) -> float:
         return moments.parse_or_before(text, now)
     except ValueError as error:
         raise Problem(400, f"{name}: {error}") from error
-
-
-def _kept(text: str) -> str:
-    """A text as the ledger keeps it."""
-    return str(kept.storable(text))
-
-
-def _all_kept(texts: list[str]) -> tuple[str, ...]:
-    return tuple(map(_kept, texts))

@@ -131,12 +131,6 @@ def needing_attention(reader: Reader) -> Filter:
     return Filter(attention=look.attention(reader.ledger, reader.settings))
 
 
-def _known_total(filter: Filter, found: int) -> int | None:
-    """How many there are on all pages if the page that was found says so, as the last one does."""
-    is_last = found < filter.limit and (found or not filter.offset)
-    return filter.offset + found if is_last else None
-
-
 def _part(filter: Filter, number: int, per_page: int) -> Filter:
     """The part that a page has, and one more, which tells whether there is another page."""
     return replace(filter, limit=per_page + 1, offset=(number - 1) * per_page)
