@@ -12,14 +12,13 @@ from ingest import look
 from ingest.commands.options import settings_of
 from ingest.commands.report import Printer, print_json
 from ingest.errors import EX_OK, NothingFound
-from ingest.ledger import Opening, State, open_configured
+from ingest.ledger import Opening, open_configured
 from ingest.story.results import name
-from ingest.story.stats import Figures, Share, Stats, Times
+from ingest.story.stats import COUNTED, Figures, Share, Stats, Times
 from ingest.words import ago, clipped, counted, harmless, listed, moment
 
 # Columns of a label, and weeks and labels that are printed; --json has all.
 _LABEL, _MOST_WEEKS, _MOST_LABELS = 40, 12, 30
-_STATES = (State.SUCCESS, State.WARNING, State.FAIL, State.CANCELLED, State.OVERDUE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,7 +77,7 @@ def _label(label: str | None) -> str:
 
 def _table(out: Printer, head: str, rows: Iterable[tuple[str, Figures]]) -> None:
     """Figures one a line, below the heads of their columns."""
-    heads = [head, "asked", *_STATES, "open", "turned", "handed over", "result"]
+    heads = [head, "asked", *COUNTED, "open", "turned", "handed over", "result"]
     lines = [heads, *([first, *_cells(figures)] for first, figures in rows)]
     widths = [max(cell_len(line[place]) for line in lines) for place in range(len(heads))]
     for first, *others in lines:
@@ -89,8 +88,8 @@ def _table(out: Printer, head: str, rows: Iterable[tuple[str, Figures]]) -> None
 def _cells(figures: Figures) -> Sequence[str]:
     return [
         str(figures.labels),
-        *(str(figures.states.get(state, 0)) for state in _STATES),
-        str(figures.ended.of - figures.ended.count - figures.states.get(State.OVERDUE, 0)),
+        *(str(figures.states.get(state, 0)) for state in COUNTED),
+        str(figures.open),
         f"{figures.turned.count} of {figures.turned.of}",
         _ago(figures.handed_over.median),
         _ago(figures.result.median),

@@ -16,6 +16,8 @@ from ingest.words import utc
 
 # States that are the end of a label.
 ENDS = (State.SUCCESS, State.WARNING, State.FAIL, State.CANCELLED)
+# States that are counted one by one; what is in none of them is open.
+COUNTED = (*ENDS, State.OVERDUE)
 # Anybody can ask for labels of any name, under any name of his own.
 _MOST_LABELS, _MOST_WAITING = 100, 10
 
@@ -54,6 +56,11 @@ class Figures:
     turned: Share
     handed_over: Times
     result: Times
+
+    @property
+    def open(self) -> int:
+        """How many labels have a result still to come, and are not overdue."""
+        return self.labels - sum(self.states.get(state, 0) for state in COUNTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def figures(at: Look) -> Page:
         "charts": charts.charts(runs, newest, reader.now),
         "days": charts.DAYS,
         "stats": reader.shown(stats.of(runs, since, reader.now, follow)),
-        "states": stats.ENDS,
+        "states": stats.COUNTED,
         "most": _LABELS,
         "now": utc(reader.now),
     }

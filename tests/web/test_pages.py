@@ -188,13 +188,14 @@ def test_figures_tell_how_many_how_fast_and_how_it_ended(quick_path: Path) -> No
         for number in range(4):
             record(ledger, f"a{number}@example.org", at=now, received=now - 5)
         ledger.results.tell(Result(1, "iol-a", State.SUCCESS, now + 120))
+        ledger.results.tell(Result(2, "iol-a", State.OVERDUE, now + 120))
     with Site(quick_path, LISTEN) as site:
         text = text_of(site, "/stats")
         assert "8 labels by 4 requests" in text
         assert "1 of 8 (12%)" in text
         assert "half within 2 min" in text
         assert "10 s4" in text
-        assert "iol-a 4 1 0 0 0 3 2 min" in text
+        assert "iol-a 4 1 0 0 0 1 2 2 min" in text
         assert "request 1 since" in text
 
 
