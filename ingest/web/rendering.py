@@ -22,7 +22,7 @@ from ingest.story.folds import folded
 from ingest.story.overview import Asked
 from ingest.story.stats import Share, Times
 from ingest.web import charts
-from ingest.words import ago, counted, harmless
+from ingest.words import ago, counted, harmless, of_series
 
 # No script ever, and no style but the one file: CSP level 3.
 HEADERS = {
@@ -98,6 +98,7 @@ def _environment() -> Environment:
         lying=charts.lying,
         length=_length,
         named_file=_named_file,
+        of_series=of_series,
         outcomes=OUTCOMES,
         outside=outside,
         person=_person,

@@ -136,6 +136,18 @@ def test_a_request_tells_its_results_what_was_not_read_and_where_it_went(site: S
     assert "https://patches.dpdk.org/patch/131182/" in links
 
 
+def test_a_request_for_a_revision_names_it_and_its_server_and_no_way_that_has_none(
+    quick_path: Path,
+) -> None:
+    with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+        record(ledger, "a@example.org", series=7, revision=2, server="fdo")
+    with Site(quick_path, LISTEN) as site:
+        text = text_of(site, "/requests/1")
+    assert "series 7, revision 2, of fdo, by a reply to" in text
+    assert "b4 am a@example.org" in text
+    assert "git-pw" not in text
+
+
 def test_a_request_by_hand_says_who_and_why_and_has_no_mail(site: Site) -> None:
     text = text_of(site, "/requests/31")
     assert "Robin Reviewer (command)" in text
