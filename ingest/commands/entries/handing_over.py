@@ -20,6 +20,26 @@ RESULTS = ("pending", "success", "warning", "fail", "cancelled")
 def add(to: Commands) -> None:
     """Add them to the command line."""
     take = to.command(_take, "take", "hand over what a consumer has not had yet, once", to.common)
+    _take_flags(take)
+    ack = to.command(_ack, "ack", "confirm a batch that take --hold gave", to.common)
+    ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
+    reruns = to.command(
+        _reruns, "reruns", "write what get_reruns.py would, from the ledger", to.base
+    )
+    _reruns_flags(reruns)
+    result = to.command(_result, "result", "say what became of one label of a request", to.common)
+    result.add_argument("request", metavar="REQUEST", help="its number or its id")
+    result.add_argument(
+        "label", metavar="LABEL", help="one that it asks for; '' if it has arguments alone"
+    )
+    result.add_argument("result", metavar="STATE", choices=RESULTS, help=", ".join(RESULTS))
+    result.add_argument("--url", metavar="URL", default="", help="where there is more to read")
+    result.add_argument("--summary", metavar="TEXT", default="", help="one line for people")
+    result.add_argument("--by", metavar="NAME", default="lab", help="who says so; default: lab")
+
+
+def _take_flags(take: argparse.ArgumentParser) -> None:
+    """The flags of ``take``."""
     take.add_argument(
         "--consumer",
         metavar="NAME",
@@ -58,11 +78,10 @@ def add(to: Commands) -> None:
     take.add_argument(
         "--peek", action="store_true", help="print what would be handed over, and change nothing"
     )
-    ack = to.command(_ack, "ack", "confirm a batch that take --hold gave", to.common)
-    ack.add_argument("batch", metavar="ID", help="the id that take --hold printed")
-    reruns = to.command(
-        _reruns, "reruns", "write what get_reruns.py would, from the ledger", to.base
-    )
+
+
+def _reruns_flags(reruns: argparse.ArgumentParser) -> None:
+    """The flags of ``reruns``, which are those of get_reruns.py."""
     reruns.add_argument(
         "-ts",
         "--time-since",
@@ -95,15 +114,6 @@ def add(to: Commands) -> None:
     reruns.add_argument(
         "-u", "--patchwork-url", metavar="URL", help="has no effect; older get_reruns.py have it"
     )
-    result = to.command(_result, "result", "say what became of one label of a request", to.common)
-    result.add_argument("request", metavar="REQUEST", help="its number or its id")
-    result.add_argument(
-        "label", metavar="LABEL", help="one that it asks for; '' if it has arguments alone"
-    )
-    result.add_argument("result", metavar="STATE", choices=RESULTS, help=", ".join(RESULTS))
-    result.add_argument("--url", metavar="URL", default="", help="where there is more to read")
-    result.add_argument("--summary", metavar="TEXT", default="", help="one line for people")
-    result.add_argument("--by", metavar="NAME", default="lab", help="who says so; default: lab")
 
 
 def _take(arguments: argparse.Namespace) -> int:

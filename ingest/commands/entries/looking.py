@@ -54,12 +54,7 @@ def add(to: Commands) -> None:
         to.common,
         to.as_json,
     )
-    check.add_argument(
-        "--as", dest="users", metavar="USER", action="append", default=[], help=_AS_USER
-    )
-    check.add_argument(
-        "--send-test", dest="test_address", metavar="ADDRESS", nargs="?", const="", help=_SEND_TEST
-    )
+    _check_flags(check)
     stats = to.command(
         _stats, "stats", "show requests and results in figures", to.common, to.as_json
     )
@@ -89,6 +84,16 @@ def add(to: Commands) -> None:
         type=flag_values.period,
         required=True,
         help="with the requests recorded in so long a time, such as 30d or 12h",
+    )
+
+
+def _check_flags(check: argparse.ArgumentParser) -> None:
+    """The flags of ``check``."""
+    check.add_argument(
+        "--as", dest="users", metavar="USER", action="append", default=[], help=_AS_USER
+    )
+    check.add_argument(
+        "--send-test", dest="test_address", metavar="ADDRESS", nargs="?", const="", help=_SEND_TEST
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ingest import files
 from ingest.commands import flag_values
-from ingest.commands.options import PROGRAM, Commands, complain, settings_of
+from ingest.commands.options import PROGRAM, Commands, Parser, complain, settings_of
 from ingest.config.tables import Settings, StateSettings
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import (
@@ -41,32 +41,7 @@ def add(to: Commands) -> None:
         to.common,
         to.as_json,
     )
-    which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="every such mail")
-    which.add_argument(
-        "--ignored",
-        action="store_true",
-        help="judge ignored and rejected mails again, after a change of labels or policy",
-    )
-    which.add_argument(
-        "--sink",
-        metavar="KIND:NAME",
-        help="hand over what this sink has set aside or skipped, such as webhook:lab",
-    )
-    which.add_argument(
-        "message_ids",
-        metavar="MESSAGE-ID",
-        nargs="*",
-        default=[],
-        help="or mail-N, where there is none",
-    )
-    retry.add_argument(
-        "--since",
-        metavar="TIME",
-        type=flag_values.showable_moment,
-        help="with --ignored: those received at this time or later (UTC, unless it names an "
-        "offset); default: all whose bytes are kept",
-    )
+    _retry_flags(retry)
     cancel = to.command(
         _cancel,
         "cancel",
@@ -102,18 +77,53 @@ def add(to: Commands) -> None:
         "--remove", metavar="NAME", help="forget this one, so that no request is kept for it"
     )
     ledger = to.command(_ledger, "ledger", "save the state, or move it")
+    _ledger_commands(ledger, to.base)
+
+
+def _ledger_commands(ledger: argparse.ArgumentParser, base: Parser) -> None:
+    """The commands of ``ledger``. ``base``: their common flags."""
     what = ledger.add_subparsers(dest="what", metavar="WHAT", required=True)
     backup = what.add_parser(
-        "backup", help="copy the ledger into a file, whoever writes meanwhile", parents=[to.base]
+        "backup", help="copy the ledger into a file, whoever writes meanwhile", parents=[base]
     )
     backup.add_argument("file", metavar="FILE", help="the file to write; an old one is replaced")
     copy = what.add_parser(
         "copy",
         help="move all to another ledger, SQLite to PostgreSQL or back; the old one is closed",
-        parents=[to.base],
+        parents=[base],
     )
     copy.add_argument("source", metavar="FROM", help="URL of the ledger, as in [state] ledger")
     copy.add_argument("target", metavar="TO", help="URL of an empty one, or of one to be made")
+
+
+def _retry_flags(retry: argparse.ArgumentParser) -> None:
+    """The flags of ``retry``."""
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every such mail")
+    which.add_argument(
+        "--ignored",
+        action="store_true",
+        help="judge ignored and rejected mails again, after a change of labels or policy",
+    )
+    which.add_argument(
+        "--sink",
+        metavar="KIND:NAME",
+        help="hand over what this sink has set aside or skipped, such as webhook:lab",
+    )
+    which.add_argument(
+        "message_ids",
+        metavar="MESSAGE-ID",
+        nargs="*",
+        default=[],
+        help="or mail-N, where there is none",
+    )
+    retry.add_argument(
+        "--since",
+        metavar="TIME",
+        type=flag_values.showable_moment,
+        help="with --ignored: those received at this time or later (UTC, unless it names an "
+        "offset); default: all whose bytes are kept",
+    )
 
 
 def _retry(arguments: argparse.Namespace) -> int:
