@@ -120,7 +120,7 @@ def _unwritable(folders: set[Path], files: list[Path]) -> list[str]:
             problems.append(f"{folder} cannot be reached: a folder above it may not be entered")
             continue
         if not nearest.is_dir():
-            problems.append(f"{nearest} is no folder")
+            problems.append(f"{nearest} is not a folder")
         elif not os.access(nearest, os.W_OK | os.X_OK):
             doing = "written" if nearest == folder else f"written, to make {folder} in it"
             problems.append(f"{nearest} cannot be {doing}")

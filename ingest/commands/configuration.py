@@ -19,7 +19,7 @@ def show(
     in_json: bool = False,
 ) -> None:
     """The settings. ``file``: the one that was read, "" for none; ``unknown``: variables that look
-    like settings and are none; ``changed``: only those that are not their defaults."""
+    like settings and are not; ``changed``: only those that are not their defaults."""
     shown = [each for each in found if not changed or each.origin != "default"]
     if in_json:
         settings = [jsonable(each) for each in shown]

@@ -47,7 +47,7 @@ the patches."""
 _RESULTS = (
     ("success", "12 of 12 tests passed"),
     ("fail", "2 of 40 tests failed"),
-    ("pending", "runs since a minute"),
+    ("pending", "has been running for a minute"),
 )
 _LISTENING = re.compile(r"listening for HTTP on (\S+)")
 # Seconds until the pages must be there.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Progress bars on standard error, for who watches a terminal; nothing for who does not."""
+"""Progress bars on standard error, for whoever watches a terminal; none elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -70,7 +70,7 @@ def _parts(status: Status, news: News) -> Iterator[_Part]:
     )
     yield _part(
         "overdue",
-        "Labels that were asked for and nobody has seen run",
+        "Labels that were asked for and never seen to run",
         [
             f"{name(e.label)} of request {e.request} for series {e.series}, by {e.requester}"
             for e in news.late

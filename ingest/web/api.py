@@ -106,7 +106,11 @@ class Api:
         method = "GET" if head.method == "HEAD" else head.method
         if method not in table:
             allowed = [*table, *(["HEAD"] if "GET" in table else [])]
-            raise Problem(405, f"There is {', '.join(table)} here.", {"Allow": ", ".join(allowed)})
+            raise Problem(
+                405,
+                f"Only {' and '.join(allowed)} can be used here.",
+                {"Allow": ", ".join(allowed)},
+            )
         operation = table[method]
         token = self._token(operation, head)
         sees_all = self._reading.sees_all(head)
@@ -268,7 +272,7 @@ def _key(head: Head, token: str) -> str:
     if not given:
         return ""
     if len(given) > 1 or not _KEY.fullmatch(given[0]):
-        raise Problem(400, "An Idempotency-Key has 1 to 200 characters, all of ASCII and no blank.")
+        raise Problem(400, "An Idempotency-Key is 1 to 200 characters of ASCII, without blanks.")
     return f"{token} {given[0].decode()}"
 
 

@@ -101,7 +101,7 @@ class Events:
         """What is answered to a listener. ``last``: the Last-Event-ID that it has, None if it has
         none. Raises ``Problem`` if there are too many."""
         if len(self._listeners) >= self._settings.http.listeners:
-            told = f"{counted(len(self._listeners), 'listener')} listen already."
+            told = f"There are {counted(len(self._listeners), 'listener')} already."
             raise Problem(503, told, {"Retry-After": "30"})
         listener = _Listener(sees_all)
         # From now on nothing is missed; what happened before is read behind that.

@@ -73,7 +73,7 @@ KEPT: Mapping[View, float] = {views.figures: 60.0}
 # A form writes three letters for a byte that is not a letter.
 _LARGEST_FORM = 3 * trial_line.MOST + 1000
 
-_TOKEN = "Whoever runs this service gives out tokens. One is the password; any name goes with it."
+_TOKEN = "Ask whoever runs this service for a token. Enter it as the password, with any name."
 _FRAME = {"nav": NAV, "looks": LOOKS, "place": None, "query": "", "sees_all": True}
 
 

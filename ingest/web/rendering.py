@@ -62,7 +62,7 @@ RESULTS = {
     "warning": "It succeeded, with something to look at.",
     "fail": "It failed.",
     "cancelled": "It will not run.",
-    "overdue": "It was asked for and has not been seen to run for long.",
+    "overdue": "It was asked for long ago, and has not been seen to run.",
 }
 
 

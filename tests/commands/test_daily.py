@@ -96,7 +96,7 @@ Mails that became unresolved or failed (recheck-ingest retry queues them again):
   <b@example.org> failed: it is failed
   <a@example.org> unresolved: it is unresolved
 
-Labels that were asked for and nobody has seen run:
+Labels that were asked for and never seen to run:
   iol-a of request 1 for series 29430, by Robin Reviewer
 
 Requests that sinks have set aside or skipped (recheck-ingest retry --sink):

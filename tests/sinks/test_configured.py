@@ -226,7 +226,7 @@ def test_the_files_of_further_retest_jsons_are_paths_that_must_be_writable(
     code, findings = checked(capsys, patchwork, quick_path)
     assert (
         "problem",
-        f"{quick_path}/file is no folder; see aliases.example for owner and mode",
+        f"{quick_path}/file is not a folder; see aliases.example for owner and mode",
     ) in (findings.values())
     assert code == 78
 

@@ -32,7 +32,7 @@ def add(to: Commands) -> None:
     ask.add_argument("--by", metavar="NAME", required=True, help="who asks")
     ask.add_argument("--reason", metavar="TEXT", default="", help="why")
     ask.add_argument(
-        "--server", metavar="NAME", default="", help="of [patchwork.NAME]; default: [patchwork]"
+        "--server", metavar="NAME", default="", help="its [patchwork.NAME]; default: [patchwork]"
     )
     note = to.command(_note, "note", "leave a remark in the story of a mail", to.common)
     note.add_argument(

@@ -52,7 +52,7 @@ def _take_flags(take: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=flag_values.seconds,
         default=0.0,
-        help="if there is nothing yet, wait for so long",
+        help="if there is nothing yet, wait up to this long",
     )
     take.add_argument(
         "--requests", action="store_true", help="print requests one by one, not merged by series"

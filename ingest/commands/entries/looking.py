@@ -62,8 +62,8 @@ def add(to: Commands) -> None:
         "--since",
         type=flag_values.moment_or_period,
         metavar="TIME",
-        help="of what was recorded at this time or later (UTC, unless it names an offset), or in "
-        "so long a time, such as 30d; default: all",
+        help="only what was recorded at this time or later (UTC, unless it names an offset), or "
+        "within a time such as 30d; default: all",
     )
     config = to.command(
         _config,
@@ -83,7 +83,7 @@ def add(to: Commands) -> None:
         metavar="PERIOD",
         type=flag_values.period,
         required=True,
-        help="with the requests recorded in so long a time, such as 30d or 12h",
+        help="how far back to look for requests, such as 30d or 12h",
     )
 
 
