@@ -2,14 +2,23 @@
 """The mails of the PostgreSQL ledger: found again, filed, tried again."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Row, one_of
 from ingest.ledger.postgres_queue import Queue
 from ingest.ledger.request_values import Request
-from ingest.ledger.values import MOST_ORIGINALS, Event, Filing, Original, Record
+from ingest.ledger.values import (
+    MOST_FOUND,
+    MOST_ORIGINALS,
+    MOST_OTHERS,
+    Event,
+    Filing,
+    Original,
+    Record,
+)
 
 
 class Mails(Queue):
@@ -17,8 +26,8 @@ class Mails(Queue):
 
     def find(self, name: str) -> list[Record]:
         with self._session.reading():
-            found = f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id"
-            return self._records(self._session.rows(found, *made.called(name)))
+            found = f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id LIMIT ?"
+            return self._records(self._session.rows(found, *made.called(name), MOST_FOUND))
 
     def _records(self, mails: Sequence[Row]) -> list[Record]:
         ids = [row["id"] for row in mails]
@@ -33,21 +42,25 @@ class Mails(Queue):
         asked = f"SELECT * FROM request WHERE {one_of('mail', ids)} ORDER BY number"
         for each in self._session.rows(asked, *ids):
             requests[each["mail"]].append(made.request(each))
-        namesakes = self._namesakes_of([row["message_id"] for row in mails if row["message_id"]])
+        namesakes = self._namesakes_of({row["message_id"] for row in mails})
         records = []
         for row in mails:
             id, wait = row["id"], waits.get(row["id"])
             due, tries = (wait["due"], wait["tries"]) if wait else (None, row["tries"])
             whole = {**dict(row), "due": due, "tries": tries, "story": stories[id]}
-            others = tuple(each for each in namesakes[row["message_id"]] if each != id)
-            records.append(made.record(whole, requests[id], others))
+            others = (each for each in namesakes[row["message_id"]] if each != id)
+            records.append(made.record(whole, requests[id], tuple(islice(others, MOST_OTHERS))))
         return records
 
-    def _namesakes_of(self, message_ids: Sequence[str]) -> defaultdict[str, list[int]]:
-        """The ids of all mails of each Message-ID."""
+    def _namesakes_of(self, message_ids: Collection[str]) -> defaultdict[str, list[int]]:
+        """The ids of the first mails of each Message-ID, one more than each of them names."""
         found = defaultdict[str, list[int]](list)
-        query = f"SELECT id, message_id FROM mail WHERE {one_of('message_id', message_ids)}"
-        for row in self._session.rows(f"{query} AND message_id <> '' ORDER BY id", *message_ids):
+        query = (
+            "SELECT named.message_id, alike.id FROM unnest(?::text[]) AS named (message_id),"
+            " LATERAL (SELECT id FROM mail WHERE mail.message_id = named.message_id"
+            " AND mail.message_id <> '' ORDER BY id LIMIT ?) AS alike ORDER BY alike.id"
+        )
+        for row in self._session.rows(query, list(message_ids), MOST_OTHERS + 1):
             found[row["message_id"]].append(row["id"])
         return found
 

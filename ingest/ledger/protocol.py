@@ -208,7 +208,7 @@ class Ledger(Protocol):
 
     def find(self, name: str) -> list[Record]:
         """The mails of this Message-ID, given without angle brackets, and the one whose number
-        ``mail-N`` says; oldest first, as they were at one moment."""
+        ``mail-N`` says; the thousand oldest at most, oldest first, as they were at one moment."""
 
     def raw(self, mail_id: int) -> bytes | None:
         """A mail as it came, None if its bytes were dropped. Raises ``ValueError`` if they are

@@ -14,8 +14,10 @@ from ingest.ledger.sqlite_retention import Retention
 from ingest.ledger.values import (
     LONGEST_REASON,
     LONGEST_STORY,
+    MOST_FOUND,
     MOST_NOTICES,
     MOST_ORIGINALS,
+    MOST_OTHERS,
     MOST_STARTS,
     Arrival,
     Event,
@@ -262,11 +264,9 @@ class Mails(Retention):
         )
 
     def find(self, name: str) -> list[Record]:
+        found = f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id LIMIT ?"
         with self._db.reading():
-            found = self._db.rows(
-                f"SELECT * FROM mail WHERE {made.NAMED} ORDER BY id", *made.called(name)
-            )
-            return self._records(found)
+            return self._records(self._db.rows(found, *made.called(name), MOST_FOUND))
 
     def _records(self, mails: Sequence[Row]) -> list[Record]:
         return [self._record(row) for row in mails]
@@ -274,7 +274,9 @@ class Mails(Retention):
     def _record(self, row: Row) -> Record:
         requests = self._db.rows("SELECT * FROM request WHERE mail = ? ORDER BY number", row["id"])
         alike = "SELECT id FROM mail WHERE message_id = ? AND message_id <> '' AND id <> ?"
-        others = self._db.rows(f"{alike} ORDER BY id", row["message_id"], row["id"])
+        others = self._db.rows(
+            f"{alike} ORDER BY id LIMIT ?", row["message_id"], row["id"], MOST_OTHERS
+        )
         return made.record(row, map(made.request, requests), tuple(each["id"] for each in others))
 
     def raw(self, mail_id: int) -> bytes | None:

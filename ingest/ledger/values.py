@@ -16,8 +16,9 @@ MOST_HAPPENINGS = 10_000
 # A mail that was taken up this often and never came to an end is not tried any more: whatever
 # kills the worker would do so for ever.
 MOST_STARTS = 20
-# Of the mails of one Message-ID, those that a comment is compared with.
-MOST_ORIGINALS = 100
+# Of the mails of one Message-ID, which anybody can send, those that are found by it, that each of
+# them names, and that a comment is compared with.
+MOST_FOUND, MOST_OTHERS, MOST_ORIGINALS = 1000, 100, 100
 # Characters of a mail's story beyond which nothing is added that could come again and again; and
 # of the reason for its state.
 LONGEST_STORY, LONGEST_REASON = 200_000, 2000
@@ -200,7 +201,7 @@ class Record(Value):
     story: tuple[Event, ...]
     requests: tuple[Request, ...]
     filing: Filing = Filing()
-    others: tuple[int, ...] = ()  # the mails of the same Message-ID that are not this one
+    others: tuple[int, ...] = ()  # the oldest other mails of the same Message-ID
     author: str = ""
     subject: str = ""
 

@@ -445,3 +445,14 @@ def test_mails_without_a_message_id_have_no_name_in_common(ledger: Ledger) -> No
     assert ledger.retry([""], NOON) == 0
     assert list(ledger.originals("", "dev.dpdk.org")) == []
     assert [each.others for each in ledger.find("mail-1")] == [()]
+
+
+def test_anybody_can_send_a_message_id_again_and_again(ledger: Ledger) -> None:
+    """What is found by it has a limit, and so has what each of these mails names."""
+    ledger.accept_all([arrival("a", identity=f"{number}") for number in range(1200)])
+    found = ledger.find("a")
+    assert [each.id for each in found] == list(range(1, 1001))
+    assert found[0].others == tuple(range(2, 102))
+    assert found[-1].others == tuple(range(1, 101))
+    [last] = ledger.find("mail-1200")
+    assert last.others == tuple(range(1, 101))
