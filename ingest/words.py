@@ -116,6 +116,11 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC).isoformat().removesuffix('+00:00')}Z"
 
 
+def person(author: str) -> str:
+    """The name in a From, or the address where there is no name."""
+    return author.partition("<")[0].strip(' "') or author
+
+
 def named(message_id: str, mail_id: int) -> str:
     """What a mail is called: its Message-ID in brackets, or ``mail-N`` if it has none."""
     return f"<{message_id}>" if message_id else f"mail-{mail_id}"

@@ -16,17 +16,15 @@ from ingest.commands.report import Printer, coloured, print_json
 from ingest.config.tables import Settings
 from ingest.ledger import Request, Result
 from ingest.sinks.request_json import shape
-from ingest.story.attention import Part
+from ingest.story.attention import Part, held_up
 from ingest.story.overview import Story, jsonable
 from ingest.story.results import Became, of_request
-from ingest.words import harmless, short_series, utc
+from ingest.words import harmless, person, short_series, utc
 
 # Columns of a requester's name.
 _NAME = 18
 # What only says that a result is still to come.
 _EXPECTED = ("asked", "handed over")
-# What became of a request in a sink that a person must know.
-_HELD_UP = ("set aside", "skipped")
 
 
 class Form(IntEnum):
@@ -76,12 +74,12 @@ def mails(stories: Sequence[Story], form: Form) -> None:
             out,
             (f"{f'mail-{each.id}':{width}}  {_when(each.received)}  ", ""),
             (f"{each.outcome:{state}}", style),
-            (f"  {_column(_name(each), _NAME)}", "cyan"),
+            (f"  {_column(person(each.author or 'unknown'), _NAME)}", "cyan"),
             (f"  {each.subject or each.message_id or ''}", ""),
         )
         if each.reason:
             _line(out, (" " * (width + 2) + each.reason, ""))
-        for text in _held_up(each):
+        for text in held_up(each):
             _line(out, (" " * (width + 2), ""), (text, "red"))
 
 
@@ -116,19 +114,6 @@ def _labels(request: Request, results: Sequence[Became]) -> list[tuple[str, str]
 def _arguments(request: Request) -> Iterable[tuple[str, str]]:
     for place, (name, value) in enumerate(request.arguments.items()):
         yield f"{', ' if place or request.contexts else ''}{name}={value}", ""
-
-
-def _held_up(story: Story) -> Iterable[str]:
-    for request in story.requests:
-        for each in request.deliveries:
-            if each.trouble or each.state in _HELD_UP:
-                why = f": {each.trouble}" if each.trouble else ""
-                yield f"request {request.number} {each.text}{why}"
-
-
-def _name(story: Story) -> str:
-    author = story.author or "unknown"
-    return author.partition("<")[0].strip(' "') or author
 
 
 def _when(at: datetime) -> str:

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a person must act on besides single mails: feeds that are silent or cannot be read, servers
-that are down, sinks that are behind or paused, notices, parts of the service in trouble.
+"""What a person must act on: of the whole, feeds that are silent or cannot be read, servers that
+are down, sinks that are behind or paused, notices, parts of the service in trouble; of a mail, what
+holds up its requests.
 
-Pure: a ``Status`` in, values out.
+Pure: a ``Status`` or a ``Story`` in, values out.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from ingest.ledger import State
 from ingest.story.feeds import Seen
+from ingest.story.overview import Story
+from ingest.story.results import name
 from ingest.story.status import Sink, Status
 from ingest.words import counted
+
+# What became of a request in a sink that a person must know.
+_LEFT = ("set aside", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +89,16 @@ def _troubles(status: Status) -> Iterator[Part]:
 def _notices(status: Status) -> Iterator[Part]:
     for each in status.notices:
         yield Part("notice", each.name, each.received, each.text)
+
+
+def held_up(story: Story) -> Iterator[str]:
+    """What a person must know of a mail's requests: sinks that do not take them, and labels that
+    are overdue."""
+    for request in story.requests:
+        for each in request.deliveries:
+            if each.trouble or each.state in _LEFT:
+                why = f": {each.trouble}" if each.trouble else ""
+                yield f"request {request.number} {each.text}{why}"
+        for became in request.results:
+            if became.state == State.OVERDUE:
+                yield f"request {request.number}: {name(became.label)} is overdue"

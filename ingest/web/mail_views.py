@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each page about mails shows: as ``views``, which has those about requests."""
 
-from collections.abc import Iterator
-
 from ingest import look
 from ingest.ledger import Filter
 from ingest.story import attention as attention_story
 from ingest.story import health
-from ingest.story.overview import Story
 from ingest.web import lookups
 from ingest.web.trial_line import MOST, tried
 from ingest.web.views import PER_PAGE, Elsewhere, Look, Page
 
-# What became of a request in a sink that a person must know.
-_HELD_UP = ("set aside", "skipped")
 _NEVER_CAME = (
     "It has not come here, or there is no Recheck-request in it: mails that cannot hold a request "
     "are not kept. If you have just sent it, it may still be on its way through the list."
@@ -45,7 +40,7 @@ def attention(at: Look) -> Page:
     status = look.status(reader.ledger, reader.settings, reader.now)
     values = {
         "found": found,
-        "held_up": {each.id: [*_held_up(each)] for each in found.items},
+        "held_up": {each.id: [*attention_story.held_up(each)] for each in found.items},
         "signs": [each for each in health.signs(status) if not each.well],
         "hindered": attention_story.parts(status) if reader.sees_all else (),
     }
@@ -64,13 +59,3 @@ def trial(at: Look) -> Page:
         "most": MOST >> 10,
     }
     return Page("trial.html", values, place="try", status=413 if is_long else 200)
-
-
-def _held_up(story: Story) -> Iterator[str]:
-    for asked in story.requests:
-        for each in asked.deliveries:
-            if each.trouble or each.state in _HELD_UP:
-                yield f"request {asked.number}: {each.state}"
-        for became in asked.results:
-            if became.state == "overdue":
-                yield f"request {asked.number}: {became.label or 'its arguments'} overdue"

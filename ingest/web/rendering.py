@@ -22,7 +22,7 @@ from ingest.story.folds import folded
 from ingest.story.overview import Asked
 from ingest.story.stats import Share, Times
 from ingest.web import charts
-from ingest.words import ago, counted, harmless, of_series
+from ingest.words import ago, counted, harmless, of_series, person
 
 # No script ever, and no style but the one file: CSP level 3.
 HEADERS = {
@@ -101,7 +101,7 @@ def _environment() -> Environment:
         of_series=of_series,
         outcomes=OUTCOMES,
         outside=outside,
-        person=_person,
+        person=person,
         query_of=_query_of,
         results=RESULTS,
         share=_share,
@@ -179,11 +179,6 @@ def _times(times: Times) -> str:
         return "not yet"
     often = counted(times.count, "label")
     return f"half within {ago(times.median)}, 9 of 10 within {_length(times.most)}, of {often}"
-
-
-def _person(text: str) -> str:
-    """A person's name, or the address where there is none."""
-    return text.partition("<")[0].strip(' "') or text
 
 
 def _query_of(text: str) -> Markup:

@@ -167,6 +167,15 @@ def test_attention_says_why_a_sink_has_not_had_a_request(
     assert f"        request 2 not yet in {HOOK}, tried 3 times, next now: it is down\n" in out
 
 
+def test_attention_says_which_label_is_overdue(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.set_cursor(Cursor(HOOK, 2))
+    ledger.results.tell(Result(1, "iol-a", State.OVERDUE, NOON))
+    _, out = listed(folder, capsys, "--attention")
+    assert "        request 1: iol-a is overdue\n" in out
+
+
 def test_json_is_what_take_and_show_print(
     folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:

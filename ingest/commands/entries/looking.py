@@ -219,7 +219,7 @@ def _filters(command: argparse.ArgumentParser) -> None:
         "--attention",
         action="store_true",
         help="what a person must act on: unresolved and failed mails, and those whose requests a "
-        "sink has set aside, skipped or fails to take",
+        "sink has set aside, skipped or fails to take, or whose labels are overdue",
     )
     command.add_argument(
         "--limit",
