@@ -32,8 +32,8 @@ class Asides(Protocol):
         """Forget one: it was handed over."""
 
     def due(self, sink: str, now: float, longest: float, limit: int = 100) -> list[Aside]:
-        """Those to be tried now, the least tried first. Longer than ``longest`` seconds from now
-        is no pause of ours: the clock was set back."""
+        """Those to be tried now, the least tried first. One that is due later than
+        ``longest`` seconds from now is due as well: the clock was set back."""
 
     def of(self, sink: str) -> list[Aside]:
         """All of a sink, by number."""
@@ -126,8 +126,8 @@ class Letters(Protocol):
         that are about no request the last hundred of a sink stay."""
 
     def due(self, sink: str, now: float, longest: float) -> list[Letter]:
-        """Those that are to be sent now, the oldest first. Longer than ``longest`` seconds from now
-        is no pause of ours: the clock was set back."""
+        """Those that are to be sent now, the oldest first. One that is due later than
+        ``longest`` seconds from now is due as well: the clock was set back."""
 
     def note(self, letter: Letter) -> None:
         """Keep what became of a letter."""
@@ -167,7 +167,7 @@ class Steering(Protocol):
 
     def cancel(self, mail_id: int, reason: str, now: float) -> bool:
         """End a mail that is queued, unresolved or failed as cancelled, even if a worker is at
-        it; False if it is none of these."""
+        it; False for a mail in another state."""
 
     def cancel_request(self, number: int, reason: str, by: str, now: float) -> bool:
         """Have nobody be handed a request: what sinks have set aside of it is forgotten, the

@@ -32,7 +32,7 @@ class Ledger(Protocol):
     ``StateUnavailable`` if it could not. What is accepted and what a cursor says is then on the
     disk, with all that was committed before; an outcome may be undone by a loss of power until
     then, which leaves the mail queued. Threads may share one, processes may not: a forked child
-    opens its own. Text of any kind is kept; what is no Unicode in it is written out as escapes.
+    opens its own. Text of any kind is kept; what is not Unicode is written as escapes.
     """
 
     @property

@@ -215,7 +215,7 @@ def _migrate(database: sqlite3.Connection, migrations: Sequence[Migration]) -> N
 
 def is_there(path: Path) -> bool:
     """Whether there is a ledger at a path."""
-    # An empty file is none yet: SQLite calls it an empty database.
+    # An empty file is not a ledger yet, although SQLite opens it as an empty database.
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:

@@ -288,7 +288,7 @@ class Api:
                 following = urljoin(url, target)
                 if not redirects.is_same_server(url, following):
                     raise Unavailable(elsewhere)
-            except ValueError as error:  # no URL at all
+            except ValueError as error:  # not a URL
                 raise Unavailable(elsewhere) from error
             url = following
         raise Unavailable(f"Patchwork redirects {url} again and again")

@@ -73,7 +73,7 @@ class _Reader(HTMLParser):
 
 def _read(body: bytes) -> _Reader:
     reader = _Reader()
-    # The parser raises this for a marked section that is none, such as "<![x[".
+    # The parser raises this for a malformed marked section, such as "<![x[".
     with suppress(AssertionError):
         reader.feed(body[:_MOST].decode("utf-8", "replace"))
     return reader

@@ -176,8 +176,8 @@ class Freedesktop:
         return None
 
     def _target(self, patch: int, page: PatchPage) -> Target | None:
-        """The newest revision that a patch is in: what has replaced other patches of the series
-        since is no reason to test this one beside the old ones."""
+        """The newest revision that a patch is in: other patches of the series may have been
+        replaced since, and this one is tested beside the new ones."""
         if not page.series:
             return None
         revisions = self.revisions(page.series) or {}

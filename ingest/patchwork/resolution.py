@@ -87,7 +87,7 @@ class Resolution:
         return known
 
     def _projects_of_list(self) -> list[str]:
-        """The link names of the projects whose list this is; none if it is no project's list.
+        """The link names of the projects that have this list, of which there may be none.
 
         Several may share a list and split it by subject; then rows are filtered, not questions.
         """
@@ -100,7 +100,7 @@ class Resolution:
         return [each.link_name for each in projects]
 
     def _bounded(self, candidates: Sequence[str]) -> Sequence[str]:
-        """The candidates to be asked for: all, or so many that one mail is no attack."""
+        """The candidates to be asked for: all, or as many as one mail may ask for."""
         if len(candidates) <= _NEAREST + _FARTHEST:
             return candidates
         left_out = len(candidates) - _NEAREST - _FARTHEST

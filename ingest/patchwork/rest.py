@@ -136,8 +136,8 @@ class Rest:
         return Found(None, False, described(None))
 
     def _ignores_filter(self, kind: str) -> bool:
-        """Whether the server does not know the filter by Message-ID. One odd answer is no proof:
-        a server that knows the filter finds nothing by an id that cannot be."""
+        """Whether the server does not know the filter by Message-ID. One odd answer does not
+        prove it: a server that knows the filter finds nothing by an id that cannot exist."""
         return bool(self._api.rows(f"{PATHS[kind]}/?msgid={_NO_ID}&per_page=1"))
 
     def _search(self, kind: str, message_id: str, projects: Sequence[str], clue: Clue) -> Found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which mails are no requests by their nature, and which requests are wanted here.
+"""Which mails cannot be requests, and which requests are wanted here.
 
 Pure. A reason is a clause that a person reads after the word "ignored:".
 """

@@ -24,7 +24,7 @@ from ingest.words import printable
 # Bytes of a variable. A hostile mail names a hundred thousand labels, and a kernel starts no
 # program with more than it likes in its environment.
 _LONGEST = 1 << 14
-# What is between us and the service manager is no business of the program's.
+# What the service manager tells us is not meant for the program.
 _NOT_PASSED_ON = (b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID", b"LISTEN_")
 _OURS, _SETTINGS = b"RECHECK_", b"RECHECK_INGEST_"
 

@@ -21,7 +21,7 @@ _KEPT = 1 << 12
 _MOST_REST = 1 << 20
 # Seconds between two looks whether it has ended, which a pipe in other hands does not tell.
 _SHORTEST_NAP, _LONGEST_NAP = 0.002, 0.05
-# Seconds to end after SIGTERM, and after SIGKILL, which is no matter of its own will.
+# Seconds that a program has to end after SIGTERM, and again after SIGKILL.
 _GRACE = 1.0
 
 

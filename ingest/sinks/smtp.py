@@ -113,7 +113,7 @@ def _answer(session: _Session, ask: Callable[[_Session], str], answer: Future[st
 
 
 def _open(session: _Session) -> None:
-    """Up to where a mail can be sent. What goes wrong here is no fault of the mail's."""
+    """Up to where a mail can be sent. What goes wrong here is not the mail's fault."""
     server = session.server
     code, said = session.connect(server.host, server.port)
     if code != 220:

@@ -72,8 +72,8 @@ class Webhook:
         return {"secret_file": self._table.secret_file, "token_file": self._table.token_file}
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
-        """See ``Receiver``. A 2xx confirms. 5xx, 408, 429, a 403 that says when to come again, as
-        GitHub's does, and whatever is no answer mean that the webhook is not to be had."""
+        """See ``Receiver``. A 2xx confirms. The webhook is unavailable if it answers 5xx, 408, 429,
+        or 403 with a time to come again, as GitHub does, or if it does not answer."""
         body = json.dumps(self._form(request)).encode()
         headers = {**self._headers(request.id, body), **self._token()}
         # With a connection of its own: one that has been idle for days may be dead, and a POST

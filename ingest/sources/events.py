@@ -265,8 +265,8 @@ def _raw(words: re.Match[str]) -> str:
 
 
 def _body(content: str) -> bytes:
-    """A body whose text is this content. Patchwork has stripped it and cut its signature; what it
-    looks like now is not to be stripped or cut once more: a signature is none that ends in CRLF
-    (``mail``), and an end is none behind a NUL, which vanishes."""
+    """A body whose text is this content. Patchwork has stripped the text and cut its
+    signature, and what is left must not be stripped or cut again: a signature line that ends in
+    CRLF is not taken for one (``mail``), and blanks before a NUL, which vanishes, are kept."""
     edge = "\0" if content != content.strip() or content.endswith("_") else ""
     return f"{edge}{content}{edge}".replace("\n", "\r\n").encode("utf-8", "replace")
