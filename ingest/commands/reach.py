@@ -28,13 +28,13 @@ def webhooks(settings: Settings) -> Iterator[Found]:
 
 
 def _found(what: str, url: str, seconds: float) -> Found:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-    said = f"{host}:{port}"
-    secure = parts.scheme == "https"
-    if proxy := get_environ_proxies(url).get(parts.scheme):
-        through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        host, port = through.hostname or "", through.port or _PORTS.get(through.scheme, 0)
+    scheme, host, port = _place(url)
+    said, secure = f"{host}:{port}", scheme == "https"
+    if proxy := get_environ_proxies(url).get(scheme):
+        try:
+            _, host, port = _place(proxy if "://" in proxy else f"http://{proxy}")
+        except ValueError:  # which may have a password in it
+            return "problem", what, f"the proxy in {scheme}_proxy is not a valid URL"
         said, secure = f"the proxy {host}:{port}", False
     try:
         with socket.create_connection((host, port), seconds) as connection:
@@ -50,6 +50,12 @@ def _found(what: str, url: str, seconds: float) -> Found:
     end = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     text = f"{said} takes connections; its certificate"
     return certificates.dated(what, text, end, time.time())
+
+
+def _place(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL. Raises ``ValueError``."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def _context() -> ssl.SSLContext:

@@ -206,3 +206,12 @@ def test_by_a_proxy_the_proxy_is_connected_to(
         monkeypatch.setenv("no_proxy", "")
         told = reached(tmp_path, "http://lab.example.org/hook")
     assert told == ("ok", f"the proxy 127.0.0.1:{port} takes connections")
+
+
+def test_a_proxy_that_is_not_a_url_is_a_problem_and_its_password_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:secret")
+    monkeypatch.setenv("no_proxy", "")
+    told = reached(tmp_path, "http://lab.example.org/hook")
+    assert told == ("problem", "the proxy in http_proxy is not a valid URL")
