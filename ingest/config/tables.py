@@ -300,7 +300,7 @@ class ResultsSettings(Value):
     overdue: float = setting(
         values.number,
         2 * DAY,
-        "seconds after which a label is overdue that nobody has seen run; 0: never",
+        "seconds after which a label that was never seen to run is overdue; 0: never",
     )
     overdue_labels: tuple[str, ...] = setting(
         values.seconds_by_pattern,
