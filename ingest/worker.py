@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import astuple, replace
 
 from ingest import background, decision, schedule
@@ -293,11 +294,15 @@ class Worker:
     ) -> tuple[Outcome, str]:
         now = self._clock()
         events = [*_asked(now, made), Event(now, outcome.value, {"reason": reason})]
-        self._ledger.finish(queued, outcome, reason, events)
         is_refused = outcome is Outcome.REJECTED and made.wanted is not None
-        if is_refused and not (queued.is_archived or queued.is_unpushed):
-            request = self._request(queued, made, made.target or _UNKNOWN)
-            delivery.refused(self._ledger, self._settings, request, reason, now)
+        is_told = (
+            is_refused and self._settings.mail and not (queued.is_archived or queued.is_unpushed)
+        )
+        with self._ledger.batch() if is_told else nullcontext():
+            self._ledger.finish(queued, outcome, reason, events)
+            if is_told:
+                request = self._request(queued, made, made.target or _UNKNOWN)
+                delivery.refused(self._ledger, self._settings, request, reason, now)
         level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
         self._tell(level, outcome.value, queued, reason)
         return outcome, reason

@@ -3,8 +3,11 @@
 
 import email
 import email.policy
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +17,10 @@ from ingest.config import tables
 from ingest.config.policy_tables import PolicySettings
 from ingest.config.sink_tables import MailSettings
 from ingest.config.values import HOUR
+from ingest.errors import StateUnavailable
 from ingest.ledger import Outcome
 from ingest.sinks import delivery
+from ingest.worker import Worker
 from tests.support.bad_server import Hell
 from tests.support.lab import Lab, MakeLab, knows
 from tests.support.mail_servers import MailServer
@@ -84,6 +89,25 @@ def test_who_is_proved_is_told_the_rule_and_the_time(
     assert mail["Auto-Submitted"] == "auto-replied"
     steps = [each.details for each in lab.record("2@example.org").story if each.what == "answered"]
     assert steps == [{"to": "mail:lab refusals", "answer": "robin@example.org is told by mail"}]
+
+
+def test_a_mail_that_cannot_be_told_of_is_judged_again(
+    hell: Hell, lab_at: MakeLab, dns: str, server: MailServer, quick_path: Path
+) -> None:
+    lab = lab_of(hell, lab_at, dns, server.address)
+    lab.arrives(signed(asks(1)), signed(asks(2)))
+    with closing(sqlite3.connect(quick_path / "ledger.sqlite")) as file:
+        file.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON letter BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        with pytest.raises(StateUnavailable):
+            lab.works()
+        assert lab.outcome("2@example.org") is Outcome.QUEUED
+        file.execute("DROP TRIGGER full")
+    lab.worker = Worker(lab.ledger, lab.patchwork, lab.settings, clock=lab.clock)
+    lab.works()
+    assert lab.outcome("2@example.org") is Outcome.REJECTED
+    assert len(told(server)) == 1
 
 
 def test_who_is_not_proved_is_not_written_to(
