@@ -6,13 +6,13 @@ Of each address the first character and the domain stay (``words.shortened``, by
 are left out. Notices are not shown at all, see ``lookups`` and ``events``.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from ingest.ledger import ARCHIVED
 from ingest.story.overview import Step, Story, Transport
+from ingest.story.results import Became
 from ingest.story.sinks import Delivery
 from ingest.words import shortened
 
@@ -37,8 +37,6 @@ _RECEIVERS = {
     "newrevision": "a new revision on Patchwork",
     "mail": "an answer by mail",
 }
-# The name of a retest JSON, in a sentence.
-_FILE = re.compile(r"json_file:[^:\n]*")
 
 
 def redacted(value: T) -> T:
@@ -48,13 +46,15 @@ def redacted(value: T) -> T:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return shortened(_FILE.sub(_RECEIVERS["json_file"], value))
+        return shortened(value)
     if isinstance(value, Transport):
         return None
     if isinstance(value, Delivery):
         return _delivery(value)
     if isinstance(value, Step):
         value = _step(value)
+    elif isinstance(value, Became):
+        value = replace(value, by=value.by and _told_by(value.by))
     elif isinstance(value, Story):
         value = replace(value, source=_source(value.source))
     if isinstance(value, (list, tuple)):
@@ -85,18 +85,24 @@ def _step(step: Step) -> Step:
     if step.what in _OF_RECEIVERS:
         name = next((details[each] for each in ("to", "by", "sink") if each in details), "")
         return replace(step, text=_receiver(str(name)), details={})
-    if "source" not in details:
-        return step
-    source = str(details["source"])
-    shown = _source(source)
-    return replace(
-        step, text=step.text.replace(source, shown), details={**details, "source": shown}
-    )
+    text = step.text
+    for key, shorten in (("source", _source), ("author", _told_by)):
+        if key in details:
+            whole = str(details[key])
+            details = {**details, key: shorten(whole)}
+            text = text.replace(whole, shorten(whole))
+    return replace(step, text=text, details=details)
 
 
 def _source(source: str) -> str:
     """By which way a mail came. Of an archive the path is left out."""
     return ARCHIVED.strip() if source.startswith(ARCHIVED) else source
+
+
+def _told_by(author: str) -> str:
+    """Who says what became of a label: receivers without their names, others as they are."""
+    is_receiver = author.startswith("consumer ") or author.partition(":")[0] in _RECEIVERS
+    return _receiver(author) if is_receiver else author
 
 
 def _receiver(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ingest import look
 from ingest.config.sink_tables import WebhookSettings
 from ingest.config.tables import RetestsSettings, Settings
-from ingest.ledger import Cursor, Envelope, Event, Filing, Outcome, State, open_ledger
+from ingest.ledger import Cursor, Envelope, Event, Filing, Outcome, Result, State, open_ledger
 from ingest.mail.requester import Requester
 from ingest.story.overview import jsonable
 from ingest.web.redaction import redacted
@@ -72,8 +72,12 @@ def test_of_receivers_no_name_path_or_answer_is_left(quick_path: Path) -> None:
         ledger.accept(arrival("a@example.org", source=f"replay {quick_path}/a b.mbox:7"))
         mail = claimed(ledger)
         done = [Event(NOON, "done", {})]
-        [asked] = ledger.finish(mail, Outcome.DONE, "", done, [request(mail, contexts=("iol-a",))])
+        [asked] = ledger.finish(
+            mail, Outcome.DONE, "", done, [request(mail, contexts=("iol-a", "iol-b"))]
+        )
         ledger.results.handed_over([asked], file, NOON)
+        late = Result(asked.number, "iol-b", State.OVERDUE, NOON, "webhook:inner")
+        ledger.results.tell(late)
         ledger.set_cursor(Cursor(file, 1, NOON))
         ledger.set_cursor(Cursor("webhook:inner", 0, NOON, tries=2, reason=said))
         steps = [
@@ -89,11 +93,13 @@ def test_of_receivers_no_name_path_or_answer_is_left(quick_path: Path) -> None:
     assert shown.source == "replay"
     assert [(each.what, each.text) for each in shown.story if each.what != "done"] == [
         ("accepted", "source replay"),
+        ("result", "iol-b overdue, by a webhook of the lab"),
         ("set aside", "a webhook of the lab"),
         ("handed over", "a webhook of the lab"),
         ("sink fails", "a webhook of the lab"),
     ]
-    assert shown.requests[0].results[0].by == "the retest JSON"
+    receivers = ["the retest JSON", "a webhook of the lab"]
+    assert [each.by for each in shown.requests[0].results] == receivers
     assert [(each.text, each.trouble) for each in shown.requests[0].deliveries] == [
         ("the retest JSON: published", None),
         ("a webhook of the lab: waiting", "it needs a person"),
