@@ -84,6 +84,7 @@ def ask(
         reason=_line(wish.reason, _LONGEST_TEXT),
         server=wish.server,
         revision=before.revision if before else revision,
+        delegates=before.delegates if before else (),
     )
     arrival = Arrival(
         raw=b"",

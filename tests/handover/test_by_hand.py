@@ -48,12 +48,13 @@ def test_the_same_key_never_makes_a_second_request(ledger: Ledger) -> None:
 
 
 def test_it_is_about_what_was_asked_about_before(ledger: Ledger) -> None:
-    before = record(ledger, "a@example.org", series=7)
+    before = record(ledger, "a@example.org", series=7, delegates=("ada@example.org",))
     made, _ = by_hand.ask(ledger, SETTINGS, wish(), NOON)
-    assert (made.submission, made.project, made.subject) == (
+    assert (made.submission, made.project, made.subject, made.delegates) == (
         before.submission,
         before.project,
         before.subject,
+        ("ada@example.org",),
     )
     elsewhere = Settings(servers={"other": ServerSettings()})
     made, _ = by_hand.ask(ledger, elsewhere, wish(server="other"), NOON)
