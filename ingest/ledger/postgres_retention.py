@@ -31,7 +31,7 @@ class Retention:
             " (SELECT 1 FROM queue WHERE claimed IS NULL AND waiting = '')"
         )
         dropped = self._drop_raw("ended < ?", keep.raw)
-        over = self._raw_bytes() - keep.raw_bytes
+        over = self._raw_bytes(keep.raw_bytes) - keep.raw_bytes
         while over > 0 and (gone := self._drop_some_raw("ended IS NOT NULL", most=20)):
             dropped, over = dropped + len(gone), over - sum(gone)
         dropped += self._drop(("ignored", "rejected", "cancelled", "notice"), keep.ignored)
@@ -42,9 +42,14 @@ class Retention:
         with self._session.writing(durable=False):
             self._session.run(statement, *values)
 
-    def _raw_bytes(self) -> int:
-        kept = "SELECT coalesce(sum(stored), 0)::bigint AS kept FROM raw WHERE ended IS NOT NULL"
-        return int(self._session.rows(kept)[0]["kept"])
+    def _raw_bytes(self, least: int) -> int:
+        """The raw bytes of mails that ended, counted only where there may be more than ``least``:
+        a table is at least as large as what is in it."""
+        kept = (
+            "SELECT CASE WHEN pg_total_relation_size('raw') > ? THEN (SELECT"
+            " coalesce(sum(stored), 0) FROM raw WHERE ended IS NOT NULL)::bigint ELSE 0 END AS kept"
+        )
+        return int(self._session.rows(kept, least)[0]["kept"])
 
     def _drop_raw(self, which: str, *values: object) -> int:
         """Drop the raw bytes of the mails that a condition finds; how many that were."""
