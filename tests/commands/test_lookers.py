@@ -25,6 +25,9 @@ LOOKERS = {
     "list of mails": ("list", "--mail", "--json"),
     "log": ("log",),
     "policy": ("policy", "--replay", "9999d"),
+    "stats": ("stats",),
+    "take, only shown": ("take", "--peek"),
+    "take of a consumer, only shown": ("take", "--peek", "--consumer", "lab", "--hold"),
     "check": ("check",),
 }
 NEEDS_A_LEDGER = {name: each for name, each in LOOKERS.items() if name != "check"}
@@ -37,6 +40,9 @@ SAID = {
     "list of mails": '"b@example.org"',
     "log": "<b@example.org> accepted",
     "policy": "1 accepted",
+    "stats": "requests     1,",
+    "take, only shown": "29430",
+    "take of a consumer, only shown": "29430",
     "check": "2 mails, 1 request",
 }
 NOBODY = 65534
