@@ -76,7 +76,7 @@ def _redacted(value: Any) -> Any:
 def _delivery(delivery: Delivery) -> Delivery:
     to = _receiver(delivery.to)
     trouble = None if delivery.trouble is None else "it needs a person"
-    return Delivery(to, delivery.state, f"{to}: {delivery.state}", trouble)
+    return Delivery(to, delivery.state, f"{delivery.state}: {to}", trouble)
 
 
 def _step(step: Step) -> Step:

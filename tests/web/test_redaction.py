@@ -101,6 +101,6 @@ def test_of_receivers_no_name_path_or_answer_is_left(quick_path: Path) -> None:
     receivers = ["the retest JSON", "a webhook of the lab"]
     assert [each.by for each in shown.requests[0].results] == receivers
     assert [(each.text, each.trouble) for each in shown.requests[0].deliveries] == [
-        ("the retest JSON: published", None),
-        ("a webhook of the lab: waiting", "it needs a person"),
+        ("published: the retest JSON", None),
+        ("waiting: a webhook of the lab", "it needs a person"),
     ]
