@@ -97,8 +97,8 @@ class Answer:
         return []
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
-        """See ``Receiver``. Whether it is given again changes nothing: the answer is the same to
-        the byte, its Message-ID too, by which mail servers and readers know a copy."""
+        """See ``Receiver``. An answer that is given again has the same Message-ID, by which mail
+        servers and readers know a copy, and the same text, unless Patchwork has new checks."""
         mail_server = server(self._table)
         recipients = self.recipients(request)
         believed = self.believes(request)
