@@ -84,8 +84,9 @@ class KeptResults:
 
     def handed_over(self, requests: Iterable[Request], to: str, now: float) -> None:
         with self._db.writing():
-            for request in requests:
-                for label in labels(request):
+            # Always in this order, so that no two who change several results wait for each other.
+            for request in sorted(requests, key=lambda each: each.number):
+                for label in sorted(labels(request)):
                     self._db.run(
                         "UPDATE result SET handed = ? WHERE request = ? AND label = ?"
                         " AND handed = 0",

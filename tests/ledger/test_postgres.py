@@ -243,6 +243,26 @@ def test_results_and_their_request_cancelled_meanwhile_do_not_wait_for_each_othe
             done.result()
 
 
+def test_results_handed_over_and_told_together_do_not_wait_for_each_other(
+    url: str, ledger: Ledger
+) -> None:
+    requests = [record(ledger, f"{number}@example.org") for number in range(150)]
+
+    def hand_over() -> None:
+        with closing(open_ledger(url)) as own:
+            own.results.handed_over(requests[::-1], "json_file:/x", NOON)
+
+    def tell() -> None:
+        with closing(open_ledger(url)) as own, own.batch():
+            for each in requests:
+                for label in each.contexts:
+                    own.results.tell(Result(each.number, label, State.OVERDUE, NOON))
+
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(hand_over), threads.submit(tell)]:
+            done.result()
+
+
 # Databases, roles, releases
 
 
