@@ -176,7 +176,7 @@ def test_the_story_of_a_mail_has_all_that_there_is_to_tell(ledger: Ledger) -> No
 
 def test_what_is_not_there_is_none(ledger: Ledger) -> None:
     ledger.accept(arrival("", list_id=""))
-    [record] = ledger.find("")
+    [record] = ledger.find("mail-1")
     made = told(record)
     assert made.name == f"mail-{record.id}"
     assert (made.message_id, made.list_id, made.envelope, made.reason) == (None,) * 4
