@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ingest import files
+from ingest import files, locks
 from ingest.errors import NoLedger, StateUnavailable
 from ingest.ledger import sqlite_file
 from ingest.ledger.rows import storable
@@ -63,6 +63,8 @@ class Database:
             )
         self.held = ""  # one writes at a time
         self.path = Path(path).absolute()
+        self._mode = mode
+        self._looks = opening is Opening.LOOK
         self._busy_timeout = busy_timeout
         self._process = os.getpid()
         self._lock = threading.RLock()
@@ -75,12 +77,11 @@ class Database:
                 if opening in (Opening.LOOK, Opening.USE, Opening.MOVE):
                     raise NoLedger(f"there is no ledger {self.path} yet")
                 sqlite_file.make(self.path, migrations, mode, busy_timeout)
-            looks = opening is Opening.LOOK
             self._file = files.identity(self.path)
-            self._db = sqlite_file.connect(self.path, busy_timeout, read_only=looks)
+            self._db = sqlite_file.connect(self.path, busy_timeout, read_only=self._looks)
             try:
                 self.generation = sqlite_file.prepare(self._db, self.path, migrations, opening)
-                if not looks:
+                if not self._looks:
                     # See _shorten_log.
                     self._db.execute("PRAGMA wal_autocheckpoint=0")
                     self._durably("FULL")
@@ -150,6 +151,26 @@ class Database:
                 if self._broken:
                     raise StateUnavailable(f"nothing was written to the ledger {self.path}")
             self._shorten_log()
+
+    @contextmanager
+    def lease(self, name: str, patience: float = 0.0) -> Iterator[bool]:
+        """The lease of this name: True for its one holder at a time among all processes that share
+        the file. Waits ``patience`` seconds for it. Raises ``StateUnavailable``."""
+        # The kernel ends a file lock with its process, so that a killed worker leaves no lease
+        # to be waited out, and no clock is involved.
+        path = self.path.with_name(f"{self.path.name}-{name}.lock")
+        if self._looks and not path.exists():  # nobody has ever held it
+            yield True
+            return
+        try:
+            held = locks.take(str(path), mode=self._mode, patience=patience)
+        except OSError as error:
+            raise StateUnavailable(f"the lease of {name} cannot be had: {error}") from error
+        try:
+            yield held is not None
+        finally:
+            if held is not None:
+                os.close(held)
 
     @contextmanager
     def _part_of_batch(self) -> Iterator[None]:

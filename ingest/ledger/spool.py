@@ -2,13 +2,10 @@
 """Mails that wait on this machine for a ledger that is on another one."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 
-from ingest import locks
-from ingest.errors import StateUnavailable
 from ingest.ledger import rows
 from ingest.ledger.database import Database
 from ingest.ledger.schema_steps import Migration
@@ -59,7 +56,6 @@ class Spool:
         self._file = Database(
             path, _MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening
         )
-        self._mode = mode
 
     def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
         """Keep mails, all or none. For each its number here, and whether it is new here."""
@@ -114,20 +110,10 @@ class Spool:
         [row] = self._file.rows("SELECT count(*), coalesce(min(received), 0) FROM spooled")
         return Depth(*row)
 
-    @contextmanager
-    def lease(self) -> Iterator[bool]:
+    def lease(self) -> AbstractContextManager[bool]:
         """The lease of whoever forwards: True for its one holder at a time. It ends with the
         process."""
-        path = self._file.path.with_name(f"{self._file.path.name}-forwarder.lock")
-        try:
-            held = locks.take(str(path), mode=self._mode, patience=0.0)
-        except OSError as error:
-            raise StateUnavailable(f"the spool's lease cannot be had: {error}") from error
-        try:
-            yield held is not None
-        finally:
-            if held is not None:
-                os.close(held)
+        return self._file.lease("forwarder")
 
     def close(self) -> None:
         """Give back what is held."""

@@ -5,16 +5,13 @@ How the file is opened, written and locked is ``database``'s knowledge; the stat
 they are about in ``sqlite_mails`` and its like. Opened through ``ledger.open_ledger``.
 """
 
-import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest import locks
-from ingest.errors import StateUnavailable
 from ingest.ledger import sqlite_file
 from ingest.ledger.asides import KeptAsides
 from ingest.ledger.cursors import Cursors
@@ -39,8 +36,6 @@ class SqliteLedger(SqliteLog, Cursors, Search):
     def __init__(
         self, path: str, *, busy_timeout: float, mode: int, opening: Opening = Opening.WRITE
     ) -> None:
-        self._mode = mode
-        self._looks = opening is Opening.LOOK
         file = Database(path, MIGRATIONS, busy_timeout=busy_timeout, mode=mode, opening=opening)
         self._db = self._file = file
         self.asides = KeptAsides(file)
@@ -112,23 +107,8 @@ class SqliteLedger(SqliteLog, Cursors, Search):
         with self._db.writing(durable=False):
             self._db.insert("answer", columns, or_replace=True)
 
-    @contextmanager
-    def lease(self, name: str, patience: float = 0.0) -> Iterator[bool]:
-        # The kernel ends a file lock with its process, so that a killed worker leaves no lease
-        # to be waited out, and no clock is involved.
-        path = self._file.path.with_name(f"{self._file.path.name}-{name}.lock")
-        if self._looks and not path.exists():  # nobody has ever held it
-            yield True
-            return
-        try:
-            held = locks.take(str(path), mode=self._mode, patience=patience)
-        except OSError as error:
-            raise StateUnavailable(f"the lease of {name} cannot be had: {error}") from error
-        try:
-            yield held is not None
-        finally:
-            if held is not None:
-                os.close(held)
+    def lease(self, name: str, patience: float = 0.0) -> AbstractContextManager[bool]:
+        return self._file.lease(name, patience)
 
     def wake(self, what: str) -> None:
         pass
