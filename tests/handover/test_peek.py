@@ -42,7 +42,7 @@ STEPS: dict[str, Callable[[Desk], object]] = {
 
 def peeked(desk: Desk, **order: Any) -> Any:
     """What would be given, as JSON."""
-    ledger = open_ledger(f"sqlite:{desk.folder}/ledger.sqlite", opening=Opening.LOOK)
+    ledger = open_ledger(desk.ledger_url, opening=Opening.LOOK)
     try:
         text = peek(ledger, desk.settings, take.Order(**order), clock=desk.clock)
     finally:
@@ -81,8 +81,8 @@ def test_what_is_seen_is_what_is_given_next_and_seeing_it_changes_nothing(
         assert without_second(desk.takes(**order)) == seen
 
 
-def test_a_document_that_is_only_seen_carries_no_second(quick_path: Path) -> None:
-    desk = Desk(quick_path)
+def test_a_document_that_is_only_seen_carries_no_second(quick_path: Path, ledger_url: str) -> None:
+    desk = Desk(quick_path, ledger_url)
     desk.asks("iol-a")
     desk.takes("lab")
     desk.asks("iol-b", series=2)
@@ -90,8 +90,10 @@ def test_a_document_that_is_only_seen_carries_no_second(quick_path: Path) -> Non
     assert (labels(seen), seen["last_comment_timestamp"]) == (["iol-b"], None)
 
 
-def test_of_a_paused_retest_json_only_what_is_in_it_is_seen(quick_path: Path) -> None:
-    desk = Desk(quick_path)
+def test_of_a_paused_retest_json_only_what_is_in_it_is_seen(
+    quick_path: Path, ledger_url: str
+) -> None:
+    desk = Desk(quick_path, ledger_url)
     desk.asks("iol-a")
     desk.publishes()
     with desk.opened() as ledger:
@@ -103,11 +105,13 @@ def test_of_a_paused_retest_json_only_what_is_in_it_is_seen(quick_path: Path) ->
 
 def test_the_command_prints_it_as_often_as_it_is_asked(
     ledger: Ledger,
+    ledger_url: str,
     quick_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HOME", str(quick_path))
+    monkeypatch.setenv("RECHECK_INGEST_STATE_LEDGER", ledger_url)
     record(ledger, "a@example.org")
     for _ in range(2):
         flags = ["--consumer", "lab", "--requests", "--state", str(quick_path)]
@@ -116,4 +120,5 @@ def test_the_command_prints_it_as_often_as_it_is_asked(
         assert request["number"] == 1
     assert ledger.consumers() == ()
     assert cli.main(["take", "--peek", "--wait", "5", *flags]) == 64
+    monkeypatch.delenv("RECHECK_INGEST_STATE_LEDGER")
     assert cli.main(["take", "--peek", "--state", str(quick_path / "none")]) == 1

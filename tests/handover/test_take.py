@@ -4,9 +4,7 @@ once and in batches that are confirmed."""
 
 import json
 import signal
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ CONSUMERS = ["default", "lab"]
 
 
 @pytest.fixture
-def desk(quick_path: Path) -> Desk:
-    return Desk(quick_path)
+def desk(quick_path: Path, ledger_url: str) -> Desk:
+    return Desk(quick_path, ledger_url)
 
 
 def refuses(text: str) -> None:
@@ -658,17 +656,10 @@ def test_what_was_given_when_a_take_was_killed_and_is_gone_keeps_nothing_up(
 @pytest.mark.parametrize("consumer", CONSUMERS)
 def test_a_restored_ledger_confirms_no_batch_but_its_own(desk: Desk, consumer: str) -> None:
     desk.asks("a")
-    backup = desk.folder / "backup"
-    with (
-        closing(sqlite3.connect(desk.folder / "ledger.sqlite")) as source,
-        closing(sqlite3.connect(backup)) as copy,
-    ):
-        source.backup(copy)
+    saved = desk.saves()
     desk.asks("b")
     lost = desk.takes(consumer, hold=True)["batch"]
-    for name in ("", "-wal", "-shm"):
-        (desk.folder / f"ledger.sqlite{name}").unlink(missing_ok=True)
-    backup.rename(desk.folder / "ledger.sqlite")
+    desk.restores(saved)
     desk.asks("c")
     own = desk.takes(consumer, hold=True)
     assert own["batch"].rpartition("-")[0] == lost.rpartition("-")[0], "of the same numbers"

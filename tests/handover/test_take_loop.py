@@ -4,7 +4,7 @@ work, the taker, the sink or who confirms a batch, is killed before any line of 
 
 Nothing is ever lost. Each request is handed over once, and again only if the taker was killed
 between writing its output and moving its cursor, or if the batch was not confirmed.
-``RECHECK_TEST_POLLS=1000`` polls as often for each kind of consumer.
+``RECHECK_TEST_POLLS=1000`` polls as often for each kind of consumer; a fifth of that in PostgreSQL.
 """
 
 import json
@@ -32,8 +32,12 @@ class Loop:
     """A consumer that asks for a file, reads it and removes it, for ever; whoever else is at
     work; and what became of each label."""
 
-    def __init__(self, folder: Path, consumer: str, *, single: bool, hold: bool) -> None:
-        self.desk = Desk(folder)
+    def __init__(
+        self, folder: Path, ledger_url: str, consumer: str, *, single: bool, hold: bool
+    ) -> None:
+        self.desk = Desk(folder, ledger_url)
+        # A server needs a moment to see that who held a lease is dead.
+        self.desk.patience = 30.0
         self.consumer, self.single, self.hold = consumer, single, hold
         self.chance = Random(f"{consumer} {single} {hold}")
         self.file = folder / "batch.json"
@@ -124,10 +128,11 @@ class Loop:
 @pytest.mark.parametrize("single", [False, True], ids=["merged", "one by one"])
 @pytest.mark.parametrize("consumer", ["default", "lab"])
 def test_a_consumer_gets_everything_once_whoever_is_killed_when(
-    quick_path: Path, consumer: str, single: bool, hold: bool
+    quick_path: Path, ledger_url: str, consumer: str, single: bool, hold: bool
 ) -> None:
-    loop = Loop(quick_path, consumer, single=single, hold=hold)
-    for _ in range(POLLS):
+    loop = Loop(quick_path, ledger_url, consumer, single=single, hold=hold)
+    polls = POLLS if ledger_url.startswith("sqlite:") else POLLS // 5
+    for _ in range(polls):
         loop.arrivals()
         loop.poll()
         loop.desk.clock += loop.chance.uniform(0, HOLD / 2)
@@ -141,7 +146,7 @@ def test_a_consumer_gets_everything_once_whoever_is_killed_when(
     repeated = {label for label, count in loop.got.items() if count > 1}
     print(
         f"\n{consumer}, {'one by one' if single else 'merged'}, {'held' if hold else 'for good'}:"
-        f" {POLLS} polls, {len(wanted)} requests,"
+        f" {polls} polls, {len(wanted)} requests,"
         f" {loop.deaths['taker']} takers, {loop.deaths['sink']} sinks and"
         f" {loop.deaths['confirming']} who confirm killed; lost {len(lost)},"
         f" given again {len(repeated)}, after {loop.undone} deaths between output and cursor"
@@ -154,4 +159,4 @@ def test_a_consumer_gets_everything_once_whoever_is_killed_when(
         assert loop.confirmed == wanted
     else:
         assert bool(repeated) <= bool(loop.undone)
-    assert loop.deaths["taker"] > POLLS // 10
+    assert loop.deaths["taker"] > polls // 10

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.support.desk import HOLD, Desk, labels
+from tests.support.ledgers import LEDGERS
 from tests.support.retest_files import MEMORY
 
 SERIES = st.integers(1, 2)
@@ -37,10 +38,13 @@ class Asked:
 class Machine(RuleBasedStateMachine):
     """A desk, and who has got what."""
 
+    ledger_kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
-        self.desk = Desk(Path(self.folder.name))
+        folder = Path(self.folder.name)
+        self.desk = Desk(folder, LEDGERS[self.ledger_kind](folder))
         self.asked: list[Asked] = []
         # Of other programs; they have to leave the file in one way or the other.
         self.elsewhere: set[Wish] = set()
@@ -152,6 +156,12 @@ class Machine(RuleBasedStateMachine):
         assert not self.desk.batches()
 
 
+class OnPostgres(Machine):
+    """The same in the other kind of ledger."""
+
+    ledger_kind = "postgresql"
+
+
 def wishes_of(got: Any) -> set[Wish]:
     """What a consumer got, in any form."""
     if isinstance(got, dict) and "retests" in got:
@@ -169,5 +179,8 @@ def wishes_of(got: Any) -> set[Wish]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_nothing_is_lost_and_nothing_comes_again() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=60, stateful_step_count=25))
+@pytest.mark.parametrize(("machine", "examples"), [(Machine, 60), (OnPostgres, 6)])
+def test_nothing_is_lost_and_nothing_comes_again(machine: type[Machine], examples: int) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=25)
+    )

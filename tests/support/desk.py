@@ -3,16 +3,19 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ingest.config import tables
 from ingest.handover import take
 from ingest.ledger import Batch, Ledger, open_ledger
+from ingest.ledger.masking import sqlite_path
 from ingest.retests import document as retests
 from ingest.sinks import json_file
+from tests.support import postgres
 from tests.support.clock import Clock
 from tests.support.ledger_values import NOON, record
 from tests.support.retest_files import contexts
@@ -24,10 +27,13 @@ class Desk:
     """Where requests come in and consumers ask. The ledger is opened for each step, as every
     command does it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ledger_url: str = "") -> None:
+        """``ledger_url``: of an empty ledger, "" for a file in the folder."""
         self.folder = folder
+        self.ledger_url = ledger_url or f"sqlite:{folder}/ledger.sqlite"
         self.retests = folder / "retests.json"
         self.clock = Clock(NOON)
+        self.patience = 0.05  # seconds that a lease is waited for
         self.settings = tables.Settings(
             retests=tables.RetestsSettings(file=str(self.retests)),
             take=tables.TakeSettings(hold=HOLD),
@@ -36,7 +42,7 @@ class Desk:
 
     @contextmanager
     def opened(self) -> Iterator[Ledger]:
-        ledger = open_ledger(f"sqlite:{self.folder}/ledger.sqlite")
+        ledger = open_ledger(self.ledger_url)
         try:
             yield ledger
         finally:
@@ -59,7 +65,7 @@ class Desk:
 
     def publishes(self) -> None:
         """What a sink does that is at work beside."""
-        sink = json_file.JsonFile(str(self.retests), mode=0o644, patience=0.05)
+        sink = json_file.JsonFile(str(self.retests), mode=0o644, patience=self.patience)
         with self.opened() as ledger:
             sink.deliver(ledger, clock=self.clock, until=None, stop=lambda: False)
 
@@ -81,13 +87,15 @@ class Desk:
                 order,
                 output or got.append,
                 clock=self.clock,
-                patience=0.05,
+                patience=self.patience,
             )
         return json.loads(got[0]) if got else None
 
     def acknowledges(self, id: str) -> bool:
         with self.opened() as ledger:
-            return take.acknowledge(ledger, self.settings, id, clock=self.clock, patience=0.05)
+            return take.acknowledge(
+                ledger, self.settings, id, clock=self.clock, patience=self.patience
+            )
 
     def writes(self, series: str, *contexts: str, **arguments: str) -> None:
         """What another program puts into the file."""
@@ -111,6 +119,27 @@ class Desk:
     def in_file(self) -> set[str]:
         """The contexts in the file."""
         return contexts(self.document()) if self.retests.exists() else set()
+
+    def saves(self) -> str:
+        """Make a copy of the ledger as it is; where it is."""
+        if path := sqlite_path(self.ledger_url):
+            copy = self.folder / "backup"
+            with (
+                closing(sqlite3.connect(path)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+            return str(copy)
+        return postgres.shared().copy_of(self.ledger_url)
+
+    def restores(self, copy: str) -> None:
+        """Have the ledger be what was saved, as if nothing had come since."""
+        if path := sqlite_path(self.ledger_url):
+            for name in ("", "-wal", "-shm"):
+                Path(f"{path}{name}").unlink(missing_ok=True)
+            os.rename(copy, path)
+        else:
+            self.ledger_url = copy
 
     def generation(self) -> str:
         with self.opened() as ledger:

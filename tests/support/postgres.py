@@ -195,6 +195,15 @@ class Cluster:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement)
 
+    def copy_of(self, url: str) -> str:
+        """The URL of a copy of a ledger that nobody uses now, as what a dump of it is restored to:
+        a database of its own."""
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        copy = f"{name}_copy"
+        self.execute(f"DROP DATABASE IF EXISTS {copy}")
+        self.execute(f"CREATE DATABASE {copy} TEMPLATE {name}")
+        return self.url(copy)
+
     def database_for(self, folder: Path) -> str:
         """The URL of an empty ledger, which is another test's when this one's folder is gone."""
         name = next((each for each, place in self._databases.items() if not place.exists()), "")
