@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A request that no mail asks for, and remarks: what a person or a program does by a command or
-over HTTP. Patchwork is not asked here.
+over HTTP.
 """
 
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from ingest.config.tables import Settings
-from ingest.errors import UsageError
+from ingest.errors import NothingFound, UsageError
 from ingest.ledger import Arrival, Event, Ledger, Outcome, Request, Submission
 from ingest.mail.recheck import LONGEST_NAME, MOST_ARGUMENTS, MOST_LABELS, Recheck
 from ingest.mail.requester import Requester
@@ -43,9 +44,39 @@ class Wish:
         return f"{_line(self.author, _LONGEST_AUTHOR)} ({self.way})"
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What Patchwork says of a series that is asked for: a patch of it, and its newest revision, 0
+    where series have none."""
+
+    submission: Submission = Submission("", 0)  # noqa: RUF009  frozen
+    revision: int = 0
+
+
+UNKNOWN = Target()
+
+
 def check(wish: Wish, settings: Settings) -> None:
     """Raise ``UsageError`` for what cannot be asked for here."""
     _wanted(wish, settings)
+
+
+def target(ledger: Ledger, settings: Settings, wish: Wish) -> Target:
+    """The target of a wish: the first patch that Patchwork has in the series. Patchwork is not
+    asked about a series that somebody asked for before. Raises ``UsageError`` for what cannot be
+    asked for here, ``NothingFound`` if Patchwork has no such series, and as ``Patchwork.probe``."""
+    _wanted(wish, settings)
+    if ledger.requests_of(wish.series, 1 << 62, wish.server):
+        return UNKNOWN
+    from ingest.patchwork.lookup import Patchwork
+
+    table = settings.server(wish.server)
+    assert table  # see _wanted
+    with closing(Patchwork(table, ledger, name=wish.server)) as patchwork:
+        patches = patchwork.patches_of(wish.series)
+        if not patches:
+            raise NothingFound(f"{table.url} has no series {wish.series}")
+        return Target(Submission("patch", patches[0]), patchwork.newest_revision(wish.series))
 
 
 def ask(
@@ -55,23 +86,20 @@ def ask(
     now: float,
     *,
     key: str = "",
-    submission: Submission = Submission("", 0),  # noqa: B008  frozen
-    revision: int = 0,
+    target: Target = UNKNOWN,
 ) -> tuple[Request, bool]:
     """Record a request; the request, and whether it is new. ``now``: a Unix time; ``key``: the same
-    one never makes a second request; ``submission`` and ``revision``: of the series, if they are
-    known. Raises ``UsageError`` for what cannot be asked for here."""
+    one never makes a second request; ``target``: see above. Raises ``UsageError`` for what cannot
+    be asked for here."""
     wanted = _wanted(wish, settings)
     known = ledger.requests_of(wish.series, 1 << 62, wish.server)
     before = known[-1] if known else None
-    if before and not submission.kind:
-        submission = before.submission
     asked = Request(
         number=0,
         mail_id=0,
         message_id="",
         series=wish.series,
-        submission=submission,
+        submission=before.submission if before else target.submission,
         project=before.project if before else "",
         contexts=wanted.contexts,
         arguments=wanted.arguments,
@@ -83,7 +111,7 @@ def ask(
         received=now,
         reason=_line(wish.reason, _LONGEST_TEXT),
         server=wish.server,
-        revision=before.revision if before else revision,
+        revision=before.revision if before else target.revision,
         delegates=before.delegates if before else (),
     )
     arrival = Arrival(

@@ -50,12 +50,18 @@ class Api:
     """Answers programs, with the settings that count now."""
 
     def __init__(
-        self, settings: Settings, reading: LedgerThread, doing: LedgerThread, events: Events
+        self,
+        settings: Settings,
+        reading: LedgerThread,
+        doing: LedgerThread,
+        asking: LedgerThread,
+        events: Events,
     ) -> None:
-        """``reading``, ``doing``: the threads that look and that change; who changes something may
-        have to wait for others; ``events``: what happens."""
+        """``reading``, ``doing``, ``asking``: the threads that look, that change, and that ask
+        Patchwork before they change; who changes something may have to wait for others;
+        ``events``: what happens."""
         self._settings = settings
-        self._threads = {"GET": reading, "POST": doing}
+        self._reading_thread, self._doing_thread, self._asking_thread = reading, doing, asking
         self._reading = Reading(settings)
         self._tokens = Tokens(settings.token)
         self._hosts = Hosts(settings)
@@ -126,11 +132,16 @@ class Api:
             digest = hashlib.sha256(body).hexdigest()
             return idempotency.answered(operation, call, digest)
 
-        answer = await self._threads[method].ask(run)
+        answer = await self._thread(operation).ask(run)
         fields = {**_HEADERS, **answer.fields}
         if isinstance(answer.value, Page):
             fields["Link"] = _links(answer.value, self._base(head, scope), head)
         return Response(encoded(answer.value), answer.status, fields, operation.media)
+
+    def _thread(self, operation: Operation) -> LedgerThread:
+        if operation.prepare:
+            return self._asking_thread
+        return self._doing_thread if operation.body else self._reading_thread
 
     def _admit(self, head: Head) -> None:
         if not self._hosts.knows(head):

@@ -4,7 +4,7 @@
 import json
 from typing import Any
 
-from ingest.errors import UsageError
+from ingest.errors import NothingFound, StateUnavailable, Temporary, UsageError
 from ingest.handover import by_hand
 from ingest.handover import take as handover
 from ingest.handover.take import Order
@@ -61,11 +61,38 @@ def acknowledge(call: Call) -> Acknowledged:
     return Acknowledged(asked.batch, is_new)
 
 
+def target(call: Call) -> by_hand.Target:
+    """What POST requests has to know of Patchwork."""
+    try:
+        return by_hand.target(call.ledger, call.reader.settings, _wish(call))
+    except (UsageError, NothingFound) as error:
+        raise Problem(422, f"{error}.") from error
+    except StateUnavailable:
+        raise
+    except Temporary as error:
+        raise Problem(503, f"{error}.", {"Retry-After": "60"}) from error
+
+
 def ask(call: Call) -> Answer:
     """POST requests."""
+    try:
+        made, _ = by_hand.ask(
+            call.ledger,
+            call.reader.settings,
+            _wish(call),
+            call.reader.now,
+            key=call.key,
+            target=call.prepared,
+        )
+    except UsageError as error:
+        raise Problem(422, f"{error}.") from error
+    return Answer(_item(call, made), 201, {"Location": f"/api/requests/{made.number}"})
+
+
+def _wish(call: Call) -> by_hand.Wish:
     asked: Wish = call.body
     way = f"token {call.token}" if asked.author else "token"
-    wish = by_hand.Wish(
+    return by_hand.Wish(
         asked.series,
         tuple(asked.labels),
         asked.arguments,
@@ -74,13 +101,6 @@ def ask(call: Call) -> Answer:
         asked.reason,
         asked.server,
     )
-    try:
-        made, _ = by_hand.ask(
-            call.ledger, call.reader.settings, wish, call.reader.now, key=call.key
-        )
-    except UsageError as error:
-        raise Problem(422, f"{error}.") from error
-    return Answer(_item(call, made), 201, {"Location": f"/api/requests/{made.number}"})
 
 
 def result(call: Call) -> Any:

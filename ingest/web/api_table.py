@@ -114,7 +114,8 @@ DOING = (
         body=Wish,
         deed="ask",
         status=201,
-        statuses=_NOT_SO,
+        statuses={**_NOT_SO, 503: "the ledger or Patchwork cannot be asked now; try again later"},
+        prepare=doing.target,
     ),
     Operation(
         *("POST", "/api/requests/{id}/results", "tell_result"),

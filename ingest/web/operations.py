@@ -21,7 +21,8 @@ JSON = "application/json"
 class Call:
     """One call. ``path``: the parameters in its path; ``query`` and ``body``: values of the
     operation's types; ``token``: the name of the token that allows it, "" if none was needed;
-    ``key``: its Idempotency-Key, with the token's name, "" if there is none."""
+    ``key``: its Idempotency-Key, with the token's name, "" if there is none; ``prepared``: what
+    the operation's ``prepare`` came to."""
 
     reader: Reader
     path: Mapping[str, str]
@@ -29,6 +30,7 @@ class Call:
     body: Any = None
     token: str = ""
     key: str = ""
+    prepared: Any = None
 
     @property
     def ledger(self) -> Ledger:
@@ -50,7 +52,8 @@ class Operation:
     """An operation. ``path``: with {names}; ``run``: answers a call, in the thread of the ledger,
     a ``lookups.Page`` for a list; ``answers``: the type of that; ``deed``: what a token must allow,
     "read" where reading may be open; ``statuses``: what else is answered, and why; ``media``: the
-    type of the answer; ``atomic``: it can be one transaction with the note that it was done."""
+    type of the answer; ``atomic``: it can be one transaction with the note that it was done;
+    ``prepare``: learns before that, and holds up no other operation, what may take long."""
 
     method: str
     path: str
@@ -65,6 +68,7 @@ class Operation:
     statuses: Mapping[int, str] = field(default_factory=dict)
     media: str = JSON
     atomic: bool = True
+    prepare: Callable[[Call], Any] | None = None
 
     @property
     def is_list(self) -> bool:

@@ -200,6 +200,8 @@ class Http:
         self._looking = LedgerThread(open_ledger, is_busy)
         # Who changes something may have to wait for who does it already.
         self._doing = LedgerThread(open_ledger)
+        # Who asks Patchwork may have to wait for it.
+        self._asking = LedgerThread(open_ledger)
         self._events = Events(self._looking)
         self._threads = Threads()
         self._app: ASGIApp | None = None
@@ -232,7 +234,7 @@ class Http:
         health = Health(self._ledger, self._is_well)
         metrics, pages = Metrics(settings, self._looking), Pages(settings, self._looking)
         self._events.configure(settings)
-        api = Api(settings, self._looking, self._doing, self._events)
+        api = Api(settings, self._looking, self._doing, self._asking, self._events)
         self._app = application(inbound, health, metrics, pages, api)
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
@@ -259,6 +261,7 @@ class Http:
         self._ledger.close()
         self._looking.close()
         self._doing.close()
+        self._asking.close()
 
     def _listeners(self) -> list[_Listener]:
         return [each for several in self._open.values() for each in several]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ingest.config.web_tables import DEEDS
 from ingest.ledger import Ledger, open_ledger
+from tests.support.http_service import NOWHERE
 from tests.support.http_site import LISTEN, Site
 from tests.support.loop_thread import PATIENCE
 
@@ -41,12 +42,16 @@ class ApiSite(Site):
     is called as the deed and may do only that."""
 
     def __init__(
-        self, folder: Path, fill: Callable[[Ledger], object] = bool, toml: str = LISTEN
+        self,
+        folder: Path,
+        fill: Callable[[Ledger], object] = bool,
+        toml: str = LISTEN,
+        patchwork: str = NOWHERE,
     ) -> None:
         with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
             fill(ledger)
         tables = token(folder, "all", *DEEDS) + "".join(token(folder, each, each) for each in DEEDS)
-        super().__init__(folder, toml + tables)
+        super().__init__(folder, f'{toml}[patchwork]\nurl = "{patchwork}"\n{tables}')
 
     @contextlib.contextmanager
     def ledger(self) -> Any:

@@ -21,13 +21,13 @@ from ingest.web.operations import Call, encoded
 from tests.support.crashes import Place, forked
 from tests.support.ledger_values import NOON, record
 
-START = Place("web/idempotency.py", 'name = f"idempotent {call.key}"')
+START = Place("web/idempotency.py", "if (before := _known(operation, call, digest)) is not None:")
 DEATHS = 25
 
 OPERATIONS = {each.name: each for each in DOING}
 CALLS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "take": ({}, {"consumer": "arm"}),
-    "ask": ({}, {"series": 7, "labels": ["iol-x"]}),
+    "ask": ({}, {"series": 29430, "labels": ["iol-x"]}),
     "tell_result": ({"id": "1"}, {"label": "iol-a", "state": "fail"}),
     "add_note": ({"id": "1"}, {"text": "once"}),
 }

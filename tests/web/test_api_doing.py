@@ -2,15 +2,19 @@
 """What programs do over HTTP: each is the command of its name, and safe to be tried again."""
 
 import json
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.ledger import Ledger
+from ingest.sandbox import Sandbox
 from tests.support.api_site import Answered, ApiSite
 from tests.support.ledger_values import NOON, record
+from tests.support.mails import patch
 
 
 def fill(ledger: Ledger) -> None:
@@ -112,9 +116,41 @@ def test_a_request_by_hand_is_in_the_log_like_all_others(site: ApiSite) -> None:
 
 
 def test_without_an_author_the_token_asks(site: ApiSite) -> None:
-    made = post(site, "/api/requests", {"series": 99, "labels": ["iol-x"]}, by="ask").json
+    made = post(site, "/api/requests", {"series": 7, "labels": ["iol-x"]}, by="ask").json
     assert made["requester"] == "ask (token)"
-    assert (made["submission"], made["project"], made["links"]["patch"]) == (None, None, None)
+
+
+def test_patchwork_is_asked_about_a_series_that_is_not_known(quick_path: Path) -> None:
+    """As the command ``ask`` does; a series that it does not have is not asked for."""
+    with Sandbox() as patchwork:
+        patchwork.file(patch("p@x", "[PATCH] net: fix"))
+        [series] = patchwork.store.series.values()
+        [first] = patchwork.store.patches_of(series)
+        with ApiSite(quick_path, patchwork=patchwork.url) as site:
+            wish = {"series": series.id, "labels": ["iol-x"]}
+            made = post(site, "/api/requests", wish).json
+            assert made["submission"] == f"patch {first.id}"
+            answer = post(site, "/api/requests", {"series": 99, "labels": ["iol-x"]})
+            assert (answer.status, len(site.see("/api/requests"))) == (422, 1)
+            assert answer.json["detail"] == f"{patchwork.url} has no series 99."
+
+
+def test_while_patchwork_is_asked_other_calls_are_answered(quick_path: Path) -> None:
+    """Neither a lab nor another call under a key waits for a Patchwork that does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as threads:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with ApiSite(quick_path, fill, patchwork=url) as site:
+            wish = {"series": 99, "labels": ["iol-x"]}
+            waiting = threads.submit(post, site, "/api/requests", wish, "one")
+            asked, _ = silent.accept()
+            assert post(site, "/api/take", {"consumer": "arm"}).json["retests"]
+            assert post(site, "/api/requests/1/notes", {"text": "x"}, "two").status == 201
+            assert not waiting.done()
+            silent.close()
+            asked.close()
+            answer = waiting.result()
+            assert (answer.status, answer.fields["retry-after"]) == (503, "60")
+            assert url in answer.json["detail"] and len(site.see("/api/requests")) == 2
 
 
 NOT_ASKED = [

@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ingest.sandbox import Sandbox
 from ingest.web.api_table import OPERATIONS
 from ingest.web.api_values import Nothing
 from ingest.web.operations import Operation
@@ -29,7 +30,11 @@ MADE_UP = settings(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSite]:
-    with ApiSite(tmp_path_factory.mktemp("schema"), test_api_reading.fill) as site:
+    folder = tmp_path_factory.mktemp("schema")
+    with (
+        Sandbox() as patchwork,
+        ApiSite(folder, test_api_reading.fill, patchwork=patchwork.url) as site,
+    ):
         yield site
 
 

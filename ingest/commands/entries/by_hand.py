@@ -4,16 +4,11 @@
 import argparse
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from ingest.commands.options import PROGRAM, Commands, settings_of
-from ingest.config.tables import Settings
 from ingest.errors import EX_OK, NothingFound, UsageError
-from ingest.ledger import Ledger, Opening, Submission, open_configured
+from ingest.ledger import Opening, open_configured
 from ingest.words import harmless
-
-if TYPE_CHECKING:
-    from ingest.handover.by_hand import Wish
 
 
 def add(to: Commands) -> None:
@@ -72,31 +67,12 @@ def _ask(arguments: argparse.Namespace) -> int:
     )
     by_hand.check(wish, settings)
     with closing(open_configured(settings.state)) as ledger:
-        submission, revision = _submission(ledger, settings, wish)
-        made, _ = by_hand.ask(
-            ledger, settings, wish, time.time(), submission=submission, revision=revision
-        )
+        target = by_hand.target(ledger, settings, wish)
+        made, _ = by_hand.ask(ledger, settings, wish, time.time(), target=target)
         [mail] = ledger.find(f"mail-{made.mail_id}")
     print(harmless(f"request {made.number} for {mail.reason}"))
     print(f"a running serve hands it over, else run: {PROGRAM} work --once")
     return EX_OK
-
-
-def _submission(ledger: Ledger, settings: Settings, wish: "Wish") -> tuple[Submission, int]:
-    """What the request is about: as it was asked about before, or the first patch that Patchwork
-    has in the series, and the newest revision of that where it has revisions."""
-    if ledger.requests_of(wish.series, 1 << 62, wish.server):
-        return Submission("", 0), 0
-    from ingest.patchwork.lookup import Patchwork
-
-    table = settings.server(wish.server)
-    assert table  # see by_hand.check
-    with closing(Patchwork(table, ledger, name=wish.server)) as patchwork:
-        patches = patchwork.patches_of(wish.series)
-        revision = patchwork.newest_revision(wish.series) if patches else 0
-    if not patches:
-        raise NothingFound(f"{table.url} has no series {wish.series}")
-    return Submission("patch", patches[0]), revision
 
 
 def _note(arguments: argparse.Namespace) -> int:
