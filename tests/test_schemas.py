@@ -170,6 +170,43 @@ def test_an_archive_s_summary_is_as_its_schema_says(
     assert "found" not in document
 
 
+def test_what_catching_up_came_to_is_as_its_schema_says(
+    folder: Path, patchwork: Sandbox, capfd: pytest.CaptureFixture[str]
+) -> None:
+    patchwork.load(str(RECORDED / "replies.mbox"))
+    flags = ["--json", "--since", "1970-01-01", "--patchwork"]
+    assert run(folder, "catch-up", *flags, patchwork.url) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert valid("catch-up", document) == []
+    assert (document["fetched"] > 0, list(bad_times(document))) == (True, [])
+    assert run(folder, "catch-up", *flags, "http://127.0.0.1:9") == 69
+    document = json.loads(capfd.readouterr().out)
+    assert valid("catch-up", document) == [] and document["problem"]
+
+
+STEERED = {
+    "retry": ["retry", "failed", "unresolved"],
+    "retry, all": ["retry", "--all"],
+    "retry, a sink": ["retry", "--sink", HOOK],
+    "cancel": ["cancel", "waits", "--reason", "not needed", "--by", "Ada"],
+    "pause": ["pause", "retests", "--reason", "moving house"],
+    "pause, again": ["pause", HOOK],
+    "resume": ["resume", HOOK],
+    "consumers": ["consumers", "--remove", "arm"],
+}
+
+
+@pytest.mark.parametrize("case", STEERED)
+def test_what_steering_came_to_is_as_its_schema_says(
+    case: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name, _, _ = case.partition(",")
+    assert run(folder, *STEERED[case], "--json") == 0
+    document = json.loads(capfd.readouterr().out)
+    assert valid(name, document) == []
+    assert valid(name, {**document, "more": 1})
+
+
 def test_a_schema_allows_nothing_else(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(folder, "take", "--peek", "--requests", "--consumer", "new")
     [request, *_] = json.loads(capfd.readouterr().out)

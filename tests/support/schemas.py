@@ -13,6 +13,7 @@ from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_or
 from typing import is_typeddict as _is_typed
 
 from ingest.config.effective import Effective
+from ingest.ledger import Outcome
 from ingest.links import Links
 from ingest.mail.recheck import Recheck
 from ingest.story.attention import Part
@@ -202,6 +203,83 @@ class Replayed(TypedDict):
     found: NotRequired[list[Rehearsed]]
 
 
+class CaughtUp(TypedDict):
+    """What catching up came to, as its command tells it. ``problem``: why the run is not complete;
+    ``problems``: why comments could not be had, which are asked for again; ``moved``: whether later
+    runs begin where this one began; ``walked``: of how many ``recent`` submissions the comments
+    were read, at a server without events of comments; ``missed``: the Message-IDs of new mails that
+    ask for what is wanted here."""
+
+    since: datetime
+    problem: str | None
+    moved: bool
+    walked: int
+    recent: int
+    events: int
+    known: int
+    fetched: int
+    deleted: int
+    dropped: int
+    queued: int
+    rejected: int
+    given_up: int
+    problems: list[str]
+    missed: list[str]
+    recorded: int
+    reasons: list[Counted]
+    worker_elsewhere: bool
+
+
+class OfMail(TypedDict):
+    """A mail that was named, and where it stands now."""
+
+    mail: str
+    outcome: Outcome
+
+
+class Queued(TypedDict):
+    """How many mails are tried again, and these among them; of very many the first."""
+
+    queued: int
+    mails: list[OfMail]
+
+
+class HandedOverAgain(TypedDict):
+    """How many requests a sink is to hand over after all."""
+
+    sink: str
+    to_hand_over: int
+
+
+class Cancelled(TypedDict):
+    """The requests and mails that were cancelled, in words, and why."""
+
+    cancelled: list[str]
+    reason: str
+
+
+class Paused(TypedDict):
+    """A sink that is paused. ``new``: it was not before; ``at_work_on``: the number of the request
+    that it has in hand just now."""
+
+    paused: str
+    new: bool
+    at_work_on: int | None
+
+
+class Removed(TypedDict):
+    """A consumer that is forgotten."""
+
+    removed: str
+
+
+class Resumed(TypedDict):
+    """A sink that hands over again, and how many requests it is behind."""
+
+    resumed: str
+    behind: int
+
+
 # What each document is: its name, what prints it, and what it is made of.
 DOCUMENTS: dict[str, tuple[str, Any]] = {
     "request": ("a request in take --requests, programs and webhooks", Request),
@@ -216,9 +294,14 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
     "config": ("config --json", Configuration),
     "log": ("a line of log --json", Line),
     "stats": ("stats --json", Stats),
-    "consumers": ("consumers --json", list[Consumer]),
+    "consumers": ("consumers --json: all, or with --remove", list[Consumer] | Removed),
     "policy": ("policy --replay --json", list[Judged]),
     "replay": ("replay --json", Replayed),
+    "catch-up": ("catch-up --json", CaughtUp),
+    "retry": ("retry --json: of mails, or with --sink", Queued | HandedOverAgain),
+    "cancel": ("cancel --json", Cancelled),
+    "pause": ("pause --json", Paused),
+    "resume": ("resume --json", Resumed),
     "error": ("an error of any command with --json, on standard error", Error),
 }  # fmt: skip
 _MEANINGS = {Request: REQUEST, Listed: REQUEST, Asked: REQUEST, Became: RESULT, Story: MAIL}

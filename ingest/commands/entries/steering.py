@@ -305,6 +305,9 @@ def _consumers(arguments: argparse.Namespace) -> int:
     with closing(open_configured(settings_of(arguments).state)) as ledger:
         if not take.remove(ledger, arguments.remove):
             raise NothingFound(f"there is no consumer {arguments.remove}; see consumers")
+    if arguments.json:
+        print(as_line({"removed": arguments.remove}))
+        return EX_OK
     print(f"{arguments.remove} is forgotten; if it takes again, it begins with the first request")
     return EX_OK
 
