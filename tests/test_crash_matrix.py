@@ -36,7 +36,7 @@ PIPE, INTAKE, WORKER, RESOLUTION = (
     "patchwork/resolution.py",
 )
 FILE, MADE = "ledger/database.py", "ledger/sqlite_file.py"
-MAILS, LOG = "ledger/sqlite_mails.py", "ledger/log.py"
+MAILS, LOG = "ledger/sqlite_mails.py", "ledger/sqlite_log.py"
 SINK, RETESTS, FILES = "sinks/json_file.py", "retests/file.py", "files.py"
 ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks/program.py"
 
@@ -86,10 +86,10 @@ IN_THE_WORKER = {
     "the answer is about to be remembered": Point(COMMIT, NAMED),
     "the answer is remembered": Point(COMMITTED, NAMED),
     "the series is known": at(WORKER, "return Request("),
-    "the outcome's transaction is begun": at(LOG, "for request in asked:"),
-    "the request is in the log": at(LOG, "self._end(mail.id, "),
-    "the outcome is about to be committed": Point(COMMIT, Place(LOG, "self._end(mail.id, ")),
-    "the outcome is committed": Point(COMMITTED, Place(LOG, "self._end(mail.id, ")),
+    "the outcome's transaction is begun": at(LOG, "names = ((each.message_id"),
+    "the request is in the log": at(LOG, "self._end(*ending)"),
+    "the outcome is about to be committed": Point(COMMIT, Place(LOG, "self._end(*ending)")),
+    "the outcome is committed": Point(COMMITTED, Place(LOG, "self._end(*ending)")),
     "the outcome is told": at(WORKER, 'self._tell(logging.INFO, "recorded"'),
     "a mail is about to wait": Point(COMMIT, Place(MAILS, "columns, text = asdict(wait)")),
     "a mail waits": Point(COMMITTED, Place(MAILS, "columns, text = asdict(wait)")),

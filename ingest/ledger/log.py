@@ -5,14 +5,28 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
-from ingest.ledger import timings
 from ingest.ledger.connection import Connection
 from ingest.ledger.request_values import Request
-from ingest.ledger.timings import RECORDED
 from ingest.ledger.values import Arrival, Event, Outcome, Queued
+
+# The requests of the same Message-ID, server and series; takes these.
+NAMESAKES = (
+    "SELECT * FROM request WHERE message_id = ? AND series = ? AND server = ? ORDER BY number"
+)
+
+
+class Ending(NamedTuple):
+    """How a mail ends. ``at``: a Unix time."""
+
+    id: int
+    outcome: Outcome
+    reason: str
+    at: float
+    events: list[Event]
 
 
 class Log(ABC):
@@ -32,14 +46,6 @@ class Log(ABC):
         """Add to a mail's story, within a transaction."""
 
     @abstractmethod
-    def _check_claim(self, mail: Queued) -> None:
-        """Raise ``LostClaim`` if a mail is no longer its holder's."""
-
-    @abstractmethod
-    def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
-        """End a mail, within a transaction."""
-
-    @abstractmethod
     def _hold_head(self) -> float:
         """Nobody else appends to the log or promises anything until this transaction ends. The
         second that was promised last, in whatever way."""
@@ -48,6 +54,17 @@ class Log(ABC):
     def _enter(self, request: Request, reason: str) -> list[Request]:
         """The request as it came into the log, with a result to come for each label; none if its
         id is there already. After ``_hold_head``."""
+
+    @abstractmethod
+    def _take_back(self, mail: Queued, asked: Sequence[Request]) -> list[list[Request]]:
+        """For each of a mail's requests, the earlier ones of the same Message-ID, server and
+        series; nobody else adds to these until this transaction ends. Raises ``LostClaim`` if the
+        mail is no longer its holder's."""
+
+    @abstractmethod
+    def _conclude(self, ending: Ending, new: Sequence[Request]) -> list[Request]:
+        """End a mail and enter what is new of its requests, as the last of a transaction; these
+        as they came into the log, none of them before the second that was promised last."""
 
     def finish(
         self,
@@ -58,28 +75,15 @@ class Log(ABC):
         requests: Iterable[Request] = (),
     ) -> list[Request]:
         steps, asked = list(events), list(requests)
-        new: list[Request] = []
         with self._db.writing(durable=self._durable and bool(asked)):
-            self._check_claim(mail)
-            promised = self._hold_head() if asked else 0.0
-            earlier: list[Request] = []
-            for request in asked:
-                namesakes = self._namesakes(request)
-                fresh = identified.news(request, namesakes, mail.identity)
-                if fresh is None:
-                    earlier += namesakes
-                    continue
-                fresh = replace(fresh, recorded=max(fresh.recorded, promised))
-                new += self._enter(fresh, reason)
-            took = (each.recorded - each.received for each in new if each.rated and each.received)
-            timings.note(self._db, RECORDED, took)
+            earlier = self._take_back(mail, asked)
+            new, had = identified.all_news(asked, earlier, mail.identity)
             at = steps[-1].at if steps else mail.received
-            if outcome is Outcome.DONE and earlier and not new:
+            if outcome is Outcome.DONE and had and not new:
                 outcome = Outcome.IGNORED
-                reason = f"mail-{earlier[0].mail_id}, of its Message-ID, asked for the same before"
+                reason = f"mail-{had[0].mail_id}, of its Message-ID, asked for the same before"
                 steps[-1:] = [Event(at, outcome.value, {"reason": reason})]
-            self._end(mail.id, outcome, reason, at, steps)
-        return new
+            return self._conclude(Ending(mail.id, outcome, reason, at, steps), new)
 
     def enter(
         self, arrival: Arrival, request: Request, events: Iterable[Event]
@@ -100,15 +104,6 @@ class Log(ABC):
             [new] = self._enter(replace(named, id=id), arrival.reason)
             self._append(mail, list(events))
         return new, True
-
-    def _namesakes(self, request: Request) -> list[Request]:
-        """The requests of the same Message-ID, server and series."""
-        found = (
-            "SELECT * FROM request WHERE message_id = ? AND series = ? AND server = ?"
-            " ORDER BY number"
-        )
-        rows = self._db.run(found, request.message_id, request.series, request.server).fetchall()
-        return [made.request(row) for row in rows]
 
     def requests(self, after: int = 0, limit: int = 1000) -> list[Request]:
         found = "SELECT * FROM request WHERE number > ? ORDER BY number LIMIT ?"

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The PostgreSQL ledger as one side of a move."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
+
+from psycopg.rows import tuple_row
 
 from ingest.ledger.copying import (
     HAPPENINGS,
@@ -18,6 +20,9 @@ from ingest.ledger.copying import (
 )
 from ingest.ledger.rows import digest
 from ingest.ledger.session import Session
+
+# Rows fetched at once.
+_STREAMED = 2000
 
 # Mails whose parts are held in memory before they are sent, and bytes of them.
 _AT_ONCE, _BYTES_AT_ONCE = 5000, 32 << 20
@@ -47,7 +52,18 @@ class PostgresSide:
         return not self._session.rows(found)
 
     def read(self, table: str, columns: Columns) -> Iterator[Values]:
-        yield from self._session.stream(_query(table, columns, self._keys(table)))
+        yield from self._stream(_query(table, columns, self._keys(table)))
+
+    def _stream(self, query: str) -> Iterator[Values]:
+        """What a query finds, row by row, as of one moment, however long that takes."""
+        own = self._session
+        with (
+            own.unhurried(),
+            own.reading(),
+            own.database.cursor("stream", row_factory=tuple_row) as found,
+        ):
+            found.itersize = _STREAMED
+            yield from found.execute(query, binary=True)
 
     def _keys(self, table: str) -> str:
         """By what a table is sorted, as SQLite sorts it."""
@@ -81,20 +97,20 @@ class PostgresSide:
             for key, value in rows:
                 self._session.insert("meta", {"key": key, "value": value}, or_replace=True)
         elif table == KNOWN:
-            self._session.take("known", ("digest",), ((bytes.fromhex(k),) for (k,) in rows))
+            self._put("known", ("digest",), ((bytes.fromhex(k),) for (k,) in rows))
         elif table == HAPPENINGS:
-            self._session.take("event", ("text",), rows)
+            self._put("event", ("text",), rows)
         else:
-            self._session.take(table, columns, rows)
+            self._put(table, columns, rows)
 
     def _take_mails(self, columns: Columns, rows: Iterable[Values]) -> None:
         own = [each for each in columns if each not in _BESIDE]
         source = (dict(zip(columns, row, strict=True)) for row in rows)
         while some := list(_some(source)):
             known = ((*(each[name] for name in own), digest(each["identity"])) for each in some)
-            self._session.take("mail", (*own, "digest"), known)
+            self._put("mail", (*own, "digest"), known)
             kept = [each for each in some if each["raw"] is not None]
-            self._session.take(
+            self._put(
                 "raw",
                 _RAW,
                 ((each["id"], each["ended"], each["stored"], each["raw"]) for each in kept),
@@ -108,9 +124,25 @@ class PostgresSide:
                 for each in some
                 if each["outcome"] == "queued"
             )
-            self._session.take("queue", _QUEUE, queued)
+            self._put("queue", _QUEUE, queued)
             told = ((each["id"], each["story"]) for each in some)
-            self._session.take("event", ("mail", "text"), told)
+            self._put("event", ("mail", "text"), told)
+
+    def _put(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Many rows more."""
+        types = {
+            row["name"]: row["type"]
+            for row in self._session.run(
+                "SELECT attname AS name, typname AS type FROM pg_attribute"
+                " JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = ?::regclass",
+                table,
+            )
+        }
+        into = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+        with self._session.database.cursor() as cursor, cursor.copy(into) as copy:
+            copy.set_types([types[each] for each in columns])
+            for row in rows:
+                copy.write_row(row)
 
     def refuse(self, why: str) -> None:
         tables = [

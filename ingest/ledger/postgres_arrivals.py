@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import pieces
-from ingest.ledger.session import Session, sendable
+from ingest.ledger.pg_values import sendable
+from ingest.ledger.session import Session
 from ingest.ledger.values import MOST_NOTICES, Arrival, Event, Outcome
 
 # Mails of one statement.

@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 from ingest.errors import LostClaim
 from ingest.ledger import rows as made
+from ingest.ledger.connection import Found
 from ingest.ledger.pg_connection import Row
-from ingest.ledger.session import Session
+from ingest.ledger.session import LOOSE, Session, Statement
 from ingest.ledger.values import (
     LONGEST_REASON,
     LONGEST_STORY,
@@ -30,6 +31,9 @@ _DUE = (
     "SELECT mail FROM queue WHERE claimed IS NULL AND due <= ?"
     " ORDER BY due, mail LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
+
+# A mail whose claim is held; takes its id and who holds it.
+_HELD = "SELECT 1 AS held FROM queue WHERE mail = ? AND claimed = ? FOR UPDATE"
 
 # More steps of a story, unless it is too long. Takes mail, text, mail, text, longest.
 _TELL = (
@@ -54,15 +58,16 @@ class Queue:
         return None
 
     def _take(self, which: str, now: float, who: str) -> Row | None:
-        with self._session.writing(durable=False):
-            return self._session.run(
-                f"WITH next AS ({which})"
-                " UPDATE queue SET claimed = ?, starts = starts + 1"
-                " FROM next JOIN mail ON mail.id = next.mail LEFT JOIN raw ON raw.mail = next.mail"
-                " WHERE queue.mail = next.mail"
-                " RETURNING mail.*, queue.*, queue.claimed AS holder, raw.bytes AS raw",
-                *(now, who),
-            ).fetchone()
+        found = self._session.write(
+            f"WITH next AS ({which})"
+            " UPDATE queue SET claimed = ?, starts = starts + 1"
+            " FROM next JOIN mail ON mail.id = next.mail LEFT JOIN raw ON raw.mail = next.mail"
+            " WHERE queue.mail = next.mail"
+            " RETURNING mail.*, queue.*, queue.claimed AS holder, raw.bytes AS raw,"
+            f" {LOOSE}",
+            *(now, who),
+        )
+        return found[0] if found else None
 
     def recover(self, now: float, who: str) -> int:
         mine = "claimed IN (?, '')"  # without a name: of a ledger that an older release made
@@ -90,13 +95,13 @@ class Queue:
         event = Event(now, Outcome.FAILED.value, {"reason": reason})
         self._end(id, Outcome.FAILED, reason, now, [event])
 
-    def _check_claim(self, mail: Queued) -> None:
-        held = self._session.run(
-            "SELECT 1 AS held FROM queue WHERE mail = ? AND claimed = ? FOR UPDATE",
-            *(mail.id, mail.holder),
-        ).fetchone()
-        if held is None:
+    def _check_claim(self, mail: Queued, *then: Statement) -> Sequence[Found]:
+        """Hold a mail's claim, and what the statements give that are run with that. Raises
+        ``LostClaim``."""
+        held, *found = self._session.run_all((_HELD, (mail.id, mail.holder)), *then)
+        if held.fetchone() is None:
             raise LostClaim(f"another worker has taken up mail-{mail.id}")
+        return found
 
     def _hold(self, id: int) -> None:
         """Nobody else changes a mail until this transaction ends. Its place in the queue is locked
@@ -105,14 +110,22 @@ class Queue:
         self._session.run("SELECT 1 FROM mail WHERE id = ? FOR NO KEY UPDATE", id)
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
+        self._session.run_all(self._ending(id, outcome, reason, at, events))
+
+    def _ending(
+        self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]
+    ) -> Statement:
+        """What ends a mail."""
         reason, text = reason[:LONGEST_REASON], made.story_text(events)
-        self._session.run(
+        statement = (
             "WITH gone AS (DELETE FROM queue WHERE mail = ?),"
             " ended AS (UPDATE mail SET outcome = ?, reason = ?, ended = ?, tries ="
             " coalesce((SELECT tries FROM queue WHERE mail = ?), tries) WHERE id = ?),"
             " kept AS (UPDATE raw SET ended = ? WHERE mail = ?),"
             " found AS (UPDATE mail_search SET reason = ?, shown_reason = ? WHERE mail = ?)"
-            f" {_TELL}",
+            f" {_TELL}"
+        )
+        return statement, (
             id,
             *(outcome, reason, at, id, id),
             *(at, id),
@@ -136,17 +149,20 @@ class Queue:
         reason = reason[:LONGEST_REASON]
         with self._session.writing(durable=False):
             self._check_claim(mail)
-            self._session.run(
+            statement = (
                 f"WITH back AS (UPDATE queue SET {', '.join(f'{each} = ?' for each in columns)},"
                 " claimed = NULL, starts = 0 WHERE mail = ?),"
                 " said AS (UPDATE mail SET reason = ? WHERE id = ?),"
                 " found AS (UPDATE mail_search SET reason = ?, shown_reason = ? WHERE mail = ?)"
-                f" {_TELL}",
+                f" {_TELL}"
+            )
+            values = (
                 *(*columns.values(), mail.id),
                 *(reason, mail.id),
                 *(made.folded(reason), made.reason_shown(reason), mail.id),
                 *(mail.id, text, mail.id, text, LONGEST_STORY),
             )
+            self._session.end_with((statement, values))
 
     def prove(self, mail: Queued, proof: str, event: Event) -> None:
         with self._session.writing(durable=False):

@@ -5,7 +5,7 @@ DESIGN.md, One mail, one request.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -27,6 +27,28 @@ def news(request: Request, earlier: Iterable[Request], identity: str) -> Request
             return None
         request = replace(request, contexts=contexts)
     return replace(request, id=request_id(request, identity))
+
+
+def all_news(
+    asked: Iterable[Request], earlier: Iterable[Sequence[Request]], identity: str
+) -> tuple[list[Request], list[Request]]:
+    """What is new of the requests of one mail, each as ``news`` has it; and those that had asked
+    for the rest before. ``earlier``: what ``news`` takes, for each request."""
+    new: list[Request] = []
+    had: list[Request] = []
+    for request, before in zip(asked, earlier, strict=True):
+        own = (each for each in new if _name(each) == _name(request))
+        namesakes = [*before, *own]
+        fresh = news(request, namesakes, identity)
+        if fresh is None:
+            had += namesakes
+        else:
+            new.append(fresh)
+    return new, had
+
+
+def _name(request: Request) -> tuple[str, str, int]:
+    return request.message_id, request.server, request.series
 
 
 def request_id(request: Request, identity: str) -> str:

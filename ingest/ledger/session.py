@@ -6,30 +6,28 @@ waited for, and the leases that end with it.
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from enum import Enum
-from functools import lru_cache
-from hashlib import sha256
-from typing import Any
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from ingest.errors import LostConnection, LostLease, StateUnavailable
 from ingest.ledger import pg_connection, pg_errors
 from ingest.ledger.deadline import Deadline
 from ingest.ledger.masking import masked
 from ingest.ledger.pg_connection import Row
-from ingest.ledger.rows import storable
+from ingest.ledger.pg_values import as_sent, key_of, sql
 
 _KEPT = "BEGIN"
 # What a failover may undo: nobody was told of it.
 _LOOSE = "BEGIN; SET LOCAL synchronous_commit = off"
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-# Rows fetched at once.
-_STREAMED = 2000
+# As that, in what a statement returns that is a transaction by itself.
+LOOSE = "set_config('synchronous_commit', 'off', true)"
+
+# With the values that it takes.
+Statement = tuple[str, Sequence[object]]
 
 _SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
 
@@ -95,7 +93,20 @@ class Session:
     def run(self, statement: str, *values: object) -> psycopg.Cursor[Row]:
         """One statement of a transaction, within ``writing`` or ``reading``."""
         with self._deadline.within(self._db.fileno()):
-            return self._db.execute(_sql(statement), list(map(sendable, values)))
+            return self._db.execute(sql(statement), as_sent(values))
+
+    def run_all(self, *statements: Statement) -> list[psycopg.Cursor[Row]]:
+        """Statements of a transaction, which are sent together and waited for once."""
+        with self._deadline.within(self._db.fileno()), self._db.pipeline():
+            return [self._db.execute(sql(each), as_sent(values)) for each, values in statements]
+
+    def end_with(self, *statements: Statement) -> list[psycopg.Cursor[Row]]:
+        """The last statements of a transaction, and its end with them unless it is a batch."""
+        if self._batching:
+            return self.run_all(*statements)
+        *found, ended = self.run_all(*statements, ("COMMIT", ()))
+        self._refuse_not_kept(ended)
+        return found
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """What a query finds. Raises ``StateUnavailable``."""
@@ -127,32 +138,10 @@ class Session:
         )
         return found.fetchall() if found.description else []
 
-    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """What a query finds, row by row, as of one moment, however long that takes. Raises
-        ``StateUnavailable``."""
-        with (
-            self.unhurried(),
-            self.reading(),
-            self._db.cursor("stream", row_factory=tuple_row) as found,
-        ):
-            found.itersize = _STREAMED
-            yield from found.execute(query, binary=True)
-
-    def take(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Many rows more, within ``writing``."""
-        types = {
-            row["name"]: row["type"]
-            for row in self.run(
-                "SELECT attname AS name, typname AS type FROM pg_attribute"
-                " JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = ?::regclass",
-                table,
-            )
-        }
-        into = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-        with self._db.cursor() as cursor, cursor.copy(into) as copy:
-            copy.set_types([types[each] for each in columns])
-            for row in rows:
-                copy.write_row(row)
+    @property
+    def database(self) -> psycopg.Connection[Row]:
+        """The connection itself, for what goes in bulk, within ``writing`` or ``reading``."""
+        return self._db
 
     @contextmanager
     def unhurried(self) -> Iterator[None]:
@@ -253,11 +242,9 @@ class Session:
             self._begin(begin)
         try:
             yield
-            with self._told("written"):
-                ended = self.run("COMMIT").statusmessage
-                self._refuse_warned()
-                if ended != "COMMIT":
-                    raise StateUnavailable(f"nothing was written to the ledger {self.name}")
+            if self._db.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                with self._told("written"):
+                    self._refuse_not_kept(self.run("COMMIT"))
         except BaseException:
             self._roll_back()
             raise
@@ -282,6 +269,11 @@ class Session:
             psycopg.pq.TransactionStatus.INTRANS,
             psycopg.pq.TransactionStatus.INERROR,
         )
+
+    def _refuse_not_kept(self, ended: psycopg.Cursor[Row]) -> None:
+        self._refuse_warned()
+        if ended.statusmessage != "COMMIT":
+            raise StateUnavailable(f"nothing was written to the ledger {self.name}")
 
     def _refuse_warned(self) -> None:
         if self._warned:
@@ -342,7 +334,7 @@ class Session:
                 self._leave(name)
 
     def _take(self, name: str) -> bool:
-        key = int.from_bytes(sha256(f"recheck-ingest {name}".encode()).digest()[:8], signed=True)
+        key = key_of(name)
         with self._lock:
             if name in self._leases:
                 return False
@@ -380,18 +372,3 @@ class Session:
             self._is_lost = bool(self._leases)
             kind = LostLease if self._is_lost else LostConnection
             raise kind(f"the connection to the ledger {self.name} was lost: {said}") from error
-
-
-@lru_cache(maxsize=1000)
-def _sql(statement: str) -> str:
-    """A statement with its places as the driver has them."""
-    return statement.replace("%", "%%").replace("?", "%s")
-
-
-def sendable(value: object) -> object:
-    """A value as the driver takes it."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, bool):
-        return int(value)
-    return storable(value)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How the SQLite ledger's request log grows."""
 
-from ingest.ledger import results
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ingest.ledger import results, timings
 from ingest.ledger import rows as made
-from ingest.ledger.log import Log
+from ingest.ledger.log import NAMESAKES, Ending, Log
 from ingest.ledger.request_values import Request
 from ingest.ledger.sqlite_mails import Mails
+from ingest.ledger.values import Queued
 
 
 class SqliteLog(Mails, Log):
@@ -36,6 +40,24 @@ class SqliteLog(Mails, Log):
             )
         entered = list(map(made.request, rows))
         results.begin(self._db, entered)
+        return entered
+
+    def _take_back(self, mail: Queued, asked: Sequence[Request]) -> list[list[Request]]:
+        self._check_claim(mail)
+        names = ((each.message_id, each.series, each.server) for each in asked)
+        return [
+            list(map(made.request, self._db.run(NAMESAKES, *each).fetchall())) for each in names
+        ]
+
+    def _conclude(self, ending: Ending, new: Sequence[Request]) -> list[Request]:
+        promised = self._hold_head() if new else 0.0
+        entered: list[Request] = []
+        for each in new:
+            later = replace(each, recorded=max(each.recorded, promised))
+            entered += self._enter(later, ending.reason)
+        took = (each.recorded - each.received for each in entered if each.rated and each.received)
+        timings.note(self._db, timings.RECORDED, took)
+        self._end(*ending)
         return entered
 
     def last_request(self) -> int:

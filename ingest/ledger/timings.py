@@ -12,7 +12,7 @@ from ingest.ledger.values import BOUNDS, Timing
 RECORDED, PATCHWORK = "recorded", "patchwork"
 
 # Stands for what is longer than the last bound.
-_BEYOND = 1e12
+BEYOND = 1e12
 
 
 class KeptTimings:
@@ -32,7 +32,7 @@ class KeptTimings:
             found.setdefault(row["what"], Counter())[row["bound"]] += row["number"]
             seconds[row["what"]] += row["seconds"]
         return {
-            what: Timing(tuple(numbers[each] for each in (*BOUNDS, _BEYOND)), float(seconds[what]))
+            what: Timing(tuple(numbers[each] for each in (*BOUNDS, BEYOND)), float(seconds[what]))
             for what, numbers in sorted(found.items())
         }
 
@@ -42,7 +42,7 @@ def note(database: Connection, what: str, durations: Iterable[float]) -> None:
     numbers, seconds = Counter[float](), defaultdict[float, float](float)
     for each in durations:
         place = bisect_left(BOUNDS, each)
-        bound = BOUNDS[place] if place < len(BOUNDS) else _BEYOND
+        bound = BOUNDS[place] if place < len(BOUNDS) else BEYOND
         numbers[bound] += 1
         seconds[bound] += max(each, 0.0)
     for bound in sorted(numbers):  # always in this order, so that no two wait for each other

@@ -3,6 +3,7 @@
 other roles, orders of commits, and servers that it refuses."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -12,10 +13,10 @@ import psycopg
 import pytest
 
 from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
-from ingest.ledger import WORKER_LEASE, Event, Ledger, Opening, Result, State, open_ledger
+from ingest.ledger import WORKER_LEASE, Event, Ledger, Opening, Outcome, Result, State, open_ledger
 from ingest.ledger.masking import masked
 from tests.support import ledger_processes, postgres
-from tests.support.ledger_values import NOON, arrival, claimed, record
+from tests.support.ledger_values import NOON, arrival, claimed, record, request
 
 
 @pytest.fixture
@@ -150,6 +151,63 @@ def test_numbers_are_in_the_order_of_commits_and_a_reader_misses_none(
         assert [each.wait() for each in those] == [0] * 4
     seen += [found.number for found in ledger.requests(after=len(seen))]
     assert seen == list(range(1, 101))
+
+
+@contextmanager
+def holding_the_log(url: str, others: int) -> Iterator[Callable[[], None]]:
+    """Nobody else appends until the block is left; what waits until so many others stand still
+    before the log, or before one another."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM head FOR UPDATE")
+
+        def wait() -> None:
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            with psycopg.connect(url, autocommit=True) as looking:
+                while looking.execute(waiting).fetchone() != (others,):
+                    pass
+
+        yield wait
+        connection.execute("COMMIT")
+
+
+@pytest.mark.slow
+def test_one_who_is_stopped_while_it_appends_holds_up_nobody(url: str, ledger: Ledger) -> None:
+    """All that is done while the log is locked is at the server before the lock is asked for."""
+    with ledger_processes.other("append", url, "stopped", "1") as stopped:
+        with holding_the_log(url, 1) as wait:
+            ledger_processes.go(stopped)
+            wait()
+            stopped.send_signal(signal.SIGSTOP)
+        assert record(ledger, "later@example.org").number == 2
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.wait() == 0
+    assert [each.message_id for each in ledger.requests()] == ["stopped-0", "later@example.org"]
+
+
+def test_of_two_mails_of_one_name_that_are_finished_together_no_label_is_asked_for_twice(
+    url: str, ledger: Ledger
+) -> None:
+    name, labels = "a@example.org", (("iol-a", "iol-b"), ("iol-b", "iol-c"))
+    ledger.accept_all([arrival(name, identity=f"{name} {n}", sender=str(n)) for n in range(2)])
+
+    def finish_one(asked: tuple[str, ...]) -> None:
+        with closing(open_ledger(url)) as own:
+            mail = own.claim(NOON, asked[0])
+            assert mail
+            own.finish(mail, Outcome.DONE, "", [], [request(mail, contexts=asked)])
+
+    with ThreadPoolExecutor() as threads:
+        with holding_the_log(url, 2) as wait:
+            finished = [threads.submit(finish_one, each) for each in labels]
+            wait()
+        for each in finished:
+            each.result()
+    entered = [label for each in ledger.requests() for label in each.contexts]
+    assert sorted(entered) == ["iol-a", "iol-b", "iol-c"]
 
 
 @pytest.mark.slow

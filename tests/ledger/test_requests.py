@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.ledger import Request, Submission
-from ingest.ledger.requests import first_id, news, request_id
+from ingest.ledger.requests import all_news, first_id, news, request_id
 from ingest.mail.requester import Requester
 
 REQUEST = Request(
@@ -58,6 +58,18 @@ def test_a_request_of_arguments_alone_is_new_once() -> None:
     asked = replace(REQUEST, contexts=())
     assert news(asked, [], "digest") is not None
     assert news(asked, [asked], "digest") is None
+
+
+def test_requests_of_one_mail_that_ask_for_the_same_are_entered_once() -> None:
+    both = replace(REQUEST, contexts=("two", "three"))
+    other = replace(REQUEST, series=9)
+    new, had = all_news([REQUEST, both, REQUEST, other], [[], [], [], []], "digest")
+    assert [(each.series, each.contexts) for each in new] == [
+        (1, ("one", "two")),
+        (1, ("three",)),
+        (9, ("one", "two")),
+    ]
+    assert {each.series for each in had} == {1}
 
 
 @pytest.mark.parametrize(
