@@ -4,12 +4,13 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from ingest.ledger import requests as identified
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection
+from ingest.ledger.progress import Cursor
 from ingest.ledger.request_values import Request
 from ingest.ledger.values import Arrival, Event, Outcome, Queued
 
@@ -27,6 +28,10 @@ class Ending(NamedTuple):
     reason: str
     at: float
     events: list[Event]
+
+
+class _Overtaken(Exception):
+    """Somebody else has promised, or recorded, what is as late."""
 
 
 class Log(ABC):
@@ -189,13 +194,35 @@ class Log(ABC):
         with self._db.writing():
             return self._promise(self._hold_head(), beyond)
 
+    def next_second(self, beyond: float = 0.0) -> float:
+        with self._db.reading():
+            [head] = self._db.rows("SELECT second FROM head")
+            return self._next_second(head["second"], beyond)
+
+    def promise_with(self, cursor: Cursor, second: float) -> bool:
+        try:
+            with self._db.writing():
+                # Of all locks that of the log comes last.
+                self._db.insert("cursor", asdict(cursor), or_replace=True)
+                if self._next_second(self._hold_head(), 0.0) > second:
+                    raise _Overtaken
+                self._keep_promise(second)
+        except _Overtaken:
+            return False
+        return True
+
     def _promise(self, promised: float, beyond: float) -> float:
+        second = self._next_second(promised, beyond)
+        if second:
+            self._keep_promise(second)
+        return second
+
+    def _next_second(self, promised: float, beyond: float) -> float:
+        """The first whole second that may be promised, 0 if there was never a request."""
         newest = self._db.run("SELECT max(recorded) AS newest FROM request").fetchone()["newest"]
         if newest is None and not promised:
             return 0.0
-        second = math.floor(max(newest or 0.0, promised, beyond)) + 1.0
-        self._keep_promise(second)
-        return second
+        return math.floor(max(newest or 0.0, promised, beyond)) + 1.0
 
     def _keep_promise(self, second: float) -> None:
         self._db.run("UPDATE head SET second = ?", second)

@@ -159,6 +159,13 @@ class Ledger(Protocol):
         every second promised before, than the recording of each request, and than ``beyond``. No
         request that comes later is recorded before it. 0 if there was never a request."""
 
+    def next_second(self, beyond: float = 0.0) -> float:
+        """The second that ``promise`` would give now; nothing is promised."""
+
+    def promise_with(self, cursor: Cursor, second: float) -> bool:
+        """Promise a second that ``next_second`` gave, and keep a cursor, in one transaction. False,
+        and neither is done, if a promise or a request that came since is as late as that second."""
+
     def last_request(self) -> int:
         """The number of the newest request, 0 if there is none."""
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from ingest.ledger import Ledger, Outcome, Request, open_ledger
+from ingest.ledger import Cursor, Ledger, Outcome, Request, open_ledger
 from tests.support import ledger_processes
 from tests.support.ledger_values import NOON, arrival, claimed, ended, record, request
 
@@ -214,3 +214,44 @@ def test_a_promised_second_survives_its_process(url: str, ledger: Ledger) -> Non
     again = open_ledger(url)
     assert again.promise() == promised + 1
     again.close()
+
+
+# What is promised with a cursor
+
+
+def test_the_next_second_is_what_would_be_promised(ledger: Ledger) -> None:
+    assert ledger.next_second() == 0
+    record(ledger, "a", NOON + 0.5)
+    assert ledger.next_second() == ledger.next_second() == NOON + 1
+    assert ledger.next_second(beyond=NOON + 3) == NOON + 4
+    assert ledger.promise() == NOON + 1
+    assert ledger.next_second() == NOON + 2
+
+
+def test_a_second_is_promised_with_a_cursor(ledger: Ledger) -> None:
+    record(ledger, "a", NOON)
+    begun = Cursor("sink", begun=1, second=NOON + 1)
+    assert ledger.promise_with(begun, NOON + 1)
+    assert ledger.cursor("sink") == begun
+    assert record(ledger, "b", NOON).recorded == NOON + 1
+
+
+def test_a_request_that_is_recorded_before_the_second_does_not_hinder(ledger: Ledger) -> None:
+    record(ledger, "a", NOON)
+    second = ledger.next_second()
+    record(ledger, "b", NOON + 0.75)
+    assert ledger.promise_with(Cursor("sink", 1), second)
+
+
+@pytest.mark.parametrize("what", ["a promise", "a request"])
+def test_a_second_that_was_overtaken_is_not_promised(ledger: Ledger, what: str) -> None:
+    record(ledger, "a", NOON)
+    second = ledger.next_second()
+    if what == "a promise":
+        ledger.promise()
+    else:
+        record(ledger, "b", second)
+    before = ledger.next_second()
+    assert not ledger.promise_with(Cursor("sink", 1), second)
+    assert ledger.cursor("sink") == Cursor("sink")
+    assert ledger.next_second() == before
