@@ -91,6 +91,7 @@ def _replace(file: Path, text: str) -> None:
     made = None
     try:
         fill(new, text, file, None)
+        sync(new.parent)
         made = identity(new)
         os.replace(new, file)
         sync(file.parent)
@@ -161,8 +162,8 @@ def _check_link(link: str, folder: str) -> None:
 
 
 def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:
-    """A new file, whole and durable, with the permissions of the one that it is to replace;
-    without one, with ``mode``, or what the umask leaves."""
+    """A new file with durable content, and the permissions of the one that it is to replace;
+    without one, with ``mode``, or what the umask leaves. See ``sync`` for its name."""
     permissions = 0o666 if mode is None else 0o600
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -170,7 +171,6 @@ def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:
         stream.flush()
         _permit(stream.fileno(), replaced, mode)
         os.fsync(stream.fileno())
-    sync(new.parent)
 
 
 def sync(path: Path) -> None:

@@ -48,18 +48,21 @@ def append(
     revisions: bool = False,
     patience: float,
     promise: Callable[[float], float],
-    ready: Callable[[float], None] = lambda second: None,
+    ready: Callable[[float], bool] = lambda second: True,
     found: Callable[[Document], None] = lambda document: None,
-) -> bool:
-    """Merge requests into the file under its lock; whether that changed the file.
+    placed: "State" = None,
+) -> "State":
+    """Merge requests into the file under its lock; the state that the file is in then.
 
     ``revisions``: see ``document.key_of``; ``mode``: permissions of a new file; an existing file
     keeps its own, and its owner. A file that is not a retest JSON is set aside as
     ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the second that the new content carries, later
     than that of the present content. ``ready`` is called with this second when the new content is
-    on the disk and about to take its place, see ``left``; ``found`` with the present content of a
-    file that is a retest JSON, or of none, before anything is merged into it. Raises
-    ``SinkUnavailable`` if the file cannot be read or written.
+    on the disk and about to take its place, see ``left``; if that gives False, the content is made
+    anew with another second. ``found`` is called with the present content of a file that is a
+    retest JSON, or of none, before anything is merged into it. ``placed``: the state that the last
+    call left the file in, None after a restart. Raises ``SinkUnavailable`` if the file cannot be
+    read or written.
     """
     with locked(path, patience):
         try:
@@ -68,21 +71,25 @@ def append(
             present = standing if standing is not None else empty()
             if standing is not None or not is_there:
                 found(present)
-            second = promise(standing_second(present, now))
-            merged = merge(present, requests, second, earlier, revisions=revisions)
-            if merged == standing:
-                # Perhaps put there by a process that was killed before it made that durable.
-                files.sync(files.target(path).parent)
-                return False
-            _write(path, dump(merged), mode)
+            is_ready = False
+            while not is_ready:
+                second = promise(standing_second(present, now))
+                merged = merge(present, requests, second, earlier, revisions=revisions)
+                if merged == standing:
+                    # Perhaps put there by a process that was killed before it made that durable.
+                    files.sync(files.target(path).parent)
+                    break
+                _write(path, dump(merged), mode)
+                # That there is a new file is proof of what became of it, see ``left``, unless an
+                # old one is certain to be there.
+                if placed is None or state(path) != placed:
+                    files.sync(files.target(path).parent)
+                is_ready = ready(second)
+            if is_ready:
+                _put_in_place(path)
         except OSError as error:
             raise files.unavailable(path, error) from error
-        ready(second)
-        try:
-            _put_in_place(path)
-        except OSError as error:
-            raise files.unavailable(path, error) from error
-    return True
+        return state(path)
 
 
 def standing_second(document: Document, now: float) -> float:
@@ -152,6 +159,7 @@ def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], 
     stay. Raises ``SinkUnavailable``."""
     try:
         _write(path, dump(document), mode)
+        files.sync(files.target(path).parent)
     except OSError as error:
         raise files.unavailable(path, error) from error
 
@@ -200,7 +208,7 @@ def _new(path: str) -> Path:
 
 
 def _write(path: str, text: str, mode: int) -> None:
-    """The content that is to take the file's place, whole and durable."""
+    """The content that is to take the file's place, on the disk."""
     new = _new(path)
     new.unlink(missing_ok=True)
     files.fill(new, text, files.target(path), mode)

@@ -68,7 +68,10 @@ class JsonFile:
         self._revisions = revisions
         self._pause = pause
         self._patience = patience
-        self._state: retest_file.State = (0, 0, 0, 0)  # that of no file
+        # The state in which the file was looked at last, at first that of no file; and in which it
+        # was left here.
+        self._state: retest_file.State = (0, 0, 0, 0)
+        self._placed: retest_file.State = None
 
     def is_due(self, ledger: Ledger, now: float) -> bool:
         """See ``Sink``."""
@@ -144,7 +147,7 @@ class JsonFile:
 
     def _look(self, ledger: Ledger, cursor: Cursor, now: float, patience: float) -> None:
         """Note what was taken out of the file since it was last looked at."""
-        if not self._is_changed(cursor):
+        if cursor.begun or not self._is_changed(cursor):  # nobody knows what is in it
             return
         with retest_file.locked(self._path, patience):
             state, document = retest_file.state(self._path), retest_file.peek(self._path)
@@ -156,8 +159,6 @@ class JsonFile:
         self, ledger: Ledger, cursor: Cursor, document: retests.Document, now: float
     ) -> None:
         """Note that what came into the file and is not there any more was handed over."""
-        if cursor.begun:  # nobody knows what is in it
-            return
         up_to = cursor.position
         for _ in range(_MOST_PAGES):
             page = ledger.results.not_handed_over(now - _WATCHED, up_to)
@@ -197,14 +198,22 @@ class JsonFile:
             # What is written once more carries the same second: a consumer that remembers series
             # and second acts on it once.
             is_known = cursor.second and cursor.second >= beyond
-            return cursor.second if is_known else ledger.promise(beyond)
+            return cursor.second if is_known else ledger.next_second(beyond)
 
-        def begin(second: float) -> None:
+        def begin(second: float) -> bool:
             # Where a consumer moves a link away, nobody knows where the proof is.
-            if not os.path.islink(self._path):
-                ledger.set_cursor(replace(cursor, begun=last, second=second))
+            is_link = os.path.islink(self._path)
+            begun = cursor if is_link else replace(cursor, begun=last, second=second)
+            if second == cursor.second:  # promised before
+                ledger.set_cursor(begun)
+                return True
+            return ledger.promise_with(begun, second)
 
-        retest_file.append(
+        def found(present: retests.Document) -> None:
+            if not cursor.begun and retest_file.state(self._path) != self._state:
+                self._note_taken(ledger, cursor, present, now)
+
+        self._placed = retest_file.append(
             self._path,
             requests,
             mode=self._mode,
@@ -214,8 +223,11 @@ class JsonFile:
             patience=patience,
             promise=promise,
             ready=begin,
-            found=lambda present: self._note_taken(ledger, cursor, present, now),
+            found=found,
+            placed=self._placed,
         )
+        if not cursor.begun:
+            self._state = self._placed
 
 
 def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Cursor:

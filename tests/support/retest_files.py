@@ -51,14 +51,31 @@ def asked(number: int = 1, **other: Any) -> Request:
 
 
 def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int = 0o644) -> bool:
-    """Merge requests into a file as the sink does, always under the same second."""
-    return retest_file.append(
+    """Merge requests into a file as the sink does, always under the same second; whether that
+    changed the file."""
+    before = retest_file.state(str(path))
+    after = retest_file.append(
         str(path),
         requests,
         mode=mode,
         now=now,
         patience=30,
         promise=lambda beyond: max(beyond, NOON + 20_000),
+    )
+    return after != before
+
+
+def merge_in(path: Path, placed: retest_file.State) -> retest_file.State:
+    """Merge one more request into a file that the last call left in this state."""
+    number = placed[2] if placed else 0
+    return retest_file.append(
+        str(path),
+        [asked(contexts=(f"c-{number}",))],
+        mode=0o644,
+        now=NOON,
+        patience=30,
+        promise=lambda beyond: NOON + 20_000,
+        placed=placed,
     )
 
 
