@@ -102,7 +102,7 @@ class Worker:
         self._publish = publish or self._deliver
         self._holder = holder
         self._recovered = False
-        self._judged = -math.inf
+        self._tidied = self._judged = -math.inf
         delivery.begin(ledger, settings)
 
     def work_off(self, until: float | None = None, stop: Callable[[], bool] = lambda: False) -> int:
@@ -132,14 +132,20 @@ class Worker:
                 self._publish(until)
                 published = self._clock()
         self._publish(until)
-        now = self._clock()
+        self._tidy(self._clock())
+        return worked
+
+    def _tidy(self, now: float) -> None:
+        """What has time."""
+        if 0 <= now - self._tidied < POLL:  # below 0 the clock was set back
+            return
+        self._tidied = now
         background.note_work(self._ledger, now)
         if dropped := self._ledger.prune(_kept(self._settings.state, now), now):
             log.info("dropped what is old of %s", counted(dropped, "mail"))
-        if not 0 <= now - self._judged < _JUDGED_EVERY:  # below 0 the clock was set back
+        if not 0 <= now - self._judged < _JUDGED_EVERY:
             overdue.mark(self._ledger, self._settings, now)
             self._judged = now
-        return worked
 
     def _deliver(self, until: float | None) -> None:
         delivery.once(self._ledger, self._settings, clock=self._clock, until=until)
