@@ -28,6 +28,8 @@ _MIGRATIONS: tuple[Migration, ...] = (
 )
 # Bytes of mails that are given at once, one mail at least.
 _AT_ONCE = 16 << 20
+# The numbers of a JSON list.
+_GIVEN = "(SELECT value FROM json_each(?))"
 
 
 class Depth(Value):
@@ -80,7 +82,7 @@ class Spool:
         known = self._file.run("SELECT id FROM spooled WHERE identity = ?", arrival.identity)
         return int(known.fetchone()["id"]), False
 
-    def oldest(self, limit: int = 256) -> list[Spooled]:
+    def oldest(self, limit: int = 1000) -> list[Spooled]:
         """The mails that are to be forwarded next: those that failed least, the oldest first."""
         query = "SELECT id, size FROM spooled ORDER BY tries, id LIMIT ?"
         ids: list[int] = []
@@ -90,15 +92,15 @@ class Spool:
             if ids and size > _AT_ONCE:
                 break
             ids.append(row["id"])
-        query = "SELECT id, arrival, raw FROM spooled WHERE id = ?"
-        found = [row for each in ids for row in self._file.rows(query, each)]
+        query = f"SELECT id, arrival, raw FROM spooled WHERE id IN {_GIVEN} ORDER BY tries, id"
+        found = self._file.rows(query, json.dumps(ids))
         return [Spooled(row["id"], _arrival(row["arrival"], row["raw"])) for row in found]
 
     def drop(self, ids: Sequence[int]) -> None:
-        """Forget mails: the ledger has them."""
-        with self._file.writing():
-            for each in ids:
-                self._file.run("DELETE FROM spooled WHERE id = ?", each)
+        """Forget mails: the ledger has them. Should the loss of power undo that, the ledger says
+        that it has them already."""
+        with self._file.writing(durable=False):
+            self._file.run(f"DELETE FROM spooled WHERE id IN {_GIVEN}", json.dumps(ids))
 
     def put_off(self, id: int) -> None:
         """Have a mail that the ledger does not take wait behind the others."""
