@@ -18,24 +18,43 @@ from tests.support.ledger_values import NOON, arrival, ended, request
 
 # Seconds that a server is waited for.
 TIMEOUT = 2.0
+# Mails of a group.
+_GROUP = 100
 
 
 def work(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> None:
-    """Accept mails and record a request of each."""
-    with ledger.lease(name) as held:
+    """Accept mails and record a request of each, one process of those whose name is the same up to
+    a dot at a time."""
+    lease = name.partition(".")[0]
+    with ledger.lease(lease, patience=0.2) as held:
         if not held:
             return
-        ledger.recover(now(), name)
+        diary.write("held", lease)
+        ledger.recover(now(), lease)
         while True:
             id = f"{name}-{time.monotonic_ns()}@example.org"
             ledger.accept(arrival(id, at=now(), sender=name))
             diary.write("accepted", id)
-            mail = ledger.claim(now() + 10_000, name)
+            mail = ledger.claim(now() + 10_000, lease)
             if mail is None:
                 continue
             asked = request(mail, recorded=now())
             for each in ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [asked]):
                 diary.write("recorded", each.number, each.id)
+
+
+def accept(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> None:
+    """Accept mails in groups, some of which others accept as well. What was not acknowledged is
+    given in again, as a mail server does."""
+    while True:
+        if name not in _given:
+            began = time.monotonic_ns()
+            mine = [f"{name}-{began}-{n}@example.org" for n in range(_GROUP)]
+            copies = [f"copy-{began // 10**8}-{n}@example.org" for n in range(_GROUP // 20)]
+            _given[name] = [*mine, *copies]
+        ledger.accept_all([arrival(id, at=now(), sender=name) for id in _given[name]])
+        diary.write("accepted", *_given.pop(name))
+        time.sleep(0.01)
 
 
 def deliver(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> None:
@@ -59,8 +78,10 @@ def rerun(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> 
         time.sleep(0.02)
 
 
+# What survives the loss of a connection.
 _since: dict[str, float] = {}
-COMMANDS = (work, deliver, rerun)
+_given: dict[str, list[str]] = {}
+COMMANDS = (work, accept, deliver, rerun)
 
 
 def main(command: str, url: str, diary: str, name: str, clock: str) -> None:
