@@ -7,16 +7,22 @@ Each prints a line when it has got somewhere, and does what it does until it is 
 
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 
+from ingest.errors import LostLease
 from ingest.ledger import WORKER_LEASE, Outcome, open_ledger
 from tests.support.ledger_values import NOON, arrival, ended, request
 from tests.support.processes import running
 
 
-def other(*command: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """Another process that runs a command of this module; ended when the block is left."""
-    return running("ledger_processes", *command)
+def other(
+    *command: str, within: Sequence[str] = ()
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Another process that runs a command of this module; ended when the block is left.
+    ``within``: a command that runs it."""
+    return running("ledger_processes", *command, within=within)
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -53,6 +59,16 @@ def hold_lease(url: str) -> None:
     with open_ledger(url).lease(WORKER_LEASE) as held:
         _say(held)
         sys.stdin.readline()
+
+
+def keep_lease(url: str, name: str) -> None:
+    """Hold a lease, and ask the ledger for something again and again, until it is lost."""
+    ledger = open_ledger(url)
+    with suppress(LostLease), ledger.lease(name) as held:
+        _say(held)
+        while True:
+            ledger.next_due()
+            time.sleep(0.05)
 
 
 def reruns(url: str) -> None:
@@ -109,7 +125,10 @@ def accept_together(url: str, *ids: str) -> None:
     _say(sum(new for _, new in ledger.accept_all([arrival(each) for each in ids])))
 
 
-COMMANDS = (accept, hold_lease, reruns, claim, hold_batch, finish, append, accept_together)
+COMMANDS = (
+    *(accept, accept_together, append, claim, finish),
+    *(hold_batch, hold_lease, keep_lease, reruns),
+)
 
 if __name__ == "__main__":
     {each.__name__: each for each in COMMANDS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

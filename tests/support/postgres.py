@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -76,12 +76,17 @@ class Cluster:
     """A server with its own folder."""
 
     def __init__(
-        self, *, standby_of: "Cluster | None" = None, on_disk: bool = False, **settings: str
+        self,
+        *,
+        standby_of: "Cluster | None" = None,
+        on_disk: bool = False,
+        within: Sequence[str] = (),
+        **settings: str,
     ) -> None:
         """Make and start it. ``standby_of``: the server that it follows; ``on_disk``: what is
-        committed is on the disk, and all else is as PostgreSQL has it; ``settings``: of
-        postgresql.conf, besides those."""
-        self._bin = needed()
+        committed is on the disk, and all else is as PostgreSQL has it; ``within``: a command that
+        runs its programs; ``settings``: of postgresql.conf, besides those."""
+        self._bin, self._within = needed(), within
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not on_disk else None
         self.folder = Path(tempfile.mkdtemp(prefix="recheck-pg-", dir=memory))
         self._databases: dict[str, Path] = {}
@@ -190,6 +195,12 @@ class Cluster:
         """The URL of one of its databases."""
         return f"postgresql://{_ROLE}@/{database}?host={self.folder}"
 
+    def admit(self, addresses: str) -> None:
+        """Let anybody in who comes from these addresses."""
+        with (self.data / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {addresses} trust\n")
+        self.execute("SELECT pg_reload_conf()")
+
     def execute(self, statement: str, database: str = "postgres") -> None:
         """One statement by the superuser, outside of any transaction."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -223,7 +234,7 @@ class Cluster:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         with tempfile.TemporaryFile() as said:  # a server that it starts keeps the file open
             done = subprocess.run(
-                [*as_user, str(self._bin / program), *arguments],
+                [*self._within, *as_user, str(self._bin / program), *arguments],
                 cwd=self.folder,
                 stdout=said,
                 stderr=said,

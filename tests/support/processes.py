@@ -3,18 +3,20 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.support.places import ROOT
 
 
 @contextmanager
-def running(module: str, *command: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    module: str, *command: str, within: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """A process that runs a command of a module of ``tests.support``; ended when the block is
-    left."""
+    left. ``within``: a command that runs it."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"tests.support.{module}", *command],
+        [*within, sys.executable, "-m", f"tests.support.{module}", *command],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

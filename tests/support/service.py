@@ -40,8 +40,8 @@ class Service:
         self.processes.append(process)
         return process
 
-    def pipe(self, name: bytes, url: str) -> None:
-        process = self.start("pipe", url=url, RECHECK_INGEST_PIPE_BUDGET="0")
+    def pipe(self, name: bytes, url: str, **environment: str) -> None:
+        process = self.start("pipe", url=url, RECHECK_INGEST_PIPE_BUDGET="0", **environment)
         assert process.communicate(MAIL % (name, name), timeout=60) == (b"", b"")
         assert process.returncode == 0
 
