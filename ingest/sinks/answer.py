@@ -103,12 +103,14 @@ def compose_results(
     at: float,
     page: str | None,
     believed: bool = True,
+    answered: Request | None = None,
 ) -> bytes:
     """The second answer, with the results. ``at``: its Date, a Unix time; ``page`` and
-    ``believed``: see ``compose``."""
+    ``believed``: see ``compose``; ``answered``: the request that had the first answer, if that
+    was another one of the same mail."""
     id = results_id(request, table, name)
     lines = [*results_text(request, results, page, believed=believed), *_end()]
-    first = message_id(request, table, name)
+    first = message_id(answered or request, table, name)
     return _mail(request, table, recipients, id=id, at=at, lines=lines, references=[first])
 
 

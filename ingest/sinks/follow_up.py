@@ -117,7 +117,10 @@ class FollowUp:
         results = [each for each in known if each.label in labels]
         if not overdue.is_settled(mine, results, self._settings.results, now):
             return False
-        ledger.letters.keep(self._letter(ledger, mine, results, now))
+        answered = self._answered(ledger, mine)
+        if answered.number in asides:  # nor had its mail
+            return asides[answered.number] is None
+        ledger.letters.keep(self._letter(mine, answered, results, now))
         return True
 
     def _narrowed(self, request: Request) -> Request | None:
@@ -127,7 +130,7 @@ class FollowUp:
         )
 
     def _letter(
-        self, ledger: Ledger, request: Request, results: list[Result], now: float
+        self, request: Request, answered: Request, results: list[Result], now: float
     ) -> Letter:
         made = Letter(
             id=answer.results_id(request, self._table, self._name),
@@ -136,7 +139,6 @@ class FollowUp:
             at=now,
         )
         try:
-            self._check_first(ledger, request)
             recipients = self._first.recipients(request)
         except NotTaken as error:
             return replace(made, reason=str(error))
@@ -152,15 +154,19 @@ class FollowUp:
             at=now,
             page=page,
             believed=believed,
+            answered=answered,
         )
         return replace(made, recipients=tuple(recipients), raw=raw)
 
-    def _check_first(self, ledger: Ledger, request: Request) -> None:
-        """Raises ``NotTaken`` if the first answer was to another request of the same mail."""
-        for copy in ledger.find(request.message_id):
-            for each in copy.requests:
-                if each.number < request.number and self._narrowed(each):
-                    raise NotTaken(f"the same mail was answered as request {each.number}")
+    def _answered(self, ledger: Ledger, request: Request) -> Request:
+        """The request that had the first answer: of one mail's several, the first."""
+        those = [
+            each
+            for copy in ledger.find(request.message_id)
+            for each in copy.requests
+            if each.number < request.number and self._narrowed(each)
+        ]
+        return min(those, key=lambda each: each.number, default=request)
 
     # --- sending ---
 

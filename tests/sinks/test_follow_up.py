@@ -15,7 +15,7 @@ import pytest
 from ingest.background import troubles
 from ingest.config import sink_tables, tables
 from ingest.config.web_tables import HttpSettings
-from ingest.ledger import Ledger, Pause, Request, Result, State
+from ingest.ledger import Aside, Ledger, Pause, Request, Result, State
 from ingest.mail import recheck
 from ingest.mail.trust import Trust
 from ingest.results import overdue
@@ -239,14 +239,33 @@ def test_who_had_no_first_answer_has_no_second(answering: Answering, server: Mai
     assert server.received == []
 
 
-def test_a_mail_is_answered_for_one_series_only(answering: Answering, server: MailServer) -> None:
+def test_one_mail_has_one_answer_and_the_results_of_each_series(
+    answering: Answering, server: MailServer
+) -> None:
+    """All of them stand in the thread of that answer."""
     answering.asks(by(contexts=("iol-a",)))
     answering.asks(by(2, message_id="1@example.org", series=7, contexts=("iol-a",)))
-    for number in (1, 2):
+    for number in (2, 1):
         answering.tells(request=number)
+        answering.looks()
+    first, *results = server.received
+    assert ["series 7" in text(each) for each in results] == [True, False]
+    assert ["series 29430" in text(each) for each in results] == [False, True]
+    answer = read(first)["Message-ID"]
+    assert all(read(each)["References"].split()[-1] == answer for each in results)
+    assert len({read(each)["Message-ID"] for each in server.received}) == 3
+
+
+def test_of_a_mail_without_an_answer_no_series_has_results(
+    answering: Answering, server: MailServer
+) -> None:
+    """Also if only the first of its requests was turned away."""
+    answering.asks(by(contexts=("iol-a",)))
+    answering.ledger.asides.keep(Aside("mail:lab", 1, answering.clock(), 1, None, "it says 550"))
+    answering.asks(by(2, message_id="1@example.org", series=7, contexts=("iol-a",)))
+    answering.tells(request=2)
     answering.looks()
-    assert len(server.received) == 2
-    assert "series 29430" in text(server.received[1])
+    assert len(server.received) == 1
 
 
 def test_only_the_labels_that_the_sink_is_for_are_waited_for(
