@@ -35,6 +35,8 @@ from ingest.sinks.request_json import shape
 
 # Seconds to wait for another taker of the same consumer, and for the retest JSON's sink.
 PATIENCE = 5.0
+# Who holds this lease knows every consumer: none is entered meanwhile.
+FIRST_TAKES = "first-takes"
 
 # A batch's consumer, its last number and its generation, which older releases gave no batch.
 _NUMBER = "([1-9][0-9]{0,17})"
@@ -146,12 +148,30 @@ class Handing:
 
     def attempt(self) -> str | None:
         """Hand over what there is; None, or the text that says that there is nothing."""
-        with _lease(self.ledger, self.consumer, self.patience):
-            if self.order.hold:
-                return self._batch()
-            if is_default(self.consumer):
-                return self._from_file()
-            return self._from_log()
+        while True:
+            self._enter()
+            with _lease(self.ledger, self.consumer, self.patience):
+                if not self._is_entered():  # an operator has removed it meanwhile
+                    continue
+                if self.order.hold:
+                    return self._batch()
+                if is_default(self.consumer):
+                    return self._from_file()
+                return self._from_log()
+
+    def _enter(self) -> None:
+        """Have the consumer be known before it is handed anything, to whoever holds all off."""
+        if self._is_entered():
+            return
+        whose = "somebody who cancels, or another consumer's first take,"
+        with leased(self.ledger, FIRST_TAKES, whose, self.patience):
+            if not self._is_entered():
+                self.ledger.set_consumer(Consumer(self.consumer))
+
+    def _is_entered(self) -> bool:
+        # What the default one is handed is in the retest JSON, and so had already.
+        known = (each.name for each in self.ledger.consumers())
+        return is_default(self.consumer) or self.consumer in known
 
     def _from_log(self) -> str | None:
         due, _ = self.due_and_held()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from ingest.config.tables import Settings
 from ingest.errors import NothingFound
 from ingest.handover.from_file import leased
+from ingest.handover.take import FIRST_TAKES
 from ingest.ledger import Cursor, Ledger, Record, Request
 from ingest.ledger.progress import default_consumer
 from ingest.policy.scope import Scope
@@ -72,13 +73,15 @@ def _too_late(request: Request) -> str:
 
 def _held_off(ledger: Ledger, settings: Settings, patience: float) -> ExitStack:
     """Everybody who hands requests over, at rest until the end of the block."""
-    ours = default_consumer(delivery.host_of(settings.state))
-    names = {each.name for each in ledger.consumers()} | {ours}
-    leases = {f"the consumer {name}": f"take-{name}" for name in sorted(names)}
-    # Another machine's sinks, too.
-    sinks = {**delivery.wanted(settings), **{each.name: () for each in ledger.cursors()}}
-    leases |= {f"the sink {name}": lease_name(name) for name in sorted(sinks)}
     with ExitStack() as stack:
+        whose = "somebody else who cancels, or a consumer's first take,"
+        stack.enter_context(leased(ledger, FIRST_TAKES, whose, patience))
+        ours = default_consumer(delivery.host_of(settings.state))
+        names = {each.name for each in ledger.consumers()} | {ours}
+        leases = {f"the consumer {name}": f"take-{name}" for name in sorted(names)}
+        # Another machine's sinks, too.
+        sinks = {**delivery.wanted(settings), **{each.name: () for each in ledger.cursors()}}
+        leases |= {f"the sink {name}": lease_name(name) for name in sorted(sinks)}
         for whose, lease in leases.items():
             stack.enter_context(leased(ledger, lease, whose, patience))
         return stack.pop_all()

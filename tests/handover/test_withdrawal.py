@@ -2,7 +2,10 @@
 """What can be cancelled is what nobody was handed, and then nobody is."""
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from ingest.config.policy_tables import PolicySettings
 from ingest.errors import NothingFound, SinkUnavailable
 from ingest.handover import reruns, take
 from ingest.handover.withdrawal import withdraw
-from ingest.ledger import Cursor, Ledger, Outcome, Pause, Request
+from ingest.ledger import Cursor, Ledger, Outcome, Pause, Request, open_ledger
 from ingest.sinks import delivery, json_file, lease_name
 from tests.support.ledger_values import NOON, arrival, record, the_outcome
 
@@ -29,6 +32,12 @@ def settings(quick_path: Path) -> tables.Settings:
         command={"lab": sink_tables.CommandSettings(program=program)},
         policy=PolicySettings(max_age=0.0),
     )
+
+
+@pytest.fixture
+def opened(ledger_url: str) -> Callable[[], Ledger]:
+    """Opens the ledger as another process does."""
+    return lambda: open_ledger(ledger_url)
 
 
 def withdrawn(
@@ -181,6 +190,78 @@ def test_a_mail_is_cancelled_with_all_its_requests_and_one_that_waits_by_itself(
     assert told == ["request 1", "<waits@example.org>"]
     assert the_outcome(ledger, "1@example.org") is Outcome.CANCELLED
     assert the_outcome(ledger, "waits@example.org") is Outcome.CANCELLED
+
+
+# A consumer that takes for the first time in that very moment.
+
+FIRST = [take.Order("new"), take.Order("new", single=True), take.Order("new", hold=True)]
+
+
+@pytest.mark.parametrize("order", FIRST, ids=["labels", "requests", "a batch"])
+def test_what_a_new_consumer_is_just_given_is_not_cancelled(
+    ledger: Ledger, settings: tables.Settings, opened: Callable[[], Ledger], order: take.Order
+) -> None:
+    recorded(ledger, settings, 1)
+    given: list[str] = []
+
+    def output(text: str) -> None:
+        with closing(opened()) as other, pytest.raises(SinkUnavailable, match="the consumer new"):
+            withdrawn(other, settings, 1, patience=0.01)
+        given.append(text)
+
+    assert take.take(ledger, settings, order, output, clock=lambda: NOON)
+    assert len(given) == 1
+    assert [each.cancelled for each in ledger.requests()] == [""]
+
+
+@pytest.mark.parametrize("order", FIRST, ids=["labels", "requests", "a batch"])
+def test_a_new_consumer_waits_for_who_cancels_and_is_not_given_that(
+    ledger: Ledger, settings: tables.Settings, opened: Callable[[], Ledger], order: take.Order
+) -> None:
+    """The one who cancels holds off everybody by now, but for one sink that it waits for."""
+    recorded(ledger, settings, 1, 2)
+    given: list[str] = []
+
+    def cancel() -> list[str]:
+        with closing(opened()) as mine:
+            return withdrawn(mine, settings, 1)
+
+    def taken() -> bool:
+        with closing(opened()) as mine:
+            return take.take(mine, settings, order, given.append, clock=lambda: NOON)
+
+    with ThreadPoolExecutor() as threads:
+        with ledger.lease(lease_name(LAB)):
+            cancelling = threads.submit(cancel)
+            while True:
+                with ledger.lease(take.FIRST_TAKES) as is_free:
+                    if not is_free:
+                        break
+            taking = threads.submit(taken)
+            assert wait([taking], timeout=0.2).not_done
+        assert cancelling.result() == ["request 1"]
+        assert taking.result()
+    assert "iol-2" in given[0] and "iol-1" not in given[0]
+
+
+def test_a_consumer_that_is_removed_before_its_turn_is_entered_again(
+    ledger: Ledger, settings: tables.Settings, opened: Callable[[], Ledger]
+) -> None:
+    recorded(ledger, settings, 1)
+    given: list[str] = []
+
+    def taken() -> bool:
+        with closing(opened()) as mine:
+            return take.take(mine, settings, FIRST[0], given.append, clock=lambda: NOON)
+
+    with ThreadPoolExecutor() as threads:
+        with ledger.lease("take-new"):
+            taking = threads.submit(taken)
+            while not ledger.consumers():
+                time.sleep(0.001)
+            assert ledger.drop_consumer("new")
+        assert taking.result()
+    assert [(each.name, each.position) for each in ledger.consumers()] == [("new", 1)]
 
 
 # Paused sinks.
