@@ -3,10 +3,10 @@
 
 Afterwards what a mail server or an operator does anyway, delivering again or starting the worker
 again, leads to what a run without a crash leads to: each mail with its outcome, each request once,
-and the same document. The tables name the points; the last tests take every line in turn.
+and the same document. The tables name the points; the last tests take every line in turn. In
+PostgreSQL a sample is taken of both.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +14,30 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.sandbox import Sandbox
-from tests.support.crash_lab import FIRST, IDS, NEW, STANDING, Lab, Labs, contexts, unstamped
+from tests.support.crash_lab import (
+    CLAIMS,
+    COMMIT,
+    COMMITTED,
+    ENDING,
+    FIRST,
+    IDS,
+    KINDS,
+    MAILS,
+    NEW,
+    STANDING,
+    TAKEN_BACK,
+    WAITS,
+    Lab,
+    Labs,
+    contexts,
+    over_both,
+    samples,
+    unstamped,
+)
 from tests.support.crashes import Commands, Place, Point
 from tests.support.places import RECORDED
 from tests.support.retest_files import MEMORY
 from tests.support.service import eventually
-
-# With this variable set, the tests of every line take every line: that takes minutes.
-EVERY_LINE = "RECHECK_TEST_EVERY_LINE"
-SAMPLES = 25
 
 
 def at(file: str, text: str) -> Point:
@@ -35,13 +50,10 @@ PIPE, INTAKE, WORKER, RESOLUTION = (
     "worker.py",
     "patchwork/resolution.py",
 )
-FILE, MADE = "ledger/database.py", "ledger/sqlite_file.py"
-MAILS, LOG = "ledger/sqlite_mails.py", "ledger/sqlite_log.py"
+MADE = "ledger/sqlite_file.py"
+FORWARDING = "sources/forwarding.py"
 SINK, RETESTS, FILES = "sinks/json_file.py", "retests/file.py", "files.py"
 ONE_BY_ONE, COMMAND, PROGRAM = "sinks/one_by_one.py", "sinks/command.py", "sinks/program.py"
-
-COMMIT = Place(FILE, 'self._db.execute("COMMIT")')
-COMMITTED = Place(FILE, "if self._unproven:")
 
 # Patchwork has answered which patch it is.
 NAMED = Place("patchwork/rest.py", "there = [row for row in ours")
@@ -70,6 +82,23 @@ IN_THE_PIPE = {
     "the lease is held": at(PIPE, "patchwork = connect("),
 }
 
+# The first mail by a pipe that has a spool before a ledger on another machine, which it also works
+# off.
+IN_A_PIPE_WITH_A_SPOOL = {
+    "the settings are known": at(PIPE, "spool = forwarding.spool_of("),
+    "the new spool is on the disk": at(MADE, "os.rename(new, path)"),
+    "the spool is open": at(PIPE, "keeper: Keeper = spool"),
+    "the mail is in the spool, not committed": at("ledger/spool.py", "if added:"),
+    "the mail is accepted": at(INTAKE, "_, new = next(kept)"),
+    "the spool is looked at": at(PIPE, "with spool.lease() as held:"),
+    "the spool's lease is held": at(PIPE, "with closing(open_configured(settings.state)) as led"),
+    "the mail is about to be forwarded": at(FORWARDING, "ledger.accept_all(["),
+    "the mail is forwarded": at(FORWARDING, "spool.drop(["),
+    "the mail has left the spool": at(FORWARDING, "count += len(waiting)"),
+    "the mail is due": at(PIPE, "with ledger.lease(WORKER_LEASE) as held:"),
+    "the worker's lease is held": at(PIPE, "patchwork = connect("),
+}
+
 # Several mails that wait: one for a patch, one for a cover letter, one that is no request, and
 # one whose patch never comes.
 IN_THE_WORKER = {
@@ -77,7 +106,7 @@ IN_THE_WORKER = {
         "commands/entries/mail_in.py", "as ledger, ledger.lease(WORKER_LEASE) as held:"
     ),
     "the lease is held": at(WORKER, "self._ledger.recover("),
-    "a mail is claimed, not committed": Point(COMMIT, Place(MAILS, "UPDATE mail SET starts")),
+    "a mail is claimed, not committed": Point(COMMIT, CLAIMS),
     "a mail is claimed": at(WORKER, "self.work_on(queued)"),
     "a mail is judged": at(WORKER, "down = outage.broken("),
     "Patchwork is about to be asked": at(RESOLUTION, "self._projects = self._projects_of_list()"),
@@ -86,13 +115,13 @@ IN_THE_WORKER = {
     "the answer is about to be remembered": Point(COMMIT, NAMED),
     "the answer is remembered": Point(COMMITTED, NAMED),
     "the series is known": at(WORKER, "return Request("),
-    "the outcome's transaction is begun": at(LOG, "names = ((each.message_id"),
-    "the request is in the log": at(LOG, "self._end(*ending)"),
-    "the outcome is about to be committed": Point(COMMIT, Place(LOG, "self._end(*ending)")),
-    "the outcome is committed": Point(COMMITTED, Place(LOG, "self._end(*ending)")),
+    "the outcome's transaction is begun": Point(TAKEN_BACK),
+    "the request is in the log": Point(ENDING),
+    "the outcome is about to be committed": Point(COMMIT, ENDING),
+    "the outcome is committed": Point(COMMITTED, ENDING),
     "the outcome is told": at(WORKER, 'self._tell(logging.INFO, "recorded"'),
-    "a mail is about to wait": Point(COMMIT, Place(MAILS, "columns, text = asdict(wait)")),
-    "a mail waits": Point(COMMITTED, Place(MAILS, "columns, text = asdict(wait)")),
+    "a mail is about to wait": Point(COMMIT, WAITS),
+    "a mail waits": Point(COMMITTED, WAITS),
     "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
     "all mails are worked on": at(SINK, "if not held or is_paused("),
     "all is published": at(WORKER, "if dropped := self._ledger.prune("),
@@ -167,9 +196,10 @@ def commands() -> Iterator[Commands]:
 
 
 @pytest.fixture(scope="module")
-def labs(url: str, commands: Commands) -> Iterator[Labs]:
+def labs(url: str, commands: Commands, request: pytest.FixtureRequest) -> Iterator[Labs]:
+    """Of a kind of ledger, a file if none is said."""
     with TemporaryDirectory(dir=MEMORY) as folder:
-        yield Labs(Path(folder), url, commands)
+        yield Labs(Path(folder), url, commands, getattr(request, "param", "sqlite"))
 
 
 # The tables
@@ -188,7 +218,21 @@ def test_killed_in_the_pipe_a_mail_that_is_delivered_again_is_recorded_once(
     assert expected.mails[IDS[0]] == [("done", 1)]
 
 
-@pytest.mark.parametrize("name", IN_THE_WORKER)
+@pytest.mark.slow
+@pytest.mark.parametrize("labs", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", IN_A_PIPE_WITH_A_SPOOL)
+def test_killed_in_a_pipe_with_a_spool_a_mail_that_is_delivered_again_is_recorded_once(
+    labs: Labs, name: str
+) -> None:
+    expected = labs.undisturbed(labs.empty, lambda lab: lab.pipe(FIRST))
+    lab = labs.empty()
+    assert lab.pipe(FIRST, die=IN_A_PIPE_WITH_A_SPOOL[name]).killed
+    assert lab.pipe(FIRST).code == 0
+    assert lab.result() == expected
+    assert expected.mails[IDS[0]] == [("done", 1)]
+
+
+@pytest.mark.parametrize(("labs", "name"), over_both(IN_THE_WORKER), indirect=["labs"])
 def test_killed_in_the_worker_the_next_one_ends_what_was_begun(labs: Labs, name: str) -> None:
     expected = labs.undisturbed(labs.with_queue, Lab.work)
     lab = labs.with_queue()
@@ -199,7 +243,7 @@ def test_killed_in_the_worker_the_next_one_ends_what_was_begun(labs: Labs, name:
     assert outcomes == [[("done", 1)], [("done", 1)], [("ignored", 0)], [("queued", 0)]]
 
 
-@pytest.mark.parametrize("name", IN_THE_SINK)
+@pytest.mark.parametrize(("labs", "name"), over_both(IN_THE_SINK), indirect=["labs"])
 def test_killed_in_the_sink_the_document_is_whole_at_once_and_complete_after_a_restart(
     labs: Labs, name: str
 ) -> None:
@@ -215,7 +259,7 @@ def test_killed_in_the_sink_the_document_is_whole_at_once_and_complete_after_a_r
     assert contexts(expected.document) == {"old", "x", *NEW}
 
 
-@pytest.mark.parametrize("name", IN_THE_SINK)
+@pytest.mark.parametrize(("labs", "name"), over_both(IN_THE_SINK), indirect=["labs"])
 def test_killed_in_the_sink_a_consumer_gets_each_request_once(labs: Labs, name: str) -> None:
     lab = labs.with_requests()
     assert lab.work(die=IN_THE_SINK[name]).killed
@@ -226,7 +270,7 @@ def test_killed_in_the_sink_a_consumer_gets_each_request_once(labs: Labs, name: 
     assert first & second == set()
 
 
-@pytest.mark.parametrize("name", ON_THE_WAY_TO_A_PROGRAM)
+@pytest.mark.parametrize(("labs", "name"), over_both(ON_THE_WAY_TO_A_PROGRAM), indirect=["labs"])
 def test_killed_at_a_program_each_request_comes_at_least_once_and_again_only_as_such(
     labs: Labs, name: str
 ) -> None:
@@ -255,7 +299,14 @@ def test_killed_at_a_program_each_request_comes_at_least_once_and_again_only_as_
 
 
 @pytest.mark.parametrize(
-    "points", [IN_THE_PIPE, IN_THE_WORKER, IN_THE_SINK, ON_THE_WAY_TO_A_PROGRAM]
+    "points",
+    [
+        IN_THE_PIPE,
+        IN_A_PIPE_WITH_A_SPOOL,
+        IN_THE_WORKER,
+        IN_THE_SINK,
+        ON_THE_WAY_TO_A_PROGRAM,
+    ],
 )
 def test_the_tables_have_points_enough(points: dict[str, Point]) -> None:
     assert len(set(points.values())) >= 12
@@ -268,30 +319,26 @@ def first_word(line: str) -> str:
 # Every line
 
 
-def lines_of(total: int) -> range:
-    """The lines to die before: all of them where that is wanted, else a sample."""
-    assert total > 500, "the program was not watched"
-    return range(1, total + 1, 1 if os.environ.get(EVERY_LINE) else total // SAMPLES)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
+@pytest.mark.parametrize("labs", KINDS, indirect=True)
 def test_killed_before_any_line_of_the_pipe_the_mail_is_recorded_once(labs: Labs) -> None:
-    start = Place(PIPE, "ledger = open_configured(")
+    start = Place(PIPE, "size = settings.intake.max_size")
     expected = labs.undisturbed(labs.empty, lambda lab: lab.pipe(FIRST))
     total = labs.empty().pipe(FIRST, count_from=start).lines
     deaths = 0
-    for line in lines_of(total):
+    for line in (tried := samples(total, labs)):
         lab = labs.empty()
         deaths += lab.pipe(FIRST, die=line, count_from=start).killed
         assert lab.pipe(FIRST).code == 0, f"line {line}"
         assert lab.result() == expected, f"line {line}"
     print(f"killed before {deaths} of {total} lines of the pipe")
-    assert deaths >= SAMPLES * 9 // 10
+    assert deaths >= len(tried) * 9 // 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
+@pytest.mark.parametrize("labs", KINDS, indirect=True)
 def test_killed_before_any_line_of_the_worker_a_consumer_gets_each_request_once(
     labs: Labs,
 ) -> None:
@@ -300,7 +347,7 @@ def test_killed_before_any_line_of_the_worker_a_consumer_gets_each_request_once(
     expected = labs.undisturbed(labs.with_queue, Lab.work)
     total = labs.with_queue().work(count_from=start).lines
     deaths = 0
-    for line in lines_of(total):
+    for line in (tried := samples(total, labs)):
         lab = labs.with_queue()
         deaths += lab.work(die=line, count_from=start).killed
         first = lab.take()
@@ -311,4 +358,4 @@ def test_killed_before_any_line_of_the_worker_a_consumer_gets_each_request_once(
         result = lab.result()
         assert (result.mails, result.requests) == (expected.mails, expected.requests), line
     print(f"killed before {deaths} of {total} lines of the worker")
-    assert deaths >= SAMPLES * 9 // 10
+    assert deaths >= len(tried) * 9 // 10

@@ -21,7 +21,19 @@ from ingest import intake
 from ingest.commands import catch_up
 from ingest.ledger import open_ledger
 from ingest.sandbox import Sandbox
-from tests.support.crash_lab import IDS, NEW, Lab, Labs, Result, contexts
+from tests.support.crash_lab import (
+    COMMIT,
+    COMMITTED,
+    IDS,
+    KINDS,
+    NEW,
+    Lab,
+    Labs,
+    Result,
+    contexts,
+    over_both,
+    samples,
+)
 from tests.support.crashes import Commands, Ended, Place, Point
 from tests.support.mails import patch
 from tests.support.missed_mails import PATCH, answers
@@ -29,8 +41,6 @@ from tests.support.places import RECORDED
 from tests.support.retest_files import MEMORY
 
 CATCH_UP, EVENTS = "commands/catch_up.py", "sources/events.py"
-COMMIT = Place("ledger/database.py", 'self._db.execute("COMMIT")')
-COMMITTED = Place("ledger/database.py", "if self._unproven:")
 STARTED = Place(CATCH_UP, "with ledger.lease(lease) as held:")
 MOVES = Place(CATCH_UP, "ledger.set_feed(Feed(name, moved=begun))")
 FETCHED = Place(EVENTS, "haul.fetched += 1")
@@ -54,11 +64,10 @@ POINTS = {
         Place("commands/replay.py", "Worker(ledger, patchwork, ")
     ),
 }
-SAMPLES = 25
 
 
 @pytest.fixture(scope="module")
-def labs() -> Iterator[Labs]:
+def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
     """Of a Patchwork that was told of two requests and of a mail that quotes one, and by mail of
     nothing."""
     names = ("patch", "series", "replies")
@@ -68,7 +77,7 @@ def labs() -> Iterator[Labs]:
         Commands() as commands,
         TemporaryDirectory(dir=MEMORY) as folder,
     ):
-        yield Labs(Path(folder), box.url, commands)
+        yield Labs(Path(folder), box.url, commands, getattr(request, "param", "sqlite"))
 
 
 def run(lab: Lab, die: Point | int | None = None, count_from: Place | None = None) -> Ended:
@@ -82,7 +91,7 @@ def compared(result: Result) -> tuple[object, ...]:
 
 
 def moved(lab: Lab) -> float:
-    ledger = open_ledger(f"sqlite:{lab.folder}/state/ledger.sqlite")
+    ledger = open_ledger(lab.ledger_url)
     try:
         return catch_up.state(ledger).moved
     finally:
@@ -90,7 +99,7 @@ def moved(lab: Lab) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize(("labs", "name"), over_both(POINTS), indirect=["labs"])
 def test_killed_the_next_run_ends_what_was_begun(labs: Labs, name: str) -> None:
     expected = labs.undisturbed(labs.empty, run)
     lab = labs.empty()
@@ -108,7 +117,7 @@ def test_killed_the_next_run_ends_what_was_begun(labs: Labs, name: str) -> None:
 BEFORE_IT_MOVES = list(POINTS)[: list(POINTS).index("the time has moved")]
 
 
-@pytest.mark.parametrize("name", BEFORE_IT_MOVES)
+@pytest.mark.parametrize(("labs", "name"), over_both(BEFORE_IT_MOVES), indirect=["labs"])
 def test_killed_before_all_is_taken_in_the_time_has_not_moved(labs: Labs, name: str) -> None:
     lab = labs.empty()
     assert run(lab, die=POINTS[name]).killed
@@ -117,12 +126,12 @@ def test_killed_before_all_is_taken_in_the_time_has_not_moved(labs: Labs, name: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("labs", KINDS, indirect=True)
 def test_killed_before_any_line_a_consumer_gets_each_request_once(labs: Labs) -> None:
     expected = labs.undisturbed(labs.empty, run)
     total = run(labs.empty(), count_from=STARTED).lines
-    assert total > 1000, "the program was not watched"
     deaths = 0
-    for line in range(1, total + 1, total // SAMPLES):
+    for line in (tried := samples(total, labs)):
         lab = labs.empty()
         deaths += run(lab, die=line, count_from=STARTED).killed
         first = lab.take()
@@ -133,7 +142,7 @@ def test_killed_before_any_line_a_consumer_gets_each_request_once(labs: Labs) ->
         result = lab.result()
         assert (result.mails, result.requests) == (expected.mails, expected.requests), line
     print(f"killed before {deaths} of {total} lines of catching up")
-    assert deaths >= SAMPLES * 9 // 10
+    assert deaths >= len(tried) * 9 // 10
 
 
 # Beside everything else

@@ -210,10 +210,20 @@ class Cluster:
         """The URL of a copy of a ledger that nobody uses now, as what a dump of it is restored to:
         a database of its own."""
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-        copy = f"{name}_copy"
-        self.execute(f"DROP DATABASE IF EXISTS {copy}")
-        self.execute(f"CREATE DATABASE {copy} TEMPLATE {name}")
-        return self.url(copy)
+        self.begin_database(f"{name}_copy", like=str(name))
+        return self.url(f"{name}_copy")
+
+    def begin_database(self, name: str, like: str = "template1") -> None:
+        """Have a database of this name that is a copy of another one, which nobody uses now."""
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
+
+    def wait_until_left(self, name: str) -> None:
+        """Wait until the server knows that those are gone who used a database."""
+        used = "SELECT 1 FROM pg_stat_activity WHERE datname = %s"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while connection.execute(used, [name]).fetchone():
+                time.sleep(0.005)
 
     def database_for(self, folder: Path) -> str:
         """The URL of an empty ledger, which is another test's when this one's folder is gone."""
