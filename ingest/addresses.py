@@ -3,16 +3,15 @@
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ingest.errors import ConfigError
+from ingest.value import Value
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Value):
     """A place to listen on: a host and a port, or the path of a Unix socket."""
 
     host: str = ""

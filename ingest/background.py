@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 
 from ingest.config.tables import StateSettings
 from ingest.errors import Error, StateUnavailable
 from ingest.ledger import Ledger, open_configured
+from ingest.value import Value
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ _KEPT = 600.0
 _WORKED, _STEP = "worked", 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Value):
     """What keeps a thread from its work. ``since``: Unix time of its first failure in a row."""
 
     name: str

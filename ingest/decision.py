@@ -5,7 +5,7 @@ It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ingest.config import tables
 from ingest.config.policy_tables import PolicySettings
@@ -30,11 +30,11 @@ from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.groups import Expanded
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules, selection
+from ingest.value import Value
 from ingest.words import listed
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value):
     """What becomes of a mail, and why.
 
     ``outcome`` is ``QUEUED`` while only Patchwork can tell: ``waiting`` says what for,
@@ -55,7 +55,7 @@ class Decision:
     retry_after: float | None = None
     pause: float | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    trust: Trust = Trust()  # noqa: RUF009  frozen
+    trust: Trust = Trust()
     delegates: tuple[str, ...] = ()
     raw: bytes = field(default=b"", repr=False)
 

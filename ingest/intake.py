@@ -6,7 +6,6 @@ It looks at raw bytes only; what a mail means is the worker's business.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest import signs
@@ -14,6 +13,7 @@ from ingest.ledger import Arrival, Envelope, Filing, Outcome
 from ingest.ledger.parts import Keeper
 from ingest.mail import headers, notice, peek
 from ingest.mail.prefilter import may_hold_request
+from ingest.value import Value
 from ingest.words import clipped
 
 # Characters kept of what a mail or its sender says. Longer ids cannot be Patchwork's.
@@ -43,8 +43,7 @@ _FIRST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Value):
     """A mail as its source has it. ``raw``: its bytes, with or without an mbox ``From `` line, one
     more than the limit if it is longer; ``source``: where it came from, for the operator; ``now``:
     the Unix time of reception; ``in_order``: it is worked on in the order in which it came, as
@@ -54,8 +53,8 @@ class Delivered:
     raw: bytes
     source: str
     now: float
-    envelope: Envelope = Envelope()  # noqa: RUF009  frozen
-    filing: Filing = Filing()  # noqa: RUF009  frozen
+    envelope: Envelope = Envelope()
+    filing: Filing = Filing()
     in_order: bool = False
     passage: str = ""
 

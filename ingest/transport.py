@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -23,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest.errors import Unavailable
+from ingest.value import Value
 from ingest.words import printable
 
 _PIECE = 1 << 16
@@ -30,8 +30,7 @@ _PIECE = 1 << 16
 _LONGEST_PAUSE = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Value):
     """An answer, whatever its status. ``headers`` are looked up in any case."""
 
     status: int
@@ -39,8 +38,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(Value):
     """One question. ``target``: whom it goes to, as errors tell it."""
 
     method: str

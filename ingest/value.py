@@ -14,6 +14,7 @@ class Value:
     _defaults: ClassVar[dict[str, Any]]
     _makers: ClassVar[dict[str, Any]]
     _names: ClassVar[frozenset[str]]
+    _compared: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
         dataclass(init=False, repr=False, eq=False)(cls)
@@ -23,6 +24,7 @@ class Value:
             each.name: each.default_factory for each in declared if _is_set(each.default_factory)
         }
         cls._names = frozenset(cls.__match_args__)  # type: ignore[attr-defined]
+        cls._compared = tuple(each.name for each in declared if each.compare)
 
     def __init__(self, *values: Any, **named: Any) -> None:
         names = self.__match_args__  # type: ignore[attr-defined]
@@ -44,13 +46,22 @@ class Value:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        return hash(tuple(getattr(self, each.name) for each in fields(self)))  # type: ignore[arg-type]
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[object, ...]:
+        return tuple(map(vars(self).__getitem__, self._compared))
 
     def __repr__(self) -> str:
-        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))  # type: ignore[arg-type]
+        shown = (
+            f"{each.name}={getattr(self, each.name)!r}"
+            for each in fields(self)  # type: ignore[arg-type]
+            if each.repr
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

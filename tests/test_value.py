@@ -20,6 +20,11 @@ class Mirror(Server):
     of: str = ""
 
 
+class Noted(Value):
+    url: str
+    note: str = field(default="", compare=False, repr=False)
+
+
 class Root(Value):
     server: Server
     named: Mapping[str, Mirror] = field(default_factory=dict)
@@ -42,6 +47,13 @@ def test_values_are_equal_if_they_are_of_one_kind_and_hold_the_same() -> None:
     assert Server("a") != Mirror("a")
     assert Server("a") != "a"
     assert {Server("a"), Server(url="a"), Server("a", 1.0)} == {Server("a"), Server("a", 1.0)}
+
+
+def test_what_is_declared_so_is_neither_compared_nor_shown() -> None:
+    assert Noted("a", note="b") == Noted("a", note="c")
+    assert hash(Noted("a", note="b")) == hash(Noted("a"))
+    assert Noted("a") != Noted("b")
+    assert repr(Noted("a", note="b")) == "Noted(url='a')"
 
 
 def test_a_value_that_holds_what_can_be_changed_is_in_no_set() -> None:

@@ -4,7 +4,6 @@ default paths filled in. Read once; everything else is handed values.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +85,8 @@ def _file(named: str | None, environment: Mapping[str, str]) -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     """The file's tables."""
+    import tomllib  # whoever has no file does not pay for it
+
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)

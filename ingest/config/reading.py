@@ -23,7 +23,7 @@ _LABEL = re.compile(r"(?!-)[\w-]{1,255}")
 # What follows the dot in [webhook.NAME].
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Of a URL, scheme and host. What comes after may be a secret, and so may all if it holds an @.
-_URL_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[^/?#@]*", re.IGNORECASE)
+_URL_ORIGIN = r"(?i)(?:[a-z][a-z0-9+.-]*://)?[^/?#@]*"
 
 T = TypeVar("T")
 # The settings that are given, by the place of their table, names included.
@@ -212,7 +212,7 @@ def _shown(value: Any, *, is_url: bool = False) -> str:
     no user, no password, no path and no query."""
     if not isinstance(value, str) or not (is_url or "://" in value or "@" in value):
         return repr(value)
-    kept = _URL_ORIGIN.match(value)
+    kept = re.match(_URL_ORIGIN, value)
     shown = kept[0] if kept else ""
     if "@" in value:
         shown = shown[: shown.find("://") + 3] if "://" in shown else ""

@@ -3,8 +3,8 @@
 
 import re
 
-_SECRET = re.compile(r"(?i)([?&](?:password|sslpassword)=)[^&]*")
-_PASSWORD = re.compile(r"^([a-z]+://[^/?#@:]*):[^/?#]*@")
+_SECRET = r"(?i)([?&](?:password|sslpassword)=)[^&]*"
+_PASSWORD = r"^([a-z]+://[^/?#@:]*):[^/?#]*@"
 
 
 def sqlite_path(url: str) -> str:
@@ -15,4 +15,4 @@ def sqlite_path(url: str) -> str:
 
 def masked(url: str) -> str:
     """A URL without its passwords."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+    return re.sub(_SECRET, r"\1***", re.sub(_PASSWORD, r"\1:***@", url))

@@ -7,8 +7,9 @@ A parser that drops undecodable bytes can make two Message-IDs one.
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
+
+from ingest.value import Value
 
 # RFC 5322, section 2.2: a name of printable ASCII without a colon; then continuation lines.
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
@@ -19,8 +20,7 @@ _BLANKS = re.compile(r"\s+")
 _LONGEST_ENCODED = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Value):
     """A mail's header: ``fields`` as (lower-case name, unfolded value) in order, ``end`` the
     offset at which they end, ``start`` the offset behind any mbox ``From `` lines."""
 

@@ -8,18 +8,18 @@ import codecs
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import Policy, compat32
 from email.utils import mktime_tz, parsedate_tz
+from typing import Any
 
 import mailparser
 
 from ingest.errors import Unreadable
 from ingest.mail import headers, requester
 from ingest.mail.requester import Requester
+from ingest.value import Value
 
 # mail-parser takes seconds for a header field of a megabyte; no honest one is this long.
 _LONGEST_FIELD = 8192
@@ -48,8 +48,7 @@ _SIGNATURE = re.compile(r"^(?:-- |_+)\n.*", re.DOTALL | re.MULTILINE)
 logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Value):
     """One mail, as far as this program cares."""
 
     message_id: str  # without angle brackets, "" if there is none
@@ -184,12 +183,12 @@ def _message(raw: bytes) -> Message:
     lines = 1 + raw.count(b"\n") + raw.count(b"\r")
     room = max(_DEEP_ENOUGH, min(_DEEPEST, _MOST_LINES_TIMES_DEPTH // lines))
 
-    def node(policy: Policy = compat32) -> _Node:
+    def node(**policy: Any) -> _Node:
         nonlocal parts
         parts += 1
         if parts > _MOST_PARTS:
             raise Unreadable(f"it has more than {_MOST_PARTS} parts")
-        made = _Node(policy)
+        made = _Node(**policy)
         made.room = room
         return made
 
@@ -243,8 +242,7 @@ def date_of(value: str) -> datetime | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Value):
     """A text part: whether it is text/plain, a patch by its type, the sender's own, attached."""
 
     plain: bool

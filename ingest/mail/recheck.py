@@ -5,9 +5,12 @@ to ask for and was not read, and to a hint about a line that nearly is a request
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+from functools import cache
 from itertools import islice
+
+from ingest.value import Value
 
 KEYWORD = "Recheck-request: "
 
@@ -38,8 +41,7 @@ class Grammar(StrEnum):
     PW_CI = "pw-ci"
 
 
-@dataclass(frozen=True, slots=True)
-class _Expressions:
+class _Expressions(Value):
     line: re.Pattern[str]  # what a request begins with
     item: re.Pattern[str]  # one item and the separator behind it
 
@@ -48,19 +50,21 @@ class _Expressions:
 # next line that is a request itself is left to be read as one. pw-ci: any number of blanks behind
 # the colon, and blanks or commas between the items.
 _GRAMMARS = {
-    Grammar.GET_RERUNS: _Expressions(
-        re.compile(f"^{KEYWORD}", re.MULTILINE),
-        re.compile(rf"{_ITEM}(?:, ?(?:\n(?!{KEYWORD}))?)?"),
-    ),
-    Grammar.PW_CI: _Expressions(
-        re.compile(r"^Recheck-request:[ \t]*", re.MULTILINE),
-        re.compile(rf"{_ITEM}(?:[ \t]*,[ \t]*(?:\n(?!Recheck-request:))?|[ \t]+)?"),
+    Grammar.GET_RERUNS: (f"^{KEYWORD}", rf"{_ITEM}(?:, ?(?:\n(?!{KEYWORD}))?)?"),
+    Grammar.PW_CI: (
+        r"^Recheck-request:[ \t]*",
+        rf"{_ITEM}(?:[ \t]*,[ \t]*(?:\n(?!Recheck-request:))?|[ \t]+)?",
     ),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recheck:
+@cache
+def _expressions(grammar: Grammar) -> _Expressions:
+    line, item = _GRAMMARS[grammar]
+    return _Expressions(re.compile(line, re.MULTILINE), re.compile(item))
+
+
+class Recheck(Value):
     """What all the Recheck-request lines of one mail ask for."""
 
     contexts: tuple[str, ...]  # labels in the order they were given, each once
@@ -76,7 +80,7 @@ def parse(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Recheck | None:
     ``name=value`` items). Every such line of a mail counts, except one below a line
     "-----Original Message-----" if there is one before it.
     """
-    expressions = _GRAMMARS[grammar]
+    expressions = _expressions(grammar)
     original = _ORIGINAL.search(text)
     old = original.end() if original else len(text)
     asked = _Asked()
@@ -98,7 +102,7 @@ def parse(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Recheck | None:
 def behind(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Iterator[str]:
     """What stands behind the items of each of the first Recheck-request lines, from the rest of
     their line on."""
-    expressions = _GRAMMARS[grammar]
+    expressions = _expressions(grammar)
     for line in islice(expressions.line.finditer(text), _MOST_LOOKED_BEHIND):
         read = line.end()
         while item := expressions.item.match(text, read):
@@ -227,8 +231,7 @@ class Near(StrEnum):
     EMPTY = "no label stands behind the colon"
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Value):
     """A line that was perhaps meant as a request, cut, and why it is not one. ``lead``: what stands
     before the keyword; ``rest``: what stands behind it, on the lines below, too."""
 
@@ -254,7 +257,7 @@ def near_miss(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Hint | None:
 
 def hints(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> Iterator[Hint]:
     """A hint about each line that nearly is a request."""
-    expressions = _GRAMMARS[grammar]
+    expressions = _expressions(grammar)
     cleaned = text.translate(_INVISIBLE)
     # Lines stay lines, so that the same number names the same line in both.
     originals = None if cleaned == text else text.split("\n")

@@ -2,7 +2,8 @@
 """Who asks: how the request log names the sender of a mail, and what that name says. Pure."""
 
 import re
-from dataclasses import dataclass
+
+from ingest.value import Value
 
 # What every mail server takes without quoting (RFC 5321, section 4.1.2: Dot-string, Domain).
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -16,8 +17,7 @@ _NAMED = re.compile(r"(.*?)\s*<([^<>]*)>", re.DOTALL)
 _VIA = re.compile(r"\S\s+\(?via\s+\S", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Requester:
+class Requester(Value):
     """Who asks. ``mailbox``: the own address as it stood in the mail, "" if it is not known;
     ``of_list``: the address of the list that stood in its place, "" if none did."""
 

@@ -9,7 +9,6 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import responses
 from typing import Any
@@ -22,6 +21,7 @@ from ingest.config.tables import PatchworkSettings
 from ingest.errors import NoApi, OutOfTime, Unanswered, Unavailable
 from ingest.patchwork import redirects
 from ingest.transport import Client, Reply, retry_after
+from ingest.value import Value
 from ingest.words import printable
 
 USER_AGENT = f"recheck-ingest/{__version__}"
@@ -37,8 +37,7 @@ _LEAST_TIME = 0.1  # seconds below which a question is not worth asking
 _MAY_PASS = (408, 423, 425, 429)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(Value):
     """How a question is asked: of a URL within so many seconds, which statuses are redirects that
     it is asked again for."""
 

@@ -4,13 +4,13 @@
 Facts of Patchwork's ``api/check.py``, alike in every version of its REST API.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ingest.errors import Unanswered, Unavailable
 from ingest.patchwork.api import PER_PAGE, Api, is_id, seconds, stamp
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage
+from ingest.value import Value
 from ingest.words import printable
 
 # Patchwork keeps no longer context.
@@ -20,8 +20,7 @@ _MOST_PAGES = 20
 _CREATED = "check-created"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """Why Patchwork did not take a check: the status, and what it said."""
 
     status: int

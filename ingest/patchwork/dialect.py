@@ -5,7 +5,7 @@ its answers are made of. Each kind of server is one module that implements it.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -35,8 +35,7 @@ _OURS = re.compile(r"retest requested by .* \(request \d+\)", re.DOTALL)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Clue:
+class Clue(Value):
     """What a reply says of the mail that it replies to. ``subject``: its own; ``sent``: when, at
     the latest, the other was sent; ``walks``: whether a long search is worth its price now."""
 
@@ -58,8 +57,7 @@ class Clue:
         return " ".join(self.name.replace(",", " ").split()[:_MOST_WORDS])
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """What a mail replies to, as Patchwork knows it."""
 
     series: int
@@ -276,7 +274,7 @@ class Dialect(Protocol):
         kind: str,
         message_id: str,
         projects: Sequence[str],
-        clue: Clue = Clue(),
+        clue: Clue = Clue(),  # noqa: B008  frozen
     ) -> Found:
         """The patch or cover letter of a Message-ID, in one of these projects if any are named.
         ``clue``: what helps a server that cannot find a Message-ID."""

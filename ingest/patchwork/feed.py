@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from ingest.errors import Unanswered
 from ingest.patchwork.dialect import BadEvent, CommentEvent, Dialect, EventPage
+from ingest.value import Value
 
 Event = CommentEvent | BadEvent
 KINDS = ("patch", "cover")
@@ -85,8 +86,7 @@ class Walk:
         self.page, self.pages, self.met = "", 0, None
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Value):
     """The events of one kind that are new. ``last``: the id of the newest; ``was_reset``: the
     server had higher ids the last time, so that these were found by their dates."""
 

@@ -4,7 +4,7 @@ for, by the checks that this has.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ingest.config.tables import RequestsSettings, Settings
@@ -13,6 +13,7 @@ from ingest.mail.recheck import MOST_LABELS, Recheck, capped
 from ingest.patchwork import labels
 from ingest.patchwork.dialect import Check, Lookup, Target
 from ingest.patchwork.lookup import Patchwork
+from ingest.value import Value
 from ingest.words import counted, listed
 
 # Of the patches of a cover letter's series so many are asked for their checks.
@@ -22,8 +23,7 @@ _WORST = ("fail", "warning", "pending", "success")
 _WILD = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(Value):
     """A request with the labels that its groups stand for, and these by the group's name."""
 
     wanted: Recheck

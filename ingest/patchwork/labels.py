@@ -5,7 +5,6 @@ a check.
 
 import re
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 
 from ingest.config.tables import BY_PATCHWORK, RequestsSettings
 from ingest.mail.recheck import Recheck
@@ -88,6 +87,8 @@ def _names(context: str) -> tuple[str, ...]:
 
 def with_suggestions(labels: Sequence[str], contexts: Collection[str]) -> list[str]:
     """Each label, with the context that was perhaps meant, in any case of its letters."""
+    from difflib import get_close_matches
+
     compared = {context.lower(): context for context in sorted(contexts)[:_MOST_COMPARED]}
     found = list(labels)
     for place, label in enumerate(labels[:_MOST_SUGGESTED]):

@@ -8,12 +8,12 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Ledger, Request, Result
 from ingest.policy.manners import Manners
+from ingest.value import Value
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ class Sink(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Value):
     """What came of handing a request over, in a few words for the mail's story; and what the
     receiver said at once of its labels."""
 

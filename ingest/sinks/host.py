@@ -3,7 +3,6 @@
 change, and whoever came back under another name would begin anew."""
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +21,8 @@ def known(folder: str) -> str:
 def kept(folder: str) -> str:
     """The id, made if there is none yet. Raises ``OSError``."""
     if not known(folder):
+        import secrets
+
         Path(folder).mkdir(parents=True, exist_ok=True)
         new = Path(folder, f".{_FILE}.{secrets.token_hex(8)}")
         new.write_text(f"{secrets.token_hex(4)}\n")

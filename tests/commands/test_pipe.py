@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``pipe``: exit code 0 or 75, and not a word too many."""
 
+import ast
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from ingest.sandbox import Sandbox
 from tests.support.command_line import SECOND, Command, imports, reply
+from tests.support.places import ROOT
 
 
 def test_a_piped_reply_is_recorded_at_once(command: Command, patchwork: Sandbox) -> None:
@@ -116,3 +118,49 @@ def test_the_installed_command_imports_nothing_more_for_a_mail_without_a_request
         b"ingest.mail.prefilter",
         b"ingest.signs",
     }
+
+
+# What a request takes beyond what reads Patchwork's answers and mail: the ledger, and the flags.
+NEEDED = {
+    *("sqlite3", "sqlite3.dbapi2", "_sqlite3", "resource", "fcntl", "gc"),
+    *("argparse", "gettext", "concurrent", "concurrent.futures", "concurrent.futures._base"),
+    "encodings.utf_8_sig",
+}
+
+
+@pytest.fixture
+def of_a_request(command: Command, patchwork: Sandbox) -> set[str]:
+    """What a pipe imports until a request is in the retest JSON."""
+    script = Path(sys.executable).with_name("recheck-ingest")
+    flags = ("--state", command.state, "--patchwork", patchwork.url)
+    imported = imports(script, "pipe", *flags, "--retests", command.retests, mail=reply())
+    assert command.retests.exists()
+    return {each.decode() for each in imported}
+
+
+def test_a_mail_with_a_request_imports_nothing_that_it_has_no_use_for(
+    of_a_request: set[str],
+) -> None:
+    usual = imports(Path(sys.executable), "-c", "import requests, mailparser")
+    others = of_a_request - {each.decode() for each in usual}
+    assert {each for each in others if not each.startswith("ingest")} <= NEEDED
+    assert others.isdisjoint(
+        f"ingest.{each}" for each in ("patchwork.freedesktop", "sinks.webhook", "story", "web")
+    )
+
+
+def test_no_kind_of_value_of_a_pipe_is_written_and_compiled_at_its_start(
+    of_a_request: set[str],
+) -> None:
+    """A frozen dataclass takes half a millisecond to make, a ``Value`` next to nothing."""
+    ours = [each.replace(".", "/") for each in of_a_request if each.startswith("ingest.")]
+    modules = [ROOT / file for each in ours for file in (f"{each}.py", f"{each}/__init__.py")]
+    made = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in modules
+        if path.exists()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and any("frozen=True" in ast.unparse(each) for each in node.decorator_list)
+    ]
+    assert made == []
