@@ -6,9 +6,10 @@ of the tables that are alike in both.
 """
 
 import marshal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
+from itertools import islice, repeat
 from typing import Any, Protocol
 
 from ingest.errors import StateUnavailable
@@ -17,6 +18,10 @@ from ingest.value import Value
 
 Columns = tuple[str, ...]
 Values = tuple[Any, ...]
+Piece = Sequence[Values]
+
+# What writes rows of a table.
+Take = Callable[[str, Columns, Iterable[Piece]], None]
 
 # What is held of a mail only while it waits; of one that ended it is what stands here.
 OF_THE_QUEUE: Mapping[str, str] = {
@@ -34,8 +39,8 @@ OF_THE_QUEUE: Mapping[str, str] = {
 KNOWN, HAPPENINGS, HEAD, META = "known", "happenings", "head", "meta"
 MOVED_META = ("generation", "results after")
 
-# Rows between two words about how far it is.
-_TOLD_EVERY = 10_000
+# What is held in memory at once: rows, and about how many bytes of raw mails.
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 1000, 32 << 20
 
 
 class Side(Protocol):
@@ -54,8 +59,11 @@ class Side(Protocol):
     def read(self, table: str, columns: Columns) -> Iterator[Values]:
         """A table's rows, in an order that both sides have."""
 
-    def taking(self) -> AbstractContextManager[Callable[[str, Columns, Iterable[Values]], None]]:
-        """What writes rows; all of them or none are kept when the block is left."""
+    def writing(self) -> AbstractContextManager[None]:
+        """All that is written inside is kept when the block is left, or nothing of it."""
+
+    def taking(self) -> AbstractContextManager[Take]:
+        """What writes rows, within ``writing``; they can be read when the block is left."""
 
     def refuse(self, why: str) -> None:
         """Take no writes from anybody from now on; "" takes them again."""
@@ -82,14 +90,15 @@ def copy(source: Side, target: Side, sqlite: Side, told: Callable[[int], None]) 
     columns = sqlite.columns()
     source.refuse(f"{MOVING} {target.name}")
     try:
-        read = _copied(source, target, columns, told)
-        there = [_counted(name, target.read(name, columns[name])) for name in columns]
-        for was, now in zip(read, there, strict=True):
-            if was != now:
-                raise StateUnavailable(
-                    f"the copy of the table {was.name} in {target.name} is not what was read: "
-                    f"{now.rows} rows instead of {was.rows}, or other ones"
-                )
+        with target.writing():
+            read = _copied(source, target, columns, told)
+            for was in read:
+                now = _counted(target, was.name, columns[was.name])
+                if was != now:
+                    raise StateUnavailable(
+                        f"the copy of the table {was.name} in {target.name} is not what was read: "
+                        f"{now.rows} rows instead of {was.rows}, or other ones"
+                    )
     except BaseException:
         source.refuse("")
         raise
@@ -106,25 +115,42 @@ def _copied(
         for name, those in columns.items():
             sum = Sum(name)
 
-            def noted(rows: Iterator[Values], sum: "Sum" = sum) -> Iterator[Values]:
+            def noted(pieces: Iterator[Piece], sum: "Sum" = sum) -> Iterator[Piece]:
                 nonlocal done
-                for row in rows:
-                    sum.add(row)
-                    done += 1
-                    if done % _TOLD_EVERY == 0:
-                        told(done)
-                    yield row
+                for piece in pieces:
+                    sum.add(piece)
+                    done += len(piece)
+                    told(done)
+                    yield piece
 
-            take(name, those, noted(source.read(name, those)))
+            take(name, those, noted(_pieces(source, name, those)))
             read.append(sum.table())
     return read
 
 
-def _counted(name: str, rows: Iterator[Values]) -> Table:
+def _counted(side: Side, name: str, columns: Columns) -> Table:
     sum = Sum(name)
-    for row in rows:
-        sum.add(row)
+    for piece in _pieces(side, name, columns):
+        sum.add(piece)
     return sum.table()
+
+
+def _pieces(side: Side, name: str, columns: Columns) -> Iterator[Piece]:
+    """A table's rows, as many as are held at once."""
+    rows = side.read(name, columns)
+    if "raw" not in columns:
+        while piece := list(islice(rows, _ROWS_AT_ONCE)):
+            yield piece
+        return
+    raw = columns.index("raw")
+    piece, size = [], 0
+    for row in rows:
+        piece.append(row)
+        size += len(row[raw] or b"")
+        if len(piece) == _ROWS_AT_ONCE or size > _BYTES_AT_ONCE:
+            yield piece
+            piece, size = [], 0
+    yield piece
 
 
 class Sum:
@@ -133,11 +159,11 @@ class Sum:
     def __init__(self, name: str) -> None:
         self._name, self._rows, self._hash = name, 0, sha256()
 
-    def add(self, row: Values) -> None:
-        """One more row."""
-        self._rows += 1
+    def add(self, rows: Piece) -> None:
+        """More rows."""
+        self._rows += len(rows)
         # In version 2 equal values have equal bytes, however they came about.
-        self._hash.update(marshal.dumps(row, 2))
+        self._hash.update(b"".join(map(marshal.dumps, rows, repeat(2))))
 
     def table(self) -> Table:
         """What they come to."""

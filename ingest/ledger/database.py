@@ -106,14 +106,16 @@ class Database:
     def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         """What a query finds, row by row, as of one moment. Raises ``StateUnavailable``."""
         with self.reading():
-            yield from map(tuple, self._db.execute(query))
+            found = self._db.cursor()
+            found.row_factory = None  # plain tuples
+            yield from found.execute(query)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """What is read inside is as of one moment. Raises ``StateUnavailable``."""
         with self._lock, self._told("read"):
             self._refuse_after_fork()
-            if self._batching:
+            if self._batching or self._db.in_transaction:
                 yield
                 return
             self._db.execute("BEGIN")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The PostgreSQL ledger as one side of a move."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any
+from functools import cached_property
+from itertools import chain
+from operator import itemgetter
 
 from psycopg.rows import tuple_row
 
@@ -16,6 +18,8 @@ from ingest.ledger.copying import (
     MOVED_META,
     OF_THE_QUEUE,
     Columns,
+    Piece,
+    Take,
     Values,
 )
 from ingest.ledger.rows import digest
@@ -24,8 +28,12 @@ from ingest.ledger.session import Session
 # Rows fetched at once.
 _STREAMED = 2000
 
-# Mails whose parts are held in memory before they are sent, and bytes of them.
-_AT_ONCE, _BYTES_AT_ONCE = 5000, 32 << 20
+# The schema that our tables are in.
+_OURS = "(SELECT relnamespace FROM pg_class WHERE oid = 'mail'::regclass)"
+
+# Those whose indexes are made when their rows are there, and the memory that this may take.
+_LARGE = ("mail", "raw", "event", "mail_search", "request", "request_search", "result")
+_SORTED_IN = "256MB"
 
 # What of a mail is in other tables here.
 _QUEUE = ("mail", "turn", *OF_THE_QUEUE, "tries", "claimed")
@@ -76,20 +84,52 @@ class PostgresSide:
         return str(found[0]["keys"])
 
     @contextmanager
-    def taking(self) -> Iterator[Callable[[str, Columns, Iterable[Values]], None]]:
+    def writing(self) -> Iterator[None]:
         with self._session.unhurried(), self._session.writing():
-            yield self._take
-            # Numbers go on where they were, and turns begin anew if nobody has one.
-            self._session.run(
-                "SELECT setval(pg_get_serial_sequence('mail', 'id'), greatest(max(id), 1),"
-                " max(id) IS NOT NULL) FROM mail"
-            )
-        with self._session.unhurried():
-            self._session.run("ANALYZE")
+            yield
 
-    def _take(self, table: str, columns: Columns, rows: Iterable[Values]) -> None:
+    @contextmanager
+    def taking(self) -> Iterator[Take]:
+        made_again = self._without_indexes()
+        yield self._take
+        for statement in made_again:
+            self._session.run(statement)
+        # Numbers go on where they were, and turns begin anew if nobody has one.
+        self._session.run(
+            "SELECT setval(pg_get_serial_sequence('mail', 'id'), greatest(max(id), 1),"
+            " max(id) IS NOT NULL) FROM mail"
+        )
+        self._session.run("ANALYZE")
+
+    def _without_indexes(self) -> list[str]:
+        """Drop the indexes of the tables that become large, for rows come faster without; what
+        makes them again."""
+        self._session.run(f"SET LOCAL maintenance_work_mem = '{_SORTED_IN}'")
+        found = self._session.run(
+            "SELECT relation.relname AS table, index.relname AS index, conname AS constraint,"
+            " coalesce(pg_get_constraintdef(pg_constraint.oid),"
+            " pg_get_indexdef(indexrelid)) AS made"
+            " FROM pg_index JOIN pg_class AS relation ON relation.oid = indrelid"
+            " JOIN pg_class AS index ON index.oid = indexrelid"
+            " LEFT JOIN pg_constraint ON conindid = indexrelid AND contype IN ('p', 'u')"
+            " WHERE indrelid = ANY (?::regclass[]) ORDER BY indexrelid",
+            list(_LARGE),
+        ).fetchall()
+        made_again = []
+        for each in found:
+            alter, name = f"ALTER TABLE {each['table']}", each["constraint"]
+            if name:
+                self._session.run(f"{alter} DROP CONSTRAINT {name}")
+                made_again.append(f"{alter} ADD CONSTRAINT {name} {each['made']}")
+            else:
+                self._session.run(f"DROP INDEX {each['index']}")
+                made_again.append(each["made"])
+        return made_again
+
+    def _take(self, table: str, columns: Columns, pieces: Iterable[Piece]) -> None:
+        rows = chain.from_iterable(pieces)
         if table == "mail":
-            self._take_mails(columns, rows)
+            self._take_mails(columns, pieces)
         elif table == HEAD:
             for row in rows:
                 self._session.run("UPDATE head SET last = ?, second = ?", *row)
@@ -103,53 +143,50 @@ class PostgresSide:
         else:
             self._put(table, columns, rows)
 
-    def _take_mails(self, columns: Columns, rows: Iterable[Values]) -> None:
+    def _take_mails(self, columns: Columns, pieces: Iterable[Piece]) -> None:
+        def of(*names: str) -> Callable[[Values], Values]:
+            return itemgetter(*map(columns.index, names))
+
         own = [each for each in columns if each not in _BESIDE]
-        source = (dict(zip(columns, row, strict=True)) for row in rows)
-        while some := list(_some(source)):
-            known = ((*(each[name] for name in own), digest(each["identity"])) for each in some)
+        facts, raw, story = of(*own), of("id", "ended", "stored", "raw"), of("id", "story")
+        queued = of("id", *_QUEUE[1:-1], "claimed", "holder")
+        identity, bytes, outcome = map(columns.index, ("identity", "raw", "outcome"))
+        for piece in pieces:
+            known = ((*facts(row), digest(row[identity])) for row in piece)
             self._put("mail", (*own, "digest"), known)
-            kept = [each for each in some if each["raw"] is not None]
-            self._put(
-                "raw",
-                _RAW,
-                ((each["id"], each["ended"], each["stored"], each["raw"]) for each in kept),
-            )
-            queued = (
-                (
-                    each["id"],
-                    *(each[name] for name in ("turn", *OF_THE_QUEUE, "tries")),
-                    each["holder"] if each["claimed"] else None,
-                )
-                for each in some
-                if each["outcome"] == "queued"
-            )
-            self._put("queue", _QUEUE, queued)
-            told = ((each["id"], each["story"]) for each in some)
-            self._put("event", ("mail", "text"), told)
+            self._put("raw", _RAW, (raw(row) for row in piece if row[bytes] is not None))
+            waiting = (queued(row) for row in piece if row[outcome] == "queued")
+            claims = ((*row, holder if claimed else None) for *row, claimed, holder in waiting)
+            self._put("queue", _QUEUE, claims)
+            self._put("event", ("mail", "text"), map(story, piece))
 
     def _put(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Many rows more."""
-        types = {
-            row["name"]: row["type"]
-            for row in self._session.run(
-                "SELECT attname AS name, typname AS type FROM pg_attribute"
-                " JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = ?::regclass",
-                table,
-            )
-        }
+        types = self._types[table]
         into = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
         with self._session.database.cursor() as cursor, cursor.copy(into) as copy:
             copy.set_types([types[each] for each in columns])
             for row in rows:
                 copy.write_row(row)
 
+    @cached_property
+    def _types(self) -> Mapping[str, Mapping[str, str]]:
+        """The types of each table's columns."""
+        found = defaultdict[str, dict[str, str]](dict)
+        for row in self._session.rows(
+            "SELECT relname, attname, typname FROM pg_attribute"
+            " JOIN pg_class ON pg_class.oid = attrelid JOIN pg_type ON pg_type.oid = atttypid"
+            f" WHERE relkind = 'r' AND relnamespace = {_OURS}"
+        ):
+            found[row["relname"]][row["attname"]] = row["typname"]
+        return found
+
     def refuse(self, why: str) -> None:
         tables = [
             row["name"]
             for row in self._session.rows(
-                "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace ="
-                " (SELECT relnamespace FROM pg_class WHERE oid = 'mail'::regclass)"
+                "SELECT relname AS name FROM pg_class"
+                f" WHERE relkind = 'r' AND relnamespace = {_OURS}"
             )
         ]
         with self._session.writing():
@@ -163,16 +200,6 @@ class PostgresSide:
                     )
             if why:
                 self._session.insert("meta", {"key": "moved", "value": why})
-
-
-def _some(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """As many as are held at once."""
-    size = 0
-    for row in islice(rows, _AT_ONCE):
-        yield row
-        size += len(row["raw"] or b"")
-        if size > _BYTES_AT_ONCE:
-            return
 
 
 def _query(table: str, columns: Columns, keys: str) -> str:

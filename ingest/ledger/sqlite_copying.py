@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The SQLite ledger as one side of a move."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 
+from ingest.ledger.connection import one_of
 from ingest.ledger.copying import (
     HAPPENINGS,
     HEAD,
@@ -13,14 +14,36 @@ from ingest.ledger.copying import (
     MOVED_META,
     OF_THE_QUEUE,
     Columns,
+    Piece,
+    Take,
     Values,
 )
 from ingest.ledger.database import Database
 from ingest.ledger.rows import by_digest
+from ingest.ledger.values import MOST_HAPPENINGS
 
 # What is made of the others by triggers or anew.
 _DERIVED = frozenset(("tally", "turn", "event", KNOWN, HEAD, META, "mail", "answer"))
-_AT_ONCE = 5000
+
+# Triggers that make something of each row that comes, and what makes it of all rows at once.
+_OF_EACH_ROW = ("mail_comes", "raw_comes", "request_comes", "story_begins", "event_comes")
+_OF_ALL_ROWS = (
+    "DELETE FROM tally",
+    "INSERT INTO tally SELECT outcome, waiting, count(*) FROM mail GROUP BY outcome, waiting",
+    "INSERT INTO tally SELECT 'request', '', count(*) FROM request",
+    """INSERT INTO tally SELECT 'raw', '', coalesce(sum(stored), 0) FROM mail
+        WHERE outcome <> 'queued'""",
+    # The last turn of each sender, as far as it counts.
+    "INSERT OR REPLACE INTO turn SELECT sender, max(turn) FROM mail GROUP BY sender",
+    f"DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - {MOST_HAPPENINGS}",
+)
+_NEWEST_STORIES = (
+    "INSERT INTO event (mail, text) SELECT * FROM"
+    f" (SELECT id, story FROM mail ORDER BY id DESC LIMIT {MOST_HAPPENINGS}) ORDER BY id"
+)
+
+# KiB of the file that are held in memory meanwhile.
+_CACHE = 256 << 10
 
 
 class SqliteSide:
@@ -79,31 +102,41 @@ class SqliteSide:
             return f"SELECT key, value FROM meta WHERE key IN ({keys}) ORDER BY key"
         return f"SELECT {', '.join(columns)} FROM {table} ORDER BY {self._keys(table)}"
 
-    @contextmanager
-    def taking(self) -> Iterator[Callable[[str, Columns, Iterable[Values]], None]]:
-        with self._db.writing():
-            yield self._take
-            # The last turn of each sender, as far as it counts.
-            self._db.run(
-                "INSERT OR REPLACE INTO turn SELECT sender, max(turn) FROM mail GROUP BY sender"
-            )
+    def writing(self) -> AbstractContextManager[None]:
+        return self._db.writing()
 
-    def _take(self, table: str, columns: Columns, rows: Iterable[Values]) -> None:
+    @contextmanager
+    def taking(self) -> Iterator[Take]:
+        self._db.run(f"PRAGMA cache_size = -{_CACHE}")
+        # Rows come faster without indexes, and without a trigger for each.
+        left_out = (
+            "SELECT type, name, sql FROM sqlite_master WHERE type = 'index'"
+            f" AND sql IS NOT NULL OR type = 'trigger' AND {one_of('name', _OF_EACH_ROW)}"
+        )
+        found = self._db.rows(left_out, *_OF_EACH_ROW)
+        for each in found:
+            self._db.run(f"DROP {each['type']} {each['name']}")
+        yield self._take
+        for statement in (*_OF_ALL_ROWS, *(each["sql"] for each in found)):
+            self._db.run(statement)
+
+    def _take(self, table: str, columns: Columns, pieces: Iterable[Piece]) -> None:
         if table == HEAD:
-            for last, second in rows:
+            for last, second in chain.from_iterable(pieces):
                 self._db.run("UPDATE head SET second = ?", second)
                 self._db.run("DELETE FROM sqlite_sequence WHERE name = 'request'")
                 self._db.run("INSERT INTO sqlite_sequence VALUES ('request', ?)", last)
             return
         if table == KNOWN:
-            rows = ((f"sha256:{digest}",) for (digest,) in rows)
+            pieces = ([(f"sha256:{digest}",) for (digest,) in piece] for piece in pieces)
+        if table == HAPPENINGS:
+            self._db.run(_NEWEST_STORIES)
         into = {KNOWN: "known (identity)", HAPPENINGS: "event (text)"}.get(
             table, f"{table} ({', '.join(columns)})"
         )
         places = ", ".join("?" * len(columns))
-        source = iter(rows)
-        while some := list(islice(source, _AT_ONCE)):
-            self._db.run_many(f"INSERT OR REPLACE INTO {into} VALUES ({places})", some)
+        for piece in pieces:
+            self._db.run_many(f"INSERT OR REPLACE INTO {into} VALUES ({places})", piece)
 
     def refuse(self, why: str) -> None:
         with self._db.writing():

@@ -3,9 +3,12 @@
 was."""
 
 import math
+import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -38,6 +41,7 @@ from ingest.ledger.moving import move
 from tests.support.ledger_values import NOON, arrival, claimed, finish, put_back, record
 from tests.support.ledgers import LEDGERS
 
+OUTCOMES = [Outcome.QUEUED, Outcome.IGNORED]
 WAYS = [("sqlite", "postgresql"), ("postgresql", "sqlite")]
 
 
@@ -99,6 +103,11 @@ def told(ledger: Ledger) -> dict[str, object]:
         "letters": ledger.letters.due("mail:author", NOON, 99.0),
         "generation": ledger.generation(),
         "forwarded": ledger.notices.forwarded(0.0),
+        "happened": {
+            (each.mail_id, str(each.event))
+            for each in ledger.happenings.newest(1000)
+            if each.mail_id in (0, *(mail.id for mail in mails))  # not of one that was dropped
+        },
     }
 
 
@@ -136,6 +145,54 @@ def test_there_and_back_it_is_the_same(quick_path: Path) -> None:
     with closing(open_ledger(urls[0])) as ledger:
         fill(ledger)
     assert moved(urls[0], urls[1]) == moved(urls[1], urls[2])
+
+
+def schema(url: str) -> set[tuple[str, ...]]:
+    """The indexes, constraints and triggers of a ledger."""
+    if url.startswith("sqlite:"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:"))) as database:
+            return set(database.execute("SELECT type, name, sql FROM sqlite_master"))
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT indexdef, '' FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
+            " SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        )
+        return set(found.fetchall())
+
+
+def test_the_schema_where_it_has_moved_is_that_of_a_new_one(way: tuple[str, str]) -> None:
+    old, new = way
+    for url in way:
+        with closing(open_ledger(url)) as ledger:
+            if url == old:
+                fill(ledger)
+    before = schema(new)
+    moved(old, new)
+    assert schema(new) == before
+
+
+@pytest.mark.slow
+def test_many_mails_move_there_and_back(quick_path: Path) -> None:
+    """As many as ``RECHECK_TEST_COPY`` says, which tells how long it took, too."""
+    mails = int(os.environ.get("RECHECK_TEST_COPY", "10000"))
+    urls = [
+        f"sqlite:{quick_path}/old",
+        LEDGERS["postgresql"](quick_path),
+        f"sqlite:{quick_path}/new",
+    ]
+    with closing(open_ledger(urls[0])) as ledger:
+        for first in range(0, mails, 5000):
+            some = range(first, min(first + 5000, mails))
+            ledger.accept_all([arrival(f"{each}", outcome=OUTCOMES[each % 2]) for each in some])
+        [record(ledger, f"asks-{each}") for each in range(20)]
+    tables = []
+    for old, new in pairwise(urls):
+        began = time.perf_counter()
+        tables.append(moved(old, new))
+        kinds = " to ".join(url.partition(":")[0] for url in (old, new))
+        print(f"{mails} mails from {kinds}: {time.perf_counter() - began:.1f} s")
+    assert tables[0] == tables[1]
+    assert [table.rows for table in tables[0] if table.name == "mail"] == [mails + 20]
 
 
 def writes(ledger: Ledger) -> None:
@@ -233,6 +290,8 @@ def test_a_copy_that_is_not_what_was_read_is_told_and_the_old_one_goes_on(
         moved(old, new)
     with closing(open_ledger(old)) as ledger:
         assert ledger.accept(arrival("b"))[1]
+    with closing(open_ledger(new)) as ledger:
+        assert ledger.search_mails(Filter()) == []
     if not new.startswith("sqlite:"):
         with psycopg.connect(new) as database:
             database.execute("DROP FUNCTION fault CASCADE")
