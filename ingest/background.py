@@ -45,7 +45,7 @@ class Guard:
         self.trouble: Trouble | None = None
         self._clock = clock
         self._kinds: set[object] = set()
-        self._failures = 0
+        self._pause = 0.0
 
     def met(self, error: Exception) -> float:
         """Note an error; the seconds to wait before the next attempt."""
@@ -58,8 +58,8 @@ class Guard:
             self._kinds.add(kind)
             traceback = None if expected else error
             log.error("%s: %s; it is tried again by itself", self.name, reason, exc_info=traceback)
-        self._failures += 1
-        return float(min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE))
+        self._pause = min(2 * self._pause or _FIRST_PAUSE, _LONGEST_PAUSE)
+        return self._pause
 
     def over(self) -> None:
         """Note that the work goes on."""
@@ -67,7 +67,7 @@ class Guard:
             log.warning("%s: works again", self.name)
         self.trouble = None
         self._kinds.clear()
-        self._failures = 0
+        self._pause = 0.0
 
 
 class Thread:

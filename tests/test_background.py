@@ -177,7 +177,9 @@ def test_each_kind_of_trouble_is_told_once_and_the_first_moment_is_kept(
     ]
     assert [bool(each.exc_info) for each in caplog.records] == [True, False, False]
     assert pauses == sorted(pauses)
-    assert max(guard.met(StateUnavailable("b")) for _ in range(100)) == 10.0
+    # Of a ledger that is away for days, too.
+    later = [guard.met(StateUnavailable("b")) for _ in range(5000)]
+    assert set(later[10:]) == {10.0}
     guard.over()
     assert guard.trouble is None
     assert guard.met(StateUnavailable("b")) == pauses[0]
