@@ -91,7 +91,8 @@ class Search(ABC):
 def _page(table: str, key: str, conditions: Sequence[Condition], filter: Filter) -> Clause:
     """The rows of a table that fit, newest first. What is sorted are keys, not rows."""
     (keys, values), column = _keys(table, key, conditions)
-    page = f"{keys} ORDER BY {column} DESC LIMIT ? OFFSET ?"
+    order = "ASC" if filter.from_oldest else "DESC"
+    page = f"{keys} ORDER BY {column} {order} LIMIT ? OFFSET ?"
     query = f"SELECT * FROM {table} WHERE {key} IN ({page}) ORDER BY {key} DESC"
     return query, (*values, filter.limit, filter.offset)
 

@@ -223,7 +223,7 @@ class Filter(Value):
     recording or a mail's reception. ``active``: only requests with a result that is still to come,
     and mails that have one or are queued. ``shown``: parts are looked for in what anybody may see,
     see ``words.shortened``, and notices, which are for the operator, are left out. ``limit`` and
-    ``offset`` count from the newest."""
+    ``offset`` count from the newest, or ``from_oldest``; what is found has the newest first."""
 
     states: tuple[Outcome, ...] = ()
     results: tuple[State, ...] = ()
@@ -241,6 +241,7 @@ class Filter(Value):
     shown: bool = False
     limit: int = 100
     offset: int = 0
+    from_oldest: bool = False
 
 
 class Notice(Value):

@@ -5,7 +5,7 @@ Every function is a question for ``ledger_thread``. Who may not read everything 
 by, what ``redaction`` leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -79,9 +79,14 @@ def requests(
 ) -> Page[Asked]:
     """A page of the requests that fit. What became of them in each sink is told by ``request``.
     ``counted``: say how many fit, for which a search looks at all that there are."""
-    wanted = _part(reader.wanted(filter), number, per_page)
-    found = reader.ledger.search_requests(wanted)
-    total = reader.ledger.count_requests(wanted) if counted else wanted.offset + len(found)
+    found, total = _found(
+        reader.ledger.search_requests,
+        reader.ledger.count_requests,
+        reader.wanted(filter),
+        number,
+        per_page,
+        counted,
+    )
     items = tuple(_asked(reader, found[:per_page]))
     return Page(items, number, per_page, total, counted)
 
@@ -95,9 +100,14 @@ def mails(
     counted: bool = True,
 ) -> Page[Story]:
     """A page of the mails that fit. ``counted``: as of ``requests``."""
-    wanted = _part(reader.wanted(filter), number, per_page)
-    found = reader.ledger.search_mails(wanted)
-    total = reader.ledger.count_mails(wanted) if counted else wanted.offset + len(found)
+    found, total = _found(
+        reader.ledger.search_mails,
+        reader.ledger.count_mails,
+        reader.wanted(filter),
+        number,
+        per_page,
+        counted,
+    )
     items = tuple(_stories(reader, found[:per_page]))
     return Page(items, number, per_page, total, counted)
 
@@ -131,9 +141,31 @@ def needing_attention(reader: Reader) -> Filter:
     return Filter(attention=look.attention(reader.ledger, reader.settings))
 
 
-def _part(filter: Filter, number: int, per_page: int) -> Filter:
-    """The part that a page has, and one more, which tells whether there is another page."""
-    return replace(filter, limit=per_page + 1, offset=(number - 1) * per_page)
+def _found(
+    search: Callable[[Filter], Sequence[T]],
+    count: Callable[[Filter], int],
+    wanted: Filter,
+    number: int,
+    per_page: int,
+    counted: bool,
+) -> tuple[Sequence[T], int]:
+    """What a page has, perhaps with one more, and how many fit, see ``Page``. What is looked for
+    is not counted if it is all there, and searched for from the nearer end."""
+    before = (number - 1) * per_page
+    # One more tells whether there is another page.
+    part = replace(wanted, limit=per_page + 1, offset=before)
+    if number == 1 or not counted:
+        found = search(part)
+        is_all = len(found) <= per_page
+        return found, before + len(found) if is_all or not counted else count(wanted)
+    total = count(wanted)
+    after = total - before - per_page  # on the pages behind
+    if after + per_page <= 0:
+        return (), total
+    if after < before:
+        size = per_page + min(after, 0)
+        part = replace(wanted, limit=size, offset=max(after, 0), from_oldest=True)
+    return search(part), total
 
 
 def _asked(reader: Reader, found: Sequence[Request]) -> list[Asked]:

@@ -6,8 +6,10 @@ Of each address the first character and the domain stay (``words.shortened``, by
 are left out. Notices are not shown at all, see ``lookups`` and ``events``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from ingest.ledger import ARCHIVED
@@ -17,6 +19,9 @@ from ingest.story.sinks import Delivery
 from ingest.words import shortened
 
 T = TypeVar("T")
+
+# Types of values that are as they are for everybody.
+_PLAIN = frozenset((int, float, bool, datetime, type(None)))
 
 # Names of a mail or a request, which are no addresses, links, and a reply ready to be sent to the
 # list.
@@ -45,8 +50,21 @@ def redacted(value: T) -> T:
 
 
 def _redacted(value: Any) -> Any:
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, str):
         return shortened(value)
+    if names := _names(kind):
+        return _redacted_fields(value, names)
+    if isinstance(value, (list, tuple)):
+        return kind(map(_redacted, value))
+    if isinstance(value, Mapping):
+        return {key: each if key in KEPT else _redacted(each) for key, each in value.items()}
+    return value
+
+
+def _redacted_fields(value: Any, names: Sequence[str]) -> Any:
     if isinstance(value, Transport):
         return None
     if isinstance(value, Delivery):
@@ -57,20 +75,16 @@ def _redacted(value: Any) -> Any:
         value = replace(value, by=value.by and _told_by(value.by))
     elif isinstance(value, Story):
         value = replace(value, source=_source(value.source))
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_redacted, value))
-    if isinstance(value, Mapping):
-        return {key: each if key in KEPT else _redacted(each) for key, each in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(
-            **{
-                each.name: getattr(value, each.name)
-                if each.name in KEPT
-                else _redacted(getattr(value, each.name))
-                for each in fields(value)
-            }
-        )
-    return value
+    parts = {name: getattr(value, name) for name in names}
+    return type(value)(
+        **{name: each if name in KEPT else _redacted(each) for name, each in parts.items()}
+    )
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass, none of another type."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _delivery(delivery: Delivery) -> Delivery:

@@ -4,6 +4,7 @@
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +37,8 @@ from tests.support.ledger_values import (
     request,
 )
 from tests.support.ledgers import LEDGERS
+
+T = TypeVar("T")
 
 MAILS = 120
 LABELS = ("iol-a", "iol-b", "github-robot", "Éclair")
@@ -140,6 +143,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     ),
     "limit": st.integers(1, 2 * MAILS),
     "offset": st.integers(0, 10),
+    "from_oldest": st.booleans(),
     "results": some(st.sampled_from(State)),
     "active": st.just(True),
     "shown": st.just(True),
@@ -238,6 +242,14 @@ def mail_fits(ledger: Ledger, wanted: Filter, mail: Record) -> bool:
     )
 
 
+def part(wanted: Filter, fitting: list[T]) -> list[T]:
+    """What is to be found of what fits, the newest first."""
+    if wanted.from_oldest:
+        fitting = fitting[::-1]
+    found = fitting[wanted.offset : wanted.offset + wanted.limit]
+    return found[::-1] if wanted.from_oldest else found
+
+
 @pytest.fixture(scope="module")
 def mails(full: Ledger) -> list[Record]:
     """All there are, by what they are called, the newest first."""
@@ -263,7 +275,7 @@ def test_requests_are_found_as_a_plain_filter_finds_them(
         if request_fits(full, wanted, by_id[each.mail_id], each)
     ]
     found = full.search_requests(wanted)
-    assert found == fitting[wanted.offset : wanted.offset + wanted.limit]
+    assert found == part(wanted, fitting)
     assert full.count_requests(wanted) == len(fitting)
 
 
@@ -274,7 +286,7 @@ def test_mails_are_found_as_a_plain_filter_finds_them(
 ) -> None:
     fitting = [mail for mail in mails if mail_fits(full, wanted, mail)]
     found = full.search_mails(wanted)
-    assert found == fitting[wanted.offset : wanted.offset + wanted.limit]
+    assert found == part(wanted, fitting)
     assert full.count_mails(wanted) == len(fitting)
 
 
