@@ -85,12 +85,15 @@ class Starter:
         self._folder = plan.work
 
     def __enter__(self) -> "Starter":
+        # What is installed is compiled, whatever the bench itself is run with.
+        compiled = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self._process = subprocess.Popen(
             [sys.executable, "-IS", "-c", _STARTER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            env=compiled,
         )
         return self
 

@@ -39,11 +39,12 @@ def measure(plan: Plan) -> Iterator[Row]:
         kept = (folder / "state").exists()
     if kept:
         raise RuntimeError("the mail was taken for one with a request")
-    for place, command in ((0, "script"), (1, "module")):
+    # ``python -m`` of a module that is empty takes 1.35 times as long as ``python -c pass``.
+    for place, command, most in ((0, "script", 1.2), (1, "module", 1.5)):
         path = f"pipe, no request, {len(raw)} bytes, {_name(command)}"
         walls = [(each[place].wall, each[2].wall) for each in rounds]
         peaks = [(each[place].peak, each[2].peak) for each in rounds]
-        yield compared(f"pipe {command}", path, "python -c pass", "s", walls, Target(1.8))
+        yield compared(f"pipe {command}", path, "python -c pass", "s", walls, Target(most))
         yield compared(
             f"pipe {command} memory", f"{path}, peak", "python -c pass", "B", peaks, Target(1.5)
         )
@@ -83,7 +84,7 @@ def request(plan: Plan) -> Iterator[Row]:
             "python -c 'import requests, mailparser'",
             "s",
             [(each[place].wall, each[2].wall) for each in rounds],
-            Target(1.6),
+            Target(1.3),
             note=f"{sum(each[place].cpu for each in rounds) / len(rounds) * 1000:.0f} ms of CPU "
             f"against {sum(each[2].cpu for each in rounds) / len(rounds) * 1000:.0f}",
         )
