@@ -215,7 +215,7 @@ class Worker:
         came = Trust(queued.passage)
         if queued.filing:  # Patchwork may have come to know the mail since
             came = came.by(PATCHWORK)
-        if proof is None and verify.is_wanted(policy):
+        if proof is None and policy.proves_authors:
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
             )
@@ -228,18 +228,17 @@ class Worker:
         assert made.mail and made.target
         now = self._clock()
 
-        def history(seconds: float, most: int, who: str, series: int) -> list[float]:
+        def history(seconds: float, most: int, who: str, series: int, proved: bool) -> list[float]:
             # Later than now by more than that was recorded before the clock was set back.
             until = now + seconds
-            # What anybody may send uses up nothing of somebody who proves who he is.
-            proved = bool(made.trust.author)
             server = made.target.server if made.target else ""
             return self._ledger.recorded(
                 now - seconds, until, most, who=who, series=series, server=server, proved=proved
             )
 
         policy, asks = self._settings.policy, _bounded(made.mail.requester)
-        return rules.by_rate(policy, asks, made.target.series, now, history)
+        proved = bool(made.trust.author)
+        return rules.by_rate(policy, asks, made.target.series, now, history, proved=proved)
 
     def _note(self, made: Decision, server: str) -> None:
         """Remember for every process how a Patchwork server is."""

@@ -248,7 +248,7 @@ def _believed(made: Decision, item: Item, settings: Settings, offline: bool) -> 
     if not made.is_open or made.mail is None:
         return made
     proof = ""
-    if verify.is_wanted(settings.policy):
+    if settings.policy.proves_authors:
         source, lookup = f"{ARCHIVED}{item.where}", _no_lookup if offline else None
         try:
             proof = verify.author(item.raw, made.mail, source, Envelope(), settings.policy, lookup)

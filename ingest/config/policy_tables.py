@@ -119,6 +119,12 @@ class PolicySettings(Value):
         groups = (each for group in self.group.values() for each in group.require)
         return frozenset((*self.require, *groups))
 
+    @property
+    def proves_authors(self) -> bool:
+        """Whether it is looked for who really wrote a mail."""
+        by_dkim = self.dkim or self.arc_sealers or "dkim" in self.required()
+        return bool(self.authserv or by_dkim)
+
     def refuses(self) -> bool:
         """Whether any request may be refused."""
         rates = (*self.rate_sender, *self.rate_series, *self.rate)

@@ -112,6 +112,7 @@ def ask(
         reason=_line(wish.reason, _LONGEST_TEXT),
         server=wish.server,
         revision=before.revision if before else target.revision,
+        rated=False,
         delegates=before.delegates if before else (),
     )
     arrival = Arrival(

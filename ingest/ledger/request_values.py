@@ -31,7 +31,8 @@ class Request(Value):
     ``server``: the name of the table [patchwork.NAME] of the server whose ``series`` this is, ""
     for [patchwork]; ``revision``: which revision of the series, 0 where series have none.
     ``delegates``: of its patches, addresses in lower case, if a sink asks for them; ``rated``:
-    whether it counts where rates are counted, which one out of an archive does not; ``pushed``:
+    whether it counts where rates are counted, which one out of an archive or by hand does not;
+    ``pushed``:
     whether sinks have it, which those of ``replay --no-sinks`` do not."""
 
     number: int

@@ -4,6 +4,7 @@ before (DESIGN.md, Who may ask). Pure. Each reason begins with the word policy a
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -35,8 +36,9 @@ class Standing(Value):
 
 
 # The times (Unix) at which the last requests were recorded, newest first: those within so many
-# seconds, at most so many, of the one sender whose key is given, for the one series that is.
-History = Callable[[float, int, str, int], Sequence[float]]
+# seconds, at most so many, of the one sender whose key is given, for the one series that is, and
+# if so asked only those whose author was proved.
+History = Callable[[float, int, str, int, bool], Sequence[float]]
 
 
 def by_mail(policy: PolicySettings, list_id: str) -> str:
@@ -136,36 +138,66 @@ def _is_one_of(senders: Iterable[str], sender: str, standing: Standing) -> bool:
 
 
 def by_rate(
-    policy: PolicySettings, asks: Requester, series: int, now: float, history: History
+    policy: PolicySettings,
+    asks: Requester,
+    series: int,
+    now: float,
+    history: History,
+    *,
+    proved: bool = False,
 ) -> str:
     """Why a request is one too many at ``now``, "" if it is not, and from when on it would be
-    allowed if nobody else asked meanwhile.
-
-    The overall rate is shared: a sender may have no more of it than is left, so that one who asks
-    without end gets half of it, and there is room for who comes next.
+    allowed if nobody else asked meanwhile. ``proved``: its author was; what anybody may send uses
+    up nothing of the rates for him and for the series that he asks for.
     """
-
-    def told(rate: str, sender: str = "", of_series: int = 0) -> Sequence[float]:
-        most, seconds = values.rate(rate)
-        return history(seconds, most, sender, of_series)
-
     key, found = asks.key, []
     for rate in policy.rate_sender:
         reason = f"policy rate_sender: there were {rate} of {asks} already"
-        found.append((_free(rate, told(rate, key)), reason))
+        found.append((_free(rate, _had(history, rate, key, proved=proved)), reason))
     for rate in policy.rate_series:
         reason = f"policy rate_series: there were {rate} for series {series} already"
-        found.append((_free(rate, told(rate, "", series)), reason))
+        found.append((_free(rate, _had(history, rate, "", series, proved=proved)), reason))
     for rate in policy.rate:
-        everybody, own = told(rate), told(rate, key)
-        reason = f"policy rate: there were {rate} in all already"
-        if _free(rate, everybody) <= now:
-            reason = f"policy rate: of {rate} in all, {asks} has had {len(own)}: others come first"
-        found.append((_free(rate, sorted([*everybody, *own], reverse=True)), reason))
+        found += _shared(policy, rate, asks, now, history, proved)
     again, reason = max(found, key=lambda each: each[0], default=(now, ""))
     if again <= now:
         return ""
     return f"{reason}; the next one may come from {instant(utc(math.ceil(again)))} on"
+
+
+def _shared(
+    policy: PolicySettings, rate: str, asks: Requester, now: float, history: History, proved: bool
+) -> Iterator[tuple[float, str]]:
+    """From when on the overall rate has room, and why not before.
+
+    It is shared: a sender may have no more of it than is left, so that one who asks without end
+    gets half of it, and there is room for who comes next. Where authors are proved, all who were
+    not are one sender in this, so that they leave half of it to those who were.
+    """
+    everybody, own = _had(history, rate), _had(history, rate, asks.key, proved=proved)
+    reason = f"policy rate: there were {rate} in all already"
+    is_room = _free(rate, everybody) <= now
+    if is_room:
+        reason = f"policy rate: of {rate} in all, {asks} has had {len(own)}: others come first"
+    yield _free(rate, _merged(everybody, own)), reason
+    if not proved and policy.proves_authors:
+        others = Counter(everybody) - Counter(_had(history, rate, proved=True))
+        unproved = list(others.elements())
+        if is_room:
+            reason = f"policy rate: of {rate} in all, senders not proved have had {len(unproved)}"
+        yield _free(rate, _merged(everybody, unproved)), reason
+
+
+def _had(
+    history: History, rate: str, sender: str = "", series: int = 0, *, proved: bool = False
+) -> Sequence[float]:
+    """What counts for a rate now, as far as it matters."""
+    most, seconds = values.rate(rate)
+    return history(seconds, most, sender, series, proved)
+
+
+def _merged(some: Sequence[float], others: Sequence[float]) -> Sequence[float]:
+    return sorted([*some, *others], reverse=True)
 
 
 def _free(rate: str, times: Sequence[float]) -> float:

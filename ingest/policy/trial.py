@@ -61,7 +61,7 @@ def _judged(
     if kept is None and at_best is None:
         return Judged(request, reason)
 
-    def history(seconds: float, most: int, who: str, series: int) -> list[float]:
+    def history(seconds: float, most: int, who: str, series: int, proved: bool) -> list[float]:
         times = [
             each.recorded
             for each in reversed(through)
@@ -69,11 +69,12 @@ def _judged(
             and each.recorded > request.recorded - seconds
             and who in ("", each.requester.key)
             and (not series or (series, request.server) == (each.series, each.server))
-            and (each.trust.author or not trust.author)
+            and (each.trust.author or not proved)
         ]
         return times[:most]
 
-    over = rules.by_rate(policy, asks, request.series, request.recorded, history)
+    proved = bool(trust.author)
+    over = rules.by_rate(policy, asks, request.series, request.recorded, history, proved=proved)
     if request.rated and over:
         return Judged(request, over)
     if kept is None:

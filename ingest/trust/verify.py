@@ -17,11 +17,6 @@ from ingest.trust.signature import CannotVerify, Keys, Lookup
 AUTHSERV, DKIM = "authserv", "dkim"
 
 
-def is_wanted(policy: PolicySettings) -> bool:
-    """Whether anything is to be verified at all."""
-    return bool(policy.authserv) or wants_dkim(policy)
-
-
 def wants_dkim(policy: PolicySettings) -> bool:
     """Whether signatures are to be verified."""
     return bool(policy.dkim or policy.arc_sealers or DKIM in policy.required())

@@ -61,6 +61,16 @@ def test_programs_get_the_same(state: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+def test_what_was_asked_for_by_hand_is_not_judged(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ask", "1", "iol-z", "--by", "Ada", "--state", str(state)]
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    assert run(state, "--json") == 0
+    assert [row["number"] for row in json.loads(capsys.readouterr().out)] == [1, 2]
+
+
 def test_nothing_found_is_told(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["policy", "--replay", "1d", "--state", str(state)]
     assert cli.main(arguments) == 1

@@ -77,6 +77,14 @@ def test_labels_that_are_not_wanted_are_left_over(ledger: Ledger) -> None:
         by_hand.ask(ledger, narrow, wish(contexts=("other",)), NOON)
 
 
+def test_what_is_asked_for_by_hand_uses_up_no_rate(ledger: Ledger) -> None:
+    """No rate bounds it either."""
+    record(ledger, "a@example.org", series=7)
+    by_hand.ask(ledger, SETTINGS, wish(), NOON + 1)
+    assert ledger.recorded(0.0, NOON + 9, 9) == [NOON]
+    assert ledger.recorded(0.0, NOON + 9, 9, series=7) == [NOON]
+
+
 def test_a_group_is_not_asked_for_by_hand(ledger: Ledger) -> None:
     grouped = Settings(groups={"failed": ("patchwork:fail",)})
     with pytest.raises(UsageError, match="failed stands for other labels"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,10 +33,10 @@ class Granted:
     proved: bool
 
 
-def history(granted: Sequence[Granted], now: float, proved: bool = False) -> History:
-    """What the ledger tells of these at a time. ``proved``: to a sender who was proved."""
+def history(granted: Sequence[Granted], now: float) -> History:
+    """What the ledger tells of these at a time."""
 
-    def told(seconds: float, most: int, who: str, series: int) -> list[float]:
+    def told(seconds: float, most: int, who: str, series: int, proved: bool) -> list[float]:
         found = [
             each.at
             for each in reversed(granted)
@@ -84,20 +85,23 @@ def is_too_much(granted: Sequence[Granted], now: float, step: Granted) -> bool:
     """The oracle, of rates."""
     seen = [each for each in granted if each.proved or not step.proved]
 
-    def count(since: float, by: str = "", series: int = 0) -> int:
+    def count(since: float, by: str = "", series: int = 0, among: Any = seen) -> int:
         return len(
             [
                 each
-                for each in seen
+                for each in among
                 if each.at > now - since
                 and (not by or each.by == by)
                 and (not series or each.series == series)
             ]
         )
 
-    left = 5 - count(HOUR)
+    left = 5 - count(HOUR, among=granted)
+    unproved = [each for each in granted if not each.proved]
     return (
-        count(HOUR, step.by) >= 2
+        (not step.proved and count(HOUR, among=unproved) >= left)
+        or left <= 0
+        or count(HOUR, step.by) >= 2
         or count(DAY, step.by) >= 3
         or count(2 * HOUR, series=step.series) >= 3
         or count(HOUR, step.by) >= left
@@ -122,7 +126,8 @@ def test_what_is_allowed_agrees_with_an_oracle(
         wanted = Recheck(tuple(sorted(labels)), {}, ())
         trust = Trust("", "dkim" if proved else "")
         kept, _ = rules.by_sender(POLICY, asks(name), standing, wanted, trust)
-        over = rules.by_rate(POLICY, asks(name), series, now, history(granted, now, proved))
+        told = history(granted, now)
+        over = rules.by_rate(POLICY, asks(name), series, now, told, proved=proved)
         this = Granted(now, asks(name).key, series, proved)
         right = {each for each in labels if is_allowed(name, proved, submitter, each)}
         assert set(kept.contexts if kept else ()) == right
@@ -132,13 +137,16 @@ def test_what_is_allowed_agrees_with_an_oracle(
 
 
 FAIR = PolicySettings(rate=("10 per hour",))
+PROVING = PolicySettings(rate=("10 per hour",), dkim=True)
 # Who asks, whether the author was proved, and how many seconds later.
 ASKING = st.lists(
     st.tuples(st.sampled_from("abcdef"), st.booleans(), st.integers(0, 900)), max_size=60
 )
 
 
-def played(steps: Sequence[tuple[str, bool, int]]) -> list[tuple[Granted, bool]]:
+def played(
+    steps: Sequence[tuple[str, bool, int]], policy: PolicySettings = FAIR
+) -> list[tuple[Granted, bool]]:
     """What becomes of these requests, and whether each was granted."""
     granted: list[Granted] = []
     seen = []
@@ -146,7 +154,8 @@ def played(steps: Sequence[tuple[str, bool, int]]) -> list[tuple[Granted, bool]]
     for name, proved, after in steps:
         now += after
         this = Granted(now, asks(name).key, 1, proved)
-        over = rules.by_rate(FAIR, asks(name), 1, now, history(granted, now, proved))
+        told = history(granted, now)
+        over = rules.by_rate(policy, asks(name), 1, now, told, proved=proved)
         seen.append((this, not over))
         if not over:
             granted.append(this)
@@ -154,17 +163,20 @@ def played(steps: Sequence[tuple[str, bool, int]]) -> list[tuple[Granted, bool]]
 
 
 @settings(max_examples=300, deadline=None)
-@given(ASKING)
+@given(ASKING, st.booleans())
 @pytest.mark.slow
 def test_whoever_has_had_nothing_is_granted_something_until_all_is_used_up(
-    steps: list[tuple[str, bool, int]],
+    steps: list[tuple[str, bool, int]], proves: bool
 ) -> None:
+    """Where authors are proved, those who were not are one sender together. Of all there are never
+    more than the rate says."""
     had: list[Granted] = []
-    for this, is_granted in played(steps):
-        within = [
-            each for each in had if each.at > this.at - HOUR and (each.proved or not this.proved)
-        ]
-        own = [each for each in within if each.by == this.by]
+    for this, is_granted in played(steps, PROVING if proves else FAIR):
+        within = [each for each in had if each.at > this.at - HOUR]
+        if proves and not this.proved:
+            own = [each for each in within if each.by == this.by or not each.proved]
+        else:
+            own = [each for each in within if each.by == this.by and each.proved >= this.proved]
         if not own and len(within) < 10:
             assert is_granted
         if is_granted:
@@ -175,7 +187,25 @@ def test_whoever_has_had_nothing_is_granted_something_until_all_is_used_up(
 @settings(max_examples=300, deadline=None)
 @given(ASKING)
 @pytest.mark.slow
-def test_what_is_not_proved_changes_nothing_for_who_is(steps: list[tuple[str, bool, int]]) -> None:
+def test_what_is_not_proved_leaves_half_of_the_overall_rate(
+    steps: list[tuple[str, bool, int]],
+) -> None:
+    had: list[Granted] = []
+    for this, is_granted in played(steps, PROVING):
+        if is_granted and not this.proved:
+            had.append(this)
+        assert sum(each.at > this.at - HOUR for each in had) <= 5
+
+
+OF_ONE = PolicySettings(rate_sender=("3 per hour",), rate_series=("5 per hour",))
+
+
+@settings(max_examples=300, deadline=None)
+@given(ASKING)
+@pytest.mark.slow
+def test_what_is_not_proved_uses_up_no_rate_of_a_sender_or_series_of_who_is(
+    steps: list[tuple[str, bool, int]],
+) -> None:
     def of_proved(seen: Sequence[tuple[Granted, bool]]) -> list[tuple[Granted, bool]]:
         return [each for each in seen if each[0].proved]
 
@@ -186,7 +216,7 @@ def test_what_is_not_proved_changes_nothing_for_who_is(steps: list[tuple[str, bo
         if proved:
             alone.append((name, proved, skipped))
             skipped = 0
-    assert of_proved(played(steps)) == played(alone)
+    assert of_proved(played(steps, OF_ONE)) == played(alone, OF_ONE)
 
 
 def most_of_one(count: int) -> int:
@@ -214,35 +244,44 @@ def again(reason: str) -> float:
 
 
 EVERY = PolicySettings(
-    rate_sender=("2 per hour",), rate_series=("3 per 2 hours",), rate=("5 per hour", "9 per day")
+    rate_sender=("2 per hour",),
+    rate_series=("3 per 2 hours",),
+    rate=("5 per hour", "9 per day"),
+    dkim=True,
 )
 HISTORY = st.lists(
     st.tuples(
-        st.sampled_from(["robin@example.org", "b", "c"]), st.integers(1, 2), st.floats(0, DAY)
+        st.sampled_from(["robin@example.org", "b", "c"]),
+        st.integers(1, 2),
+        st.floats(0, DAY),
+        st.booleans(),
     ),
     max_size=30,
 )
 
 
 @settings(max_examples=1000, deadline=None)
-@given(HISTORY)
+@given(HISTORY, st.booleans())
 @pytest.mark.slow
 def test_the_time_that_is_told_is_the_first_at_which_a_request_is_allowed(
-    before: list[tuple[str, int, float]],
+    before: list[tuple[str, int, float, bool]], proved: bool
 ) -> None:
     granted = sorted(
-        (Granted(NOON - ago, by, series, False) for by, series, ago in before),
+        (Granted(NOON - ago, by, series, was) for by, series, ago, was in before),
         key=lambda each: each.at,
     )
-    reason = rules.by_rate(EVERY, ROBIN, 1, NOON, history(granted, NOON))
-    if not reason:
+
+    def over(at: float) -> str:
+        return rules.by_rate(EVERY, ROBIN, 1, at, history(granted, at), proved=proved)
+
+    if not (reason := over(NOON)):
         return
     at = again(reason)
-    assert rules.by_rate(EVERY, ROBIN, 1, at, history(granted, at)) == ""
+    assert over(at) == ""
     # It is told in whole seconds.
     early = at - 1.001
     if early > NOON:
-        assert rules.by_rate(EVERY, ROBIN, 1, early, history(granted, early)) != ""
+        assert over(early) != ""
 
 
 # A rate of each kind, what was granted before, and what is told before the time.
@@ -266,6 +305,11 @@ TOLD: dict[str, tuple[PolicySettings, list[Granted], str]] = {
         PolicySettings(rate=("2 per hour",)),
         [Granted(NOON - 1800, ROBIN.key, 1, False)],
         f"rate: of 2 per hour in all, {ROBIN} has had 1: others come first",
+    ),
+    "what is left for who is proved": (
+        PolicySettings(rate=("2 per hour",), dkim=True),
+        [Granted(NOON - 1800, "b", 1, False)],
+        "rate: of 2 per hour in all, senders not proved have had 1",
     ),
 }
 

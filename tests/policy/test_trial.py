@@ -75,10 +75,21 @@ def test_rates_count_what_the_policy_lets_through() -> None:
     assert reasons == ["policy senders", "", "", "policy rate_sender", ""]
 
 
-def test_unproved_requests_use_up_nothing_of_a_proved_one() -> None:
-    policy = PolicySettings(rate=("1 per hour",))
+def test_unproved_requests_use_up_nothing_of_a_proved_sender() -> None:
+    policy = PolicySettings(rate_sender=("1 per hour",))
     requests = [asked(1), asked(2, trust=Trust("", "dkim")), asked(3, trust=Trust("", "dkim"))]
     assert [bool(each.reason) for each in judged(policy, *requests)] == [False, False, True]
+
+
+def test_unproved_requests_leave_half_of_the_overall_rate() -> None:
+    policy = PolicySettings(rate=("2 per hour",), dkim=True)
+    requests = [
+        asked(1),
+        asked(2, "alex"),
+        asked(3, "kim", trust=Trust("", "dkim")),
+        asked(4, "sam", trust=Trust("", "dkim")),
+    ]
+    assert [bool(each.reason) for each in judged(policy, *requests)] == [False, True, False, True]
 
 
 def test_whether_patchwork_had_a_mail_is_told_as_something_that_depends() -> None:
