@@ -115,6 +115,24 @@ def test_every_crash_point_is_one_line_of_the_program(name: str) -> None:
     assert [place.line() for value in vars(module).values() for place in places(value)]
 
 
+def test_what_one_ledger_finds_by_an_index_the_other_does_too(tmp_path: Path) -> None:
+    """By the first column of each. What is said of the queue is in a table of its own in
+    PostgreSQL."""
+    with closing(open_ledger(f"sqlite:{tmp_path}/ledger")):
+        pass
+    steps = [statement for step in pg_steps.MIGRATIONS for statement in step]
+    pattern = r"CREATE INDEX \w+ ON (\w+) (?:USING hash )?\((\w+)"
+    there = {(made[1], made[2]) for each in steps if (made := re.match(pattern, each))}
+    queued = {("mail", each) for each in ("due", "id", "begun", "turn", "ended")}
+    with closing(sqlite3.connect(tmp_path / "ledger")) as database:
+        here = database.execute(
+            "SELECT tbl_name, indexed.name FROM sqlite_master AS made,"
+            " pragma_index_info(made.name) AS indexed"
+            " WHERE type = 'index' AND sql IS NOT NULL AND seqno = 0"
+        )
+        assert set(here) - queued <= there
+
+
 def test_what_one_ledger_keeps_the_other_keeps_too(tmp_path: Path) -> None:
     """Every column of SQLite's tables that both have; what PostgreSQL keeps otherwise is left out
     here: queue, event and raw take what is in a mail there."""

@@ -63,6 +63,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX mail_message_id ON mail USING hash (message_id) WHERE message_id <> ''",
         "CREATE INDEX mail_over ON mail (outcome, ended)",
         "CREATE INDEX mail_received ON mail (received)",
+        "CREATE INDEX mail_list ON mail (list_id, id)",
         # Whose turn comes next: see ``postgres_mails``.
         "CREATE INDEX mail_turn ON mail (left(sender, 300), id)",
         # Raw bytes, which are compressed already, until they are dropped.
@@ -148,11 +149,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             cancelled text NOT NULL DEFAULT ''
         )""",
         "CREATE INDEX request_series ON request (series, number)",
-        "CREATE INDEX request_mail ON request (mail)",
+        "CREATE INDEX request_mail ON request (mail, number)",
         "CREATE INDEX request_named ON request USING hash (message_id)",
         "CREATE INDEX request_recorded ON request (recorded)",
         "CREATE INDEX request_who ON request USING hash (who)",
-        "CREATE INDEX request_project ON request (project)",
+        "CREATE INDEX request_project ON request (project, number)",
+        "CREATE INDEX request_server ON request (server, number)",
         "CREATE TABLE promise (upto bigint PRIMARY KEY, second double precision NOT NULL)",
         """CREATE TABLE request_search (
             request bigint PRIMARY KEY,

@@ -150,7 +150,8 @@ def _of_mails(filter: Filter) -> list[Condition]:
         of_mail = _one_of("outcome", filter.states)
         found.append(_any([(filter.states, of_mail), (filter.results, of_label)]))
     if filter.active:
-        found.append((f"outcome = 'queued' OR id IN ({requests} IN ({_OPEN}))", ()))
+        queued = "SELECT id FROM mail WHERE outcome = 'queued'"
+        found.append((f"id IN ({queued} UNION ALL {requests} IN ({_OPEN}))", ()))
     if filter.lists:
         found.append(_one_of("list_id", filter.lists))
     if asked := _of_what_is_asked(filter):
