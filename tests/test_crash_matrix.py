@@ -87,7 +87,7 @@ IN_THE_PIPE = {
 IN_A_PIPE_WITH_A_SPOOL = {
     "the settings are known": at(PIPE, "spool = forwarding.spool_of("),
     "the new spool is on the disk": at(MADE, "os.rename(new, path)"),
-    "the spool is open": at(PIPE, "keeper: Keeper = spool"),
+    "the spool is open": at(PIPE, "return spool, partial("),
     "the mail is in the spool, not committed": at("ledger/spool.py", "if added:"),
     "the mail is accepted": at(INTAKE, "_, new = next(kept)"),
     "the spool is looked at": at(PIPE, "with spool.lease() as held:"),

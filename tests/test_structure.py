@@ -88,6 +88,24 @@ def test_a_module_has_one_noun_and_a_license(path: Path) -> None:
         assert ast.get_docstring(ast.parse(text))
 
 
+@pytest.mark.parametrize("tree", ["ingest", "tests", "contrib"])
+def test_a_function_is_seen_at_one_look(tree: str) -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / tree).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines(node) > 65
+    ]
+    assert long == []
+
+
+def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function, its docstring aside."""
+    told = function.body[0] if ast.get_docstring(function) else None
+    of_docstring = (told.end_lineno or 0) - told.lineno + 1 if told else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - of_docstring
+
+
 # Where processes are killed in tests: a line that was reworded is told here, at once.
 CRASHES = (
     "test_crash_matrix",

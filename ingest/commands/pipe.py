@@ -13,6 +13,8 @@ from ingest.mail.prefilter import may_hold_request
 
 TYPE_CHECKING = False  # importing typing for it would cost more than all the rest
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ingest.config.tables import Settings
     from ingest.ledger import Ledger
     from ingest.ledger.parts import Keeper
@@ -107,12 +109,11 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     import logging
     import time
     from contextlib import suppress
-    from functools import partial
 
     from ingest import intake
     from ingest.commands import options
     from ingest.errors import StateUnavailable
-    from ingest.ledger import Envelope, Opening, open_configured
+    from ingest.ledger import Envelope
     from ingest.mail import headers
 
     # The worker's log would go into the mail server's; show has the same.
@@ -127,15 +128,7 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     listed = headers.with_list(raw, parsed.list_id)
     size += len(listed) - len(raw)
     raw = listed
-    if settings.state.is_shared:
-        from ingest.sources import forwarding
-
-        spool = forwarding.spool_of(settings.state, Opening.PIPE)
-        keeper: Keeper = spool
-        go_on = partial(_forward, spool, settings)
-    else:
-        keeper = ledger = open_configured(settings.state, Opening.PIPE)
-        go_on = partial(_work_off, ledger, settings)
+    keeper, go_on = _keeper(settings)
     until = time.time() + settings.pipe.budget
     recipient = os.environ.get("ORIGINAL_RECIPIENT") or os.environ.get("RECIPIENT")
     envelope = Envelope(os.environ.get("SENDER"), (recipient,) if recipient else ())
@@ -166,6 +159,22 @@ def _keep(raw: bytes, arguments: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001  the mail is safe: the next run goes on
         _tell(error)
     return 0
+
+
+def _keeper(settings: "Settings") -> "tuple[Keeper, Callable[[float], None]]":
+    """What keeps the mail, the ledger or the spool before a ledger on another machine, and what
+    goes on with the mail until a Unix time."""
+    from functools import partial
+
+    from ingest.ledger import Opening, open_configured
+
+    if settings.state.is_shared:
+        from ingest.sources import forwarding
+
+        spool = forwarding.spool_of(settings.state, Opening.PIPE)
+        return spool, partial(_forward, spool, settings)
+    ledger = open_configured(settings.state, Opening.PIPE)
+    return ledger, partial(_work_off, ledger, settings)
 
 
 def _forward(spool: "Spool", settings: "Settings", until: float) -> None:

@@ -58,68 +58,89 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    working = Working(settings)
-    state = settings.state
-    writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
-
-    async def accept(raw: bytes, source: str, envelope: Envelope) -> Receipt:
-        came = passage.of(raw, source, envelope, settings)
-        receipt = await writer.accept(raw, source, envelope, came)
-        if receipt is not Receipt.DROPPED:
-            working.wake()
-        return receipt
-
-    handed, others = sockets.named("http", sockets.inherited(os.environ))
-    listeners = Listeners(accept, others)
-    await listeners.configure(settings)
-    spool = _Spool(accept)
-    web = _Web(
-        accept,
-        handed,
-        lambda: all(each.is_well() for each in (working, spool, writer)),
-        writer.is_busy,
-    )
-    await web.configure(settings)
-    await spool.configure(settings)
-    log.info(
-        "serving the ledger %s; %s", masked(settings.state.ledger), _ways_in(settings, listeners)
-    )
-    working.start()
+    service = _Service(settings)
+    await service.start()
     notify("READY=1")
-    watching = asyncio.create_task(
-        _watchdog(
-            lambda: all(each.is_well() for each in (working, spool, writer, web)),
-            lambda: [*working.troubles(), *spool.troubles()],
-        )
-    )
+    watching = asyncio.create_task(_watchdog(service.is_well, service.troubles))
     while await _which(stop, reload) is reload:
         reload.clear()
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            new = _reloaded(settings, load())
-            await web.configure(new)
-            await listeners.configure(new)
-        except ConfigError as error:
-            await web.configure(settings)
-            log.error("the configuration stays as it was: %s", error)
-        else:
-            settings = new
-            await spool.configure(settings)
-            await asyncio.to_thread(working.stop, settings.serve.stop_timeout)
-            working = Working(settings)
-            working.start()
-            log.info("the configuration was read again")
+        await service.reload(load)
         notify("READY=1")
     notify("STOPPING=1")
-    timeout = settings.serve.stop_timeout
-    log.info("stopping: no more mail is taken in; what is at work has %g s to end", timeout)
     watching.cancel()
-    await spool.stop()
-    await asyncio.gather(
-        listeners.stop(timeout), web.stop(), asyncio.to_thread(working.stop, timeout)
-    )
-    await writer.close()
-    log.info("stopped")
+    await service.stop()
+
+
+class _Service:
+    """The parts of the service, by the settings that are in force."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        state = settings.state
+        self._working = Working(settings)
+        self._writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
+        handed, others = sockets.named("http", sockets.inherited(os.environ))
+        self._listeners = Listeners(self._accept, others)
+        self._spool = _Spool(self._accept)
+        self._web = _Web(self._accept, handed, self._takes_mail, self._writer.is_busy)
+
+    async def _accept(self, raw: bytes, source: str, envelope: Envelope) -> Receipt:
+        came = passage.of(raw, source, envelope, self._settings)
+        receipt = await self._writer.accept(raw, source, envelope, came)
+        if receipt is not Receipt.DROPPED:
+            self._working.wake()
+        return receipt
+
+    async def start(self) -> None:
+        """Take in mail, then work on it. Raises ``ConfigError``."""
+        await self._listeners.configure(self._settings)
+        await self._web.configure(self._settings)
+        await self._spool.configure(self._settings)
+        ledger = masked(self._settings.state.ledger)
+        log.info("serving the ledger %s; %s", ledger, _ways_in(self._settings, self._listeners))
+        self._working.start()
+
+    async def reload(self, load: Callable[[], Settings]) -> None:
+        """Go on with what ``load`` gives now, or with what was if that is wrong."""
+        try:
+            new = _reloaded(self._settings, load())
+            await self._web.configure(new)
+            await self._listeners.configure(new)
+        except ConfigError as error:
+            await self._web.configure(self._settings)
+            log.error("the configuration stays as it was: %s", error)
+            return
+        self._settings = new
+        await self._spool.configure(new)
+        await asyncio.to_thread(self._working.stop, new.serve.stop_timeout)
+        self._working = Working(new)
+        self._working.start()
+        log.info("the configuration was read again")
+
+    async def stop(self) -> None:
+        """Take in no more mail, and end what is at work."""
+        timeout = self._settings.serve.stop_timeout
+        log.info("stopping: no more mail is taken in; what is at work has %g s to end", timeout)
+        await self._spool.stop()
+        await asyncio.gather(
+            self._listeners.stop(timeout),
+            self._web.stop(),
+            asyncio.to_thread(self._working.stop, timeout),
+        )
+        await self._writer.close()
+        log.info("stopped")
+
+    def _takes_mail(self) -> bool:
+        return all(each.is_well() for each in (self._working, self._spool, self._writer))
+
+    def is_well(self) -> bool:
+        """Whether all parts are at work."""
+        return self._takes_mail() and self._web.is_well()
+
+    def troubles(self) -> list[Trouble]:
+        """What keeps any part from its work."""
+        return [*self._working.troubles(), *self._spool.troubles()]
 
 
 def _ways_in(settings: Settings, listeners: Listeners) -> str:

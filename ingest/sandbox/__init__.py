@@ -23,13 +23,12 @@ from ingest.sandbox.store import Store, users_by_token
 from ingest.sandbox.views import Answer
 from ingest.sources import mbox
 
-__all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "Project", "Request", "Sandbox"]
+__all__ = ["CI", "DPDK", "PUBLIC_URL", "Account", "FirstIds", "Project", "Request", "Sandbox"]
 
 # Deliberately not the address the sandbox listens on: links must not be followed.
 PUBLIC_URL = "https://patches.dpdk.org"
 
 KINDS = ("patchwork", "freedesktop")
-_FIRST = FirstIds()
 _POLL_SECONDS = 0.02
 
 # User name, link names of the projects it maintains, and the account's address if it matters.
@@ -43,14 +42,7 @@ class Sandbox:
         self,
         *mboxes: str,
         port: int = 0,
-        first_patch: int = _FIRST.patch,
-        first_cover: int = _FIRST.cover,
-        first_series: int = _FIRST.series,
-        first_patch_comment: int = _FIRST.patch_comment,
-        first_cover_comment: int = _FIRST.cover_comment,
-        first_person: int = _FIRST.person,
-        first_event: int = _FIRST.event,
-        first_check: int = _FIRST.check,
+        first: FirstIds = FirstIds(),  # noqa: B008  frozen
         public_url: str = PUBLIC_URL,
         projects: Collection[Project] | None = None,
         tokens: Mapping[str, Account] | None = None,
@@ -63,8 +55,8 @@ class Sandbox:
     ) -> None:
         """Load the mboxes; listening begins with ``with``.
 
-        ``port``: 0 for a free one. ``first_*``: the ids that the first of each kind gets, by
-        default those of Patchwork's recorded answers. ``public_url``: what links begin with.
+        ``port``: 0 for a free one. ``first``: the ids that the first of each kind gets.
+        ``public_url``: what links begin with.
         ``projects``: the only ones there are; by default DPDK's ``dpdk`` and ``ci``, and one for
         each List-Id that a mail brings. ``tokens``: accounts that may write checks, by token.
         ``time_zone``: the server's, in which events and checks are dated. ``api``: the newest
@@ -79,16 +71,7 @@ class Sandbox:
         zone, users = _zone(time_zone), users_by_token(tokens or {})
         self.fork = ForkStore(clock, tuple(projects or (DPDK, CI)), users, zone)
         self.store = Store(
-            first=FirstIds(
-                patch=first_patch,
-                cover=first_cover,
-                series=first_series,
-                patch_comment=first_patch_comment,
-                cover_comment=first_cover_comment,
-                person=first_person,
-                event=first_event,
-                check=first_check,
-            ),
+            first=first,
             clock=clock,
             known=None if projects is None else tuple(projects),
             users=users,

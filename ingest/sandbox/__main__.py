@@ -24,10 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         signals = {signal.SIGINT, signal.SIGTERM}
         # Blocked, they wait for sigwait below, however early they come.
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        first = {f"first_{noun}": getattr(options, f"first_{noun}") for noun in _NOUNS}
+        first = FirstIds(**{noun: getattr(options, f"first_{noun}") for noun in _NOUNS})
         sandbox = Sandbox(
             *options.mbox,
             port=options.port,
+            first=first,
             public_url=options.public_url,
             tokens=dict(options.token),
             time_zone=options.time_zone,
@@ -39,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
             or None,
             verbose=options.verbose,
-            **first,
         )
         with sandbox:
             sys.stdout.write(f"sandbox Patchwork at {sandbox.url} ({sandbox.counts()})\n")

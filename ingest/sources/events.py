@@ -128,6 +128,13 @@ def take_in(
         elif _accepted(raw, filing, ledger, clock(), max_size, haul, counted_in):
             each(raw)
         memory.done(clock())
+    _put_off(failed, haul, clock, give_up)
+
+
+def _put_off(
+    failed: "list[tuple[_Memory, str]]", haul: Haul, clock: Callable[[], float], give_up: float
+) -> None:
+    """Leave for the next time what could not be had this time, or give it up."""
     for memory, reason in failed:
         # Where all fail, it is not this one's fault.
         if haul.fetched and memory.failing_for(clock()) >= give_up:

@@ -15,7 +15,7 @@ from ingest.errors import StateUnavailable, Unavailable
 from ingest.intake import Receipt
 from ingest.ledger import Ledger, Outcome
 from ingest.patchwork import outage
-from ingest.sandbox import Sandbox
+from ingest.sandbox import FirstIds, Sandbox
 from ingest.story.sinks import CATCH_UP
 from ingest.worker import Worker, connect
 from tests.support.bad_server import Answer, Hell, Line, failing, html, rows
@@ -117,7 +117,7 @@ def test_a_server_that_was_reset_is_told_and_begun_by_date(
     port = 0
     for number, first in ((1, 500_001), (2, 1)):
         now = partial(datetime.fromtimestamp, clock(), UTC)
-        with Sandbox(first_event=first, port=port, clock=now) as box:
+        with Sandbox(first=FirstIds(event=first), port=port, clock=now) as box:
             port = int(box.url.rpartition(":")[2])
             file(box, patch(PATCH), *answers(str(number)))
             missed = Catching(box.url, ledger, clock).catch_up().missed

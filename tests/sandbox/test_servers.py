@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from ingest.sandbox import Account, Project, Sandbox
+from ingest.sandbox import Account, FirstIds, Project, Sandbox
 from tests.support import own_mails
 from tests.support.places import DATA
 
@@ -56,9 +56,7 @@ TOKENS: dict[str, Account] = {
     "secret": ("maint", {"dpdk", "ci"}, "maint@example.net"),
     "onlooker": ("onlooker", set[str]()),
 }
-FIRST = dict.fromkeys(
-    (f"first_{noun}" for noun in ("patch", "cover", "series", "person", "event")), 1
-) | {"first_patch_comment": 1, "first_cover_comment": 1}
+FIRST = FirstIds(*[1] * 8)
 
 
 def basic(login: str) -> str:
@@ -119,7 +117,7 @@ def test_the_recorded_answers_are_reproduced(server: str) -> None:
         projects=PROJECTS,
         public_url="http://127.0.0.1",
         tokens=TOKENS,
-        **FIRST,  # type: ignore[arg-type]
+        first=FIRST,
         **SERVERS[server],
     ) as box:
         for raw in own_mails.mails():

@@ -262,13 +262,15 @@ def test_a_mail_without_a_date_is_as_old_as_its_filing() -> None:
 def test_first_ids_are_settable() -> None:
     sandbox = Sandbox(
         *ARCHIVES,
-        first_patch=10,
-        first_cover=20,
-        first_series=30,
-        first_patch_comment=40,
-        first_cover_comment=50,
-        first_person=60,
-        first_event=70,
+        first=FirstIds(
+            patch=10,
+            cover=20,
+            series=30,
+            patch_comment=40,
+            cover_comment=50,
+            person=60,
+            event=70,
+        ),
     )
     store = sandbox.store
     tables = (store.patches, store.covers, store.series, store.people, store.events)

@@ -12,7 +12,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.sandbox import Sandbox
+from ingest.sandbox import FirstIds, Sandbox
 from tests.sandbox.conftest import ARCHIVES, TOKENS, get, mail, patch
 
 PATCH = "20230905222317.25821-4-jspewock@iol.unh.edu"
@@ -245,7 +245,7 @@ def test_nothing_but_checks_can_be_written(loaded: Sandbox, method: str) -> None
 @pytest.fixture(scope="module")
 def many() -> Iterator[Sandbox]:
     """Patchwork with three hundred patches."""
-    with Sandbox(first_patch=1) as sandbox:
+    with Sandbox(first=FirstIds(patch=1)) as sandbox:
         for number in range(300):
             sandbox.file(patch(f"[PATCH] {number}", id=f"{number}@example.org"))
         yield sandbox

@@ -58,13 +58,7 @@ def add(to: Commands) -> None:
     stats = to.command(
         _stats, "stats", "show requests and results in figures", to.common, to.as_json
     )
-    stats.add_argument(
-        "--since",
-        type=flag_values.moment_or_period,
-        metavar="TIME",
-        help="only what was recorded at this time or later (UTC, unless it names an offset), or "
-        "within a time such as 30d; default: all",
-    )
+    _stats_flags(stats)
     config = to.command(
         _config,
         "config",
@@ -84,6 +78,17 @@ def add(to: Commands) -> None:
         type=flag_values.period,
         required=True,
         help="how far back to look for requests, such as 30d or 12h",
+    )
+
+
+def _stats_flags(stats: argparse.ArgumentParser) -> None:
+    """The flags of ``stats``."""
+    stats.add_argument(
+        "--since",
+        type=flag_values.moment_or_period,
+        metavar="TIME",
+        help="only what was recorded at this time or later (UTC, unless it names an offset), or "
+        "within a time such as 30d; default: all",
     )
 
 
