@@ -7,14 +7,12 @@ Pure: no I/O, and nothing but ``Unreadable`` is raised whatever the bytes.
 import codecs
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
-
-import mailparser
 
 from ingest.errors import Unreadable
 from ingest.mail import headers, requester
@@ -30,6 +28,12 @@ _LONGEST_CONTENT_TYPE = 2048
 _MOST_PARTS = 1000
 _DEEPEST, _DEEP_ENOUGH, _MOST_LINES_TIMES_DEPTH = 30, 2, 1_500_000
 
+# A From and a Subject that everybody reads alike: names of plain words, and no encoded word.
+_ADDRESS = r"[\w+-]+(?:\.[\w+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_PLAIN_FROM = re.compile(
+    rf"(?:([\w-]+(?: [\w-]+)*) )?<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})", re.ASCII
+)
+_PLAIN_SUBJECT = re.compile(r"(?:(?!=\?)[ -~])*")
 _REPLY = re.compile(r"re[:\s]", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?:fwd?[:\s]\s*)?((?:\[[^\]]*\]\s*)+)", re.IGNORECASE)
 # "0/3" at the end of a token, or Mercurial's "PATCH 0 of 3".
@@ -206,12 +210,23 @@ def _with_bare_ends(raw: bytes) -> bytes:
 
 
 def _people(head: headers.Head) -> tuple[str, str, str]:
-    """From, the address in it and Subject, decoded by mail-parser.
-
-    It is given these two fields alone, and shortened: it may take many times the time and the
-    memory of the standard parser for a whole mail, and it raises on some hostile ones.
-    """
+    """From, the address in it and Subject, decoded by mail-parser, which is not asked where there
+    is nothing to be decided."""
     wanted = {name: head.first(name)[:_LONGEST_FIELD] for name in ("from", "subject")}
+    plain = _PLAIN_FROM.fullmatch(wanted["from"])
+    if plain and _PLAIN_SUBJECT.fullmatch(wanted["subject"]):
+        address = plain["named"] or plain["bare"]
+        sender = wanted["from"] if plain[1] else address
+        return sender, address, wanted["subject"]
+    return _decoded_people(wanted)
+
+
+def _decoded_people(wanted: Mapping[str, str]) -> tuple[str, str, str]:
+    """As ``_people``. mail-parser is given the two fields alone, and shortened: it may take many
+    times the time and the memory of the standard parser for a whole mail, and it raises on some
+    hostile ones."""
+    import mailparser
+
     block = "".join(f"{name}: {value}\n" for name, value in wanted.items())
     try:
         parsed = mailparser.parse_from_bytes(f"{block}\n".encode("utf-8", "replace"))

@@ -809,3 +809,27 @@ def test_any_mutation_gives_a_mail_or_unreadable(
         raw = raw[:at] + inserted + raw[at + removed :]
     assert_storable(raw)
     assert_storable(raw[: int(len(raw) * kept)])
+
+
+# Who wrote it
+
+WORD, DOMAIN = r"[A-Za-z0-9_-]{1,8}", r"[A-Za-z0-9-]{1,9}(\.[A-Za-z0-9-]{1,9}){0,2}"
+ADDRESS = rf"[\w+-]{{1,6}}(\.[\w+-]{{1,6}}){{0,2}}@{DOMAIN}"
+FROM = re.compile(rf"(({WORD}( {WORD}){{0,2}} )?<{ADDRESS}>|{ADDRESS}|[ -~]{{0,30}})", re.ASCII)
+
+
+def people(sender: str, subject: str) -> tuple[str, str, str]:
+    mail = parse(f"From: {sender}\nSubject: {subject}\n\ntext\n".encode())
+    return mail.sender, mail.address, mail.subject
+
+
+# With the other field such that mail-parser has to be asked for both.
+@given(st.from_regex(FROM, fullmatch=True))
+def test_a_plain_from_is_read_as_mail_parser_reads_it(sender: str) -> None:
+    assert people(sender, "Re: a")[:2] == people(sender, "=?utf-8?q?Re=3A_a?=")[:2]
+
+
+@given(st.from_regex(r"[ -~]{0,60}", fullmatch=True))
+def test_a_plain_subject_is_read_as_mail_parser_reads_it(subject: str) -> None:
+    asked = people('"Reviewer, Robin" <robin@example.org>', subject)[2]
+    assert people("Robin <robin@example.org>", subject)[2] == asked
