@@ -20,7 +20,7 @@ def begin(database: Connection, requests: Iterable[Request]) -> None:
         for label in labels(request):
             database.insert(
                 "result",
-                asdict(Result(request.number, label, State.ASKED, request.recorded)),
+                vars(Result(request.number, label, State.ASKED, request.recorded)),
                 "ON CONFLICT DO NOTHING",
             )
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from hashlib import sha256
+from typing import Any
 
 from ingest.ledger.connection import Row
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
@@ -242,9 +243,9 @@ def request(row: Row) -> Request:
         series=row["series"],
         submission=Submission(row["kind"], row["submission"]),
         project=row["project"],
-        contexts=tuple(json.loads(row["contexts"])),
-        arguments=json.loads(row["arguments"]),
-        leftovers=tuple(json.loads(row["leftovers"])),
+        contexts=_texts(row["contexts"]),
+        arguments=_by_name(row["arguments"]),
+        leftovers=_texts(row["leftovers"]),
         requester=Requester(row["requester"], row["mailbox"], row["of_list"]),
         subject=row["subject"],
         date=row["date"],
@@ -255,14 +256,25 @@ def request(row: Row) -> Request:
         list_id=row["list_id"],
         server=row["server"],
         revision=row["revision"],
-        delegates=tuple(json.loads(row["delegates"])),
+        delegates=_texts(row["delegates"]),
         rated=bool(row["rated"]),
         pushed=bool(row["pushed"]),
         reason=row["reason"],
         parent=row["parent"],
-        groups={name: tuple(labels) for name, labels in json.loads(row["groups"]).items()},
+        groups={name: tuple(labels) for name, labels in _by_name(row["groups"]).items()},
         cancelled=row["cancelled"],
     )
+
+
+# Of most requests these are empty, and many requests are read at once.
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+def _by_name(text: str) -> dict[str, Any]:
+    return {} if text == "{}" else dict(json.loads(text))
 
 
 def happenings(row: Row) -> list[Happening]:

@@ -3,6 +3,7 @@
 answers, and what one mail may cost.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -45,8 +46,8 @@ from ingest.words import listed
 # The kinds of servers, the usual one first, and the setting that leaves it open.
 KINDS, AUTO = ("patchwork", "freedesktop"), "auto"
 _KIND_REMEMBERED = 30 * DAY
-# Questions of which is noted together how long they took.
-_MEASURED_TOGETHER = 20
+# Questions, or seconds, of which is noted together how long questions took.
+_MEASURED_TOGETHER, _MEASURED_EVERY = 20, 1.0
 _T = TypeVar("_T")
 
 
@@ -71,6 +72,7 @@ class Patchwork:
         self._until = until
         self._attempt: Attempt | None = None
         self._took: dict[str, list[float]] = {}
+        self._measured = -math.inf
         known = memory.recall(self._kind_key, clock()) if table.kind == AUTO else None
         self._kind = table.kind if table.kind != AUTO else known or KINDS[0]
         self.dialect = self._connected(self._kind)
@@ -303,7 +305,8 @@ class Patchwork:
             raise
         finally:
             self._answers.attempt = None
-            self._keep_measures()
+            if self._took and time.monotonic() - self._measured >= _MEASURED_EVERY:
+                self._keep_measures()
         attempt.settle()
 
     def _spend(self) -> None:
@@ -318,6 +321,7 @@ class Patchwork:
 
     def _keep_measures(self) -> None:
         took, self._took = self._took, {}
+        self._measured = time.monotonic()
         if isinstance(self._memory, Measuring):
             # Figures are not worth a mail, or an answer.
             with suppress(StateUnavailable):
