@@ -107,7 +107,7 @@ def _replace(file: Path, text: str) -> None:
 
 def identity(path: Path) -> tuple[int, int]:
     """What tells a file from another one that has taken its place. Raises ``OSError``."""
-    found = path.stat()
+    found = os.stat(path)
     return found.st_dev, found.st_ino
 
 

@@ -40,7 +40,7 @@ from ingest.patchwork.dialect import Target
 from ingest.patchwork.servers import Chooser, Servers
 from ingest.policy import rules
 from ingest.results import overdue
-from ingest.sinks import delivery
+from ingest.sinks import Sink, delivery
 from ingest.trust import verify
 from ingest.trust.signature import CannotVerify
 from ingest.words import clipped, counted, named
@@ -102,6 +102,7 @@ class Worker:
         self._publish = publish or self._deliver
         self._holder = holder
         self._recovered = False
+        self._files: list[Sink] = []
         self._tidied = self._judged = -math.inf
         delivery.begin(ledger, settings)
 
@@ -148,7 +149,10 @@ class Worker:
             self._judged = now
 
     def _deliver(self, until: float | None) -> None:
-        delivery.once(self._ledger, self._settings, clock=self._clock, until=until)
+        self._files = self._files or list(delivery.files(self._settings))
+        delivery.once(
+            self._ledger, self._settings, clock=self._clock, until=until, known=self._files
+        )
 
     def work_on(self, queued: Queued) -> Outcome:
         """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again.

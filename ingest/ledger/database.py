@@ -24,8 +24,9 @@ from ingest.ledger.values import Opening
 # STRICT tables came with 3.37, RETURNING with 3.35.
 OLDEST_SQLITE = (3, 37, 0)
 
-# The write-ahead log is copied into the file when it is longer than this many bytes.
-_LONGEST_LOG = 4 << 20
+# The write-ahead log is copied into the file when it is longer than this many bytes: a mail's way
+# takes a quarter of a MiB of it, and Postfix's largest file is three times as long.
+_LONGEST_LOG = 16 << 20
 _CHECKPOINT_PATIENCE = 500  # milliseconds
 
 # The part of a file that may not grow beyond a limit that is filled with new mails. While a mail is
@@ -63,6 +64,7 @@ class Database:
             )
         self.held = ""  # one writes at a time
         self.path = Path(path).absolute()
+        self._log = str(sqlite_file.beside(self.path)[0])
         self._mode = mode
         self._looks = opening is Opening.LOOK
         self._busy_timeout = busy_timeout
@@ -212,9 +214,8 @@ class Database:
         self._unproven = True
 
     def _prove(self) -> None:
-        log = sqlite_file.beside(self.path)[0]
         with suppress(FileNotFoundError):  # what is in the file itself was synced before
-            files.sync(log)
+            files.sync(Path(self._log))
 
     def _refuse_if_moved(self) -> None:
         """What was written into a file that is not the ledger any more is not kept."""
@@ -284,7 +285,7 @@ class Database:
         bug, sqlite.org/wal.html); nor does it ever make the log's file smaller.
         """
         with suppress(OSError, sqlite3.Error):  # all is durable, and the next commit tries again
-            if sqlite_file.beside(self.path)[0].stat().st_size > _LONGEST_LOG:
+            if os.stat(self._log).st_size > _LONGEST_LOG:
                 self._db.execute(f"PRAGMA busy_timeout={_CHECKPOINT_PATIENCE}")
                 try:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

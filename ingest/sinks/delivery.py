@@ -8,7 +8,7 @@ and ``work``, so that one that hangs holds up nothing else.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import import_module
 
@@ -211,10 +211,16 @@ def deliver(
 
 
 def once(
-    ledger: Ledger, settings: Settings, *, clock: Clock = time.time, until: float | None = None
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    clock: Clock = time.time,
+    until: float | None = None,
+    known: Iterable[Sink] = (),
 ) -> None:
     """Have every sink hand over what is due, the files first.
 
+    ``known``: those of ``files``, from whoever calls again, for they know what they wrote;
     ``until``: a Unix time after which what hands over a request is to end, as far as it can; it
     is tried again later. Raises ``StateUnavailable``.
     """
@@ -229,7 +235,7 @@ def once(
         except StateUnavailable as error:
             log.error("%s", error)
 
-    for each in files(settings):
+    for each in known or files(settings):
         deliver(each, ledger, clock=clock, until=until, stop=over.is_set)
     threads = [Thread(each.name, partial(work, each)) for each in receivers(settings, is_ending)]
     try:
