@@ -48,13 +48,13 @@ def withdraw(
     ended = {mail.id: mail for mail in mails if not mail.requests}
     chosen |= {each.number: each for mail in mails for each in mail.requests if not each.cancelled}
     with _held_off(ledger, settings, patience), ledger.batch():
-        # Mails before the log, as whoever ends one: else two could wait for each other.
+        ledger.steering.hold([*ended, *(each.mail_id for each in chosen.values())])
         for _, mail in sorted(ended.items()):
             if not ledger.steering.cancel(mail.id, reason, now):
                 raise NothingFound(
                     f"{named(mail.message_id, mail.id)} is not cancelled: it is {mail.outcome}"
                 )
-        for request in chosen.values():
+        for _, request in sorted(chosen.items()):
             if those := list(_had(ledger, settings, request)):
                 raise NothingFound(
                     f"request {request.number} is not cancelled: {listed(those)} had it"

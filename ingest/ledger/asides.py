@@ -4,6 +4,7 @@
 from dataclasses import asdict
 
 from ingest.ledger.connection import Connection
+from ingest.ledger.locking import those
 from ingest.ledger.progress import Aside
 
 
@@ -33,14 +34,17 @@ class KeptAsides:
         return [Aside(**row) for row in self._db.rows(found, sink)]
 
     def put_off(self, sink: str, reason: str, now: float, until: float) -> None:
+        which = "sink = ? AND reason = ? AND due <= ?"
         with self._db.writing():
             self._db.run(
-                "UPDATE aside SET due = ? WHERE sink = ? AND reason = ? AND due <= ?",
+                f"UPDATE aside SET due = ? WHERE {those(self._db, 'aside', which)}",
                 *(until, sink, reason, now),
             )
 
     def retry(self, sink: str, now: float) -> int:
         with self._db.writing():
             return self._db.run(
-                "UPDATE aside SET due = ?, since = ?, tries = 0 WHERE sink = ?", now, now, sink
+                "UPDATE aside SET due = ?, since = ?, tries = 0"
+                f" WHERE {those(self._db, 'aside', 'sink = ?')}",
+                *(now, now, sink),
             ).rowcount

@@ -52,9 +52,11 @@ class Cursors:
 
     def drop_consumer(self, name: str) -> bool:
         with self._db.writing():
-            batches = self._db.run("DELETE FROM batch WHERE consumer = ?", name).rowcount
-            consumers = self._db.run("DELETE FROM consumer WHERE name = ?", name).rowcount
-        return batches + consumers > 0
+            gone = [
+                self._db.run(f"DELETE FROM {each} = ?", name).rowcount
+                for each in ("consumer WHERE name", "batch WHERE consumer")
+            ]
+        return any(gone)
 
     def drop_batch(self, batch: Batch) -> None:
         with self._db.writing():

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection, Row, one_of, pieces
+from ingest.ledger.locking import those
 from ingest.ledger.progress import Letter
 
 # Letters about no request that stay of each sink.
@@ -23,9 +24,12 @@ class KeptLetters:
         with self._db.writing():
             kept = self._db.insert("letter", _columns(letter), "ON CONFLICT DO NOTHING RETURNING 1")
             if kept and not letter.request:
+                old = (
+                    "sink = ? AND request = 0 AND id NOT IN (SELECT id FROM letter"
+                    " WHERE sink = ? AND request = 0 ORDER BY at DESC LIMIT ?)"
+                )
                 self._db.run(
-                    "DELETE FROM letter WHERE sink = ? AND request = 0 AND id NOT IN (SELECT id"
-                    " FROM letter WHERE sink = ? AND request = 0 ORDER BY at DESC LIMIT ?)",
+                    f"DELETE FROM letter WHERE {those(self._db, 'letter', old, free=True)}",
                     *(letter.sink, letter.sink, _MOST),
                 )
         return bool(kept)

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 
 from ingest.ledger.connection import Connection, Row
+from ingest.ledger.locking import those
 from ingest.ledger.parts import MARKS_KEPT
 from ingest.ledger.values import Event, Notice
 
@@ -42,7 +43,8 @@ class KeptNotices:
 
     def mark(self, mail_id: int, event: Event, *, sent: bool) -> None:
         with self._db.writing():
-            self._db.run("DELETE FROM forwarding WHERE at < ?", event.at - MARKS_KEPT)
+            old = those(self._db, "forwarding", "at < ?", free=True)
+            self._db.run(f"DELETE FROM forwarding WHERE {old}", event.at - MARKS_KEPT)
             mark = {"mail": mail_id, "at": event.at, "sent": int(sent)}
             self._db.insert("forwarding", mark, or_replace=True)
             self._append(mail_id, [event])

@@ -165,6 +165,10 @@ class Steering(Protocol):
     def pauses(self) -> tuple[Pause, ...]:
         """The sinks that are paused, by name."""
 
+    def hold(self, mail_ids: Sequence[int]) -> None:
+        """Have nobody else change these mails until the batch ends. Who cancels several in one
+        batch holds all of them first, those of the requests, too."""
+
     def cancel(self, mail_id: int, reason: str, now: float) -> bool:
         """End a mail that is queued, unresolved or failed as cancelled, even if a worker is at
         it; False for a mail in another state."""

@@ -2,7 +2,7 @@
 """The PostgreSQL ledger's schema, as the list of steps that lead to it.
 
 Steps only add, so that releases next to each other share a ledger while machines are brought up to
-date one by one. A step is never changed once released.
+date one by one. A step is never changed once released. In which order rows are locked: ``locking``.
 """
 
 # What makes a row of each table one. Such names are sorted as SQLite does, whatever the

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ingest.ledger import rows as made
-from ingest.ledger.connection import pieces
+from ingest.ledger.locking import in_order
 from ingest.ledger.pg_values import sendable
 from ingest.ledger.session import Session
 from ingest.ledger.values import MOST_NOTICES, Arrival, Event, Outcome
-
-# Mails of one statement.
-_AT_ONCE = 1000
 
 # The types of what is given, all others being texts.
 _TYPES = {
@@ -48,13 +45,13 @@ class Arrivals:
         if not arrivals:
             return []
         has_notice = any(each.outcome is Outcome.NOTICE for each in arrivals)
-        if len(arrivals) <= _AT_ONCE and not has_notice:
+        if not has_notice:
             return self._accept(arrivals)
         with self._session.writing():
             return self._accept_all(arrivals)
 
     def _accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-        kept = [each for some in pieces(arrivals, _AT_ONCE) for each in self._accept(some)]
+        kept = self._accept(arrivals) if arrivals else []
         if any(each.outcome is Outcome.NOTICE for each in arrivals):
             self._drop_notices()
         return kept
@@ -83,9 +80,12 @@ class Arrivals:
 
     def _drop_notices(self) -> None:
         """Drop all but the newest, without a trace."""
+        old = (
+            "id IN (SELECT id FROM mail WHERE outcome = 'notice'"
+            " ORDER BY ended DESC, id DESC OFFSET ?)"
+        )
         self._session.write(
-            "WITH old AS (SELECT id FROM mail WHERE outcome = 'notice'"
-            " ORDER BY ended DESC, id DESC OFFSET ?),"
+            f"WITH old AS ({in_order('mail', old, ' FOR UPDATE SKIP LOCKED')}),"
             " gone AS (DELETE FROM raw WHERE mail IN (SELECT id FROM old)),"
             " told AS (DELETE FROM event WHERE mail IN (SELECT id FROM old)),"
             " found AS (DELETE FROM mail_search WHERE mail IN (SELECT id FROM old))"

@@ -88,7 +88,7 @@ class Mails(Queue):
         places = ", ".join(f"{column} = ?" for column in filed)
         is_news = " OR ".join(f"{column} <> ?" for column in filed)
         with self._session.writing():
-            self._hold(mail_id)
+            self._hold([mail_id])
             changed = self._session.run(
                 f"UPDATE mail SET {places} WHERE id = ? AND ({is_news})",
                 *(*filed.values(), mail_id, *filed.values()),
@@ -107,10 +107,14 @@ class Mails(Queue):
         with self._session.writing():
             if names is None:
                 return self._queue_again("true", now=now)
-            return sum(
-                self._queue_again(made.NAMED, *made.called(each), now=now)
+            found = f"SELECT id FROM mail WHERE {made.NAMED}"
+            ids = {
+                row["id"]
                 for each in dict.fromkeys(names)
-            )
+                for row in self._session.run(found, *made.called(each))
+            }
+            # All at once, for in one statement they are locked in order.
+            return self._queue_again("id = ANY(?)", list(ids), now=now)
 
     def _judge_again(self, since: float, now: float) -> int:
         """Queue what was judged and came to nothing; see ``Steering.judge_again``."""

@@ -103,11 +103,12 @@ class Queue:
             raise LostClaim(f"another worker has taken up mail-{mail.id}")
         return found
 
-    def _hold(self, id: int) -> None:
-        """Nobody else changes a mail until this transaction ends. Its place in the queue is locked
-        before it, always, so that two never wait for each other."""
-        self._session.run("SELECT 1 FROM queue WHERE mail = ? FOR UPDATE", id)
-        self._session.run("SELECT 1 FROM mail WHERE id = ? FOR NO KEY UPDATE", id)
+    def _hold(self, ids: Sequence[int]) -> None:
+        """Nobody else changes mails until this transaction ends; see ``locking``."""
+        self._session.run_all(
+            ("SELECT 1 FROM queue WHERE mail = ANY(?) ORDER BY mail FOR UPDATE", (ids,)),
+            ("SELECT 1 FROM mail WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE", (ids,)),
+        )
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
         self._session.run_all(self._ending(id, outcome, reason, at, events))

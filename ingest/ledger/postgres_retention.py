@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the PostgreSQL ledger drops when it is old, and what of it stays."""
 
+from ingest.ledger.locking import in_order, those
 from ingest.ledger.retention import OLD_PROMISES, PAST_ALL
 from ingest.ledger.session import Session
 from ingest.ledger.values import MOST_HAPPENINGS, Keep
@@ -8,8 +9,8 @@ from ingest.ledger.values import MOST_HAPPENINGS, Keep
 # Mails that lose something in one go: others write in between.
 _PRUNED_AT_ONCE = 200
 
-# The tables whose rows go with their request's.
-_OF_A_REQUEST = ("result", "seen", "baseline", "request_search", "letter", "aside")
+# The tables whose rows go with their request's, in the order of ``locking``.
+_OF_A_REQUEST = ("seen", "baseline", "result", "aside", "letter", "request_search")
 
 
 class Retention:
@@ -18,12 +19,11 @@ class Retention:
     _session: Session
 
     def prune(self, keep: Keep, now: float) -> int:
-        self._write("DELETE FROM answer WHERE expires < ?", now)
-        self._write(
-            "DELETE FROM event WHERE mail IS NULL"
-            " AND number <= (SELECT max(number) FROM event) - ?",
-            MOST_HAPPENINGS,
-        )
+        expired = those(self._session, "answer", "expires < ?", free=True)
+        self._write(f"DELETE FROM answer WHERE {expired}", now)
+        old = "mail IS NULL AND number <= (SELECT max(number) FROM event) - ?"
+        happened = those(self._session, "event", old, free=True)
+        self._write(f"DELETE FROM event WHERE {happened}", MOST_HAPPENINGS)
         # If nobody waits, the next one begins anew.
         self._write(
             "UPDATE meta SET value = (SELECT max(id) FROM mail)::text WHERE key = 'turns after'"
@@ -91,10 +91,12 @@ class Retention:
         with self._session.writing(durable=False):
             rows = self._session.run(old, outcome, before, _PRUNED_AT_ONCE).fetchall()
             ids = [row["id"] for row in rows]
-            numbers = "SELECT number FROM request WHERE mail = ANY(?)"
+            held = in_order("request", "mail = ANY(?)", self._session.held)
+            numbers = [row["number"] for row in self._session.run(held, ids)]
             for table in _OF_A_REQUEST:
-                self._session.run(f"DELETE FROM {table} WHERE request IN ({numbers})", ids)
-            self._session.run("DELETE FROM request WHERE mail = ANY(?)", ids)
+                gone = those(self._session, table, "request = ANY(?)")
+                self._session.run(f"DELETE FROM {table} WHERE {gone}", numbers)
+            self._session.run("DELETE FROM request WHERE number = ANY(?)", numbers)
             for table in ("event", "mail_search", "raw"):
                 self._session.run(f"DELETE FROM {table} WHERE mail = ANY(?)", ids)
             self._session.run(
@@ -102,5 +104,6 @@ class Retention:
                 " INSERT INTO known SELECT digest FROM gone ON CONFLICT DO NOTHING",
                 ids,
             )
-            self._session.run(OLD_PROMISES)
+            old = those(self._session, "promise", OLD_PROMISES, free=True)
+            self._session.run(f"DELETE FROM promise WHERE {old}")
         return len(ids)

@@ -108,7 +108,7 @@ class KeptResults:
 
     def set_earlier(self, request: int, states: Mapping[str, State]) -> None:
         with self._db.writing():
-            for label, state in states.items():
+            for label, state in sorted(states.items()):
                 self._db.run(
                     "UPDATE result SET earlier = ? WHERE request = ? AND label = ?",
                     *(state, request, label),
@@ -169,7 +169,7 @@ class KeptResults:
 
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         with self._db.writing():
-            for number in requests:
+            for number in sorted(requests):
                 kept = {"request": number, "newest": newest, "server": server}
                 self._db.insert("baseline", kept, or_replace=True)
 

@@ -12,5 +12,5 @@ PAST_ALL = """(SELECT coalesce(min(number), 0) FROM (
     UNION ALL SELECT max(upto) FROM promise) AS read)"""
 
 # What ``reruns`` has promised with requests that are gone, but for the newest promise.
-OLD_PROMISES = """DELETE FROM promise WHERE upto < (SELECT max(upto) FROM promise)
+OLD_PROMISES = """upto < (SELECT max(upto) FROM promise)
     AND upto < (SELECT coalesce(min(number), 0) FROM request)"""

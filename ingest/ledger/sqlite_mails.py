@@ -176,8 +176,8 @@ class Mails(Retention):
         if not held:
             raise LostClaim(f"another worker has taken up mail-{mail.id}")
 
-    def _hold(self, id: int) -> None:
-        """Nobody else changes a mail until this transaction ends: one writes at a time."""
+    def _hold(self, ids: Sequence[int]) -> None:
+        """Nobody else changes mails until this transaction ends: one writes at a time."""
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
         self._db.run(

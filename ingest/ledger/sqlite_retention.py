@@ -72,6 +72,6 @@ class Retention:
                         )
                         self._db.run("DELETE FROM request WHERE mail = ?", row["id"])
                         self._db.run("DELETE FROM mail WHERE id = ?", row["id"])
-                    self._db.run(OLD_PROMISES)
+                    self._db.run(f"DELETE FROM promise WHERE {OLD_PROMISES}")
                 dropped += len(rows)
         return dropped

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection
+from ingest.ledger.locking import in_order
 from ingest.ledger.progress import Pause
 from ingest.ledger.request_values import State
 from ingest.ledger.results import OPEN
@@ -59,14 +60,14 @@ class KeptSteering:
         database: Connection,
         happenings: KeptHappenings,
         *,
-        hold: Callable[[int], None],
+        hold: Callable[[Sequence[int]], None],
         hold_log: Callable[[], object],
         end: End,
         append: Append,
         judge: Callable[[float, float], int],
     ) -> None:
-        """``hold``: nobody else changes this mail until the transaction ends, ``hold_log``: nobody
-        else appends to the log or is handed what is in it."""
+        """``hold``: nobody else changes these mails until the transaction ends, ``hold_log``:
+        nobody else appends to the log or is handed what is in it."""
         self._db = database
         self._happenings = happenings
         self._hold = hold
@@ -93,9 +94,13 @@ class KeptSteering:
     def pauses(self) -> tuple[Pause, ...]:
         return tuple(Pause(**row) for row in self._db.rows("SELECT * FROM pause ORDER BY sink"))
 
+    def hold(self, mail_ids: Sequence[int]) -> None:
+        with self._db.writing():
+            self._hold(mail_ids)
+
     def cancel(self, mail_id: int, reason: str, now: float) -> bool:
         with self._db.writing():
-            self._hold(mail_id)
+            self._hold([mail_id])
             is_open = self._db.run(
                 "SELECT 1 FROM mail WHERE id = ? AND outcome IN ('queued', 'unresolved', 'failed')",
                 mail_id,
@@ -106,6 +111,7 @@ class KeptSteering:
 
     def cancel_request(self, number: int, reason: str, by: str, now: float) -> bool:
         with self._db.writing():
+            self._hold_request(number)
             self._hold_log()
             asked = self._db.run(
                 "UPDATE request SET cancelled = ? WHERE number = ? AND cancelled = ''"
@@ -129,6 +135,13 @@ class KeptSteering:
             else:
                 self._cancel_mail(asked["mail"], reason, now, {"request": number})
         return True
+
+    def _hold_request(self, number: int) -> None:
+        """Nobody else changes a request, its mail or its results until this transaction ends."""
+        found = self._db.run("SELECT mail FROM request WHERE number = ?", number).fetchall()
+        self._hold([row["mail"] for row in found])
+        for table, key in (("request", "number"), ("result", "request"), ("aside", "request")):
+            self._db.run(in_order(table, f"{key} = ?", self._db.held), number)
 
     def _cancel_mail(self, id: int, reason: str, now: float, what: dict[str, object]) -> None:
         self._end(id, Outcome.CANCELLED, reason, now, [_cancelled(reason, now, what)])

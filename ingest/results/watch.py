@@ -80,7 +80,7 @@ class Watch:
         is_first = len(new) == len(requests)  # nobody waits for what came before
         last = begins.position if is_first else min(self._position(), begins.position)
         with self._ledger.batch():
-            for number, newest in begins.newest.items():
+            for number, newest in sorted(begins.newest.items()):
                 self._ledger.results.set_baselines([number], newest, self._dialect.base)
             if is_first or last < self._position():
                 self._keep(last)

@@ -217,20 +217,15 @@ class Inbox:
         """Take in those mails that may hold a request; how many of them are new."""
         if not piece.starts:
             return 0
-        queued = 0
+        mails = []
         possible = may_hold_request(piece.buffer, piece.ends)
         for start, end in zip(piece.starts, piece.ends, strict=True):
             is_too_large = end - start > self._max_size
             if is_too_large or (possible and may_hold_request(piece.buffer[start:end])):
-                receipt = intake.accept(
-                    headers.with_list(piece.buffer[start:end], self._settings.list_id),
-                    self.name,
-                    ledger=ledger,
-                    now=self._clock(),
-                    max_size=self._max_size,
-                )
-                queued += receipt is intake.Receipt.QUEUED
-        return queued
+                raw = headers.with_list(piece.buffer[start:end], self._settings.list_id)
+                mails.append(intake.Delivered(raw, self.name, self._clock()))
+        receipts = intake.accept_all(mails, ledger=ledger, max_size=self._max_size)
+        return receipts.count(intake.Receipt.QUEUED)
 
     def _keep(self, ledger: Ledger, epoch: str, commit: Commit | None) -> None:
         position = f"{commit.id} {commit.date}" if commit else ""

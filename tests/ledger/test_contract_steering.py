@@ -228,3 +228,14 @@ def test_only_the_newest_events_are_kept_and_a_story_keeps_its_own(ledger: Ledge
     assert (len(told), told[0].event.what) == (MOST_HAPPENINGS, "0")
     [found] = ledger.find("a")
     assert [each.what for each in found.story] == ["accepted"]
+
+
+def test_mails_that_are_held_are_cancelled_in_one_batch(ledger: Ledger) -> None:
+    asked = record(ledger, "a@example.org")
+    other, _ = ledger.accept(arrival("b@example.org"))
+    with ledger.batch():
+        ledger.steering.hold([other, asked.mail_id, other])
+        assert ledger.steering.cancel(other, "no", NOON)
+        assert ledger.steering.cancel_request(asked.number, "no", "me", NOON)
+    assert the_outcome(ledger, "a@example.org") == the_outcome(ledger, "b@example.org")
+    assert the_outcome(ledger, "a@example.org") is Outcome.CANCELLED
