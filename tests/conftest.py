@@ -4,6 +4,7 @@
 import logging
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ from ingest.config import tables
 from ingest.ledger import Ledger, open_ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
+from tests.support import postgres
 from tests.support.bad_server import MOST, Hell
 from tests.support.clock import Clock
 from tests.support.durations import Durations
 from tests.support.lab import Lab, MakeLab
 from tests.support.ledgers import LEDGERS
+from tests.support.leftovers import Leftovers, memory
 from tests.support.questions import Connect
 
 # The files, besides those of the ledger itself, whose tests run with each kind of ledger.
@@ -43,10 +46,24 @@ MOST_PROCESSES = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With RECHECK_TEST_DURATIONS=1 a run fails that has slow tests without the mark."""
-    worker = hasattr(config, "workerinput")  # the process that started it hears of all tests
-    if os.environ.get("RECHECK_TEST_DURATIONS") == "1" and not worker:
+    """A run fails if it leaves anything behind. With RECHECK_TEST_DURATIONS=1 it also fails if it
+    has slow tests without the mark."""
+    if hasattr(config, "workerinput"):  # the process that started it hears of all tests
+        return
+    config.pluginmanager.register(Leftovers())
+    if os.environ.get("RECHECK_TEST_DURATIONS") == "1":
         config.pluginmanager.register(Durations())
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        # The tree stays clean, but hundreds of processes need not compile the program anew.
+        cached = str(config.cache.mkdir("bytecode"))
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = cached
+        sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """In each process that ran tests."""
+    postgres.end()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -107,8 +124,7 @@ def hell() -> Iterator[Hell]:
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
     """A folder in memory, where there is one: for the many tests that are not about disks."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
         yield Path(folder)
 
 

@@ -24,9 +24,9 @@ from ingest.sandbox import Sandbox
 from ingest.worker import Worker
 from tests.support.clock import MINUTE, Clock
 from tests.support.crashes import Commands
+from tests.support.leftovers import memory
 from tests.support.poller import Asked, Found, Poller
 from tests.support.questions import queries
-from tests.support.retest_files import MEMORY
 from tests.support.traffic import (
     ATTACHED,
     AUTOMATIC,
@@ -98,7 +98,7 @@ def told(asked: Asked | None) -> str:
 
 @pytest.fixture(scope="module")
 def readings() -> Iterator[Readings]:
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    with TemporaryDirectory(dir=memory()) as folder:
         yield read_by_each_way(Path(folder))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run of the tests can be asked for: to find slow ones without the mark, to lack no part."""
+"""What a run of the tests looks for: slow ones without the mark, parts that lack, leftovers."""
 
 import os
 import re
@@ -51,6 +51,15 @@ def test_root():
 def test_is_there():
     pass
 """
+LEAVES = """\
+import os
+import tempfile
+
+def test_leaves_all_sorts():
+    tempfile.mkdtemp(prefix="forgotten-")
+    os.system("sleep 600 &")
+    os.chmod(os.path.dirname(tempfile.gettempdir()), 0o755)
+"""
 
 
 @pytest.fixture
@@ -101,3 +110,17 @@ def test_elsewhere_what_cannot_be_tested_is_skipped(run: Run) -> None:
     code, told = run(SKIPPED)
     assert code == 0
     assert "1 passed, 2 skipped" in told
+
+
+def test_what_a_run_leaves_is_named_and_removed_and_fails_it(run: Run, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir(mode=0o700)
+    code, told = run(LEAVES, TMPDIR=str(temporary), RECHECK_TESTS_MEMORY=str(temporary))
+    assert code == 1
+    assert "1 passed" in told
+    left = re.findall("^LEFT BY THE TESTS: (.*)", told, re.MULTILINE)
+    process, folder, mode = left
+    assert re.fullmatch(r"process \d+ runs: sleep 600", process)
+    assert re.fullmatch(rf"{temporary}/recheck-\w+/forgotten-\w+ is there", folder)
+    assert mode == f"{temporary} had mode 0700 and has 0755"
+    assert list(temporary.iterdir()) == []

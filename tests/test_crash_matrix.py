@@ -35,8 +35,8 @@ from tests.support.crash_lab import (
     unstamped,
 )
 from tests.support.crashes import Commands, Place, Point
+from tests.support.leftovers import memory
 from tests.support.places import RECORDED
-from tests.support.retest_files import MEMORY
 from tests.support.service import eventually
 
 
@@ -198,7 +198,7 @@ def commands() -> Iterator[Commands]:
 @pytest.fixture(scope="module")
 def labs(url: str, commands: Commands, request: pytest.FixtureRequest) -> Iterator[Labs]:
     """Of a kind of ledger, a file if none is said."""
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    with TemporaryDirectory(dir=memory()) as folder:
         yield Labs(Path(folder), url, commands, getattr(request, "param", "sqlite"))
 
 

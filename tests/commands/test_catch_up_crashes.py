@@ -35,10 +35,10 @@ from tests.support.crash_lab import (
     samples,
 )
 from tests.support.crashes import Commands, Ended, Place, Point
+from tests.support.leftovers import memory
 from tests.support.mails import patch
 from tests.support.missed_mails import PATCH, answers
 from tests.support.places import RECORDED
-from tests.support.retest_files import MEMORY
 
 CATCH_UP, EVENTS = "commands/catch_up.py", "sources/events.py"
 STARTED = Place(CATCH_UP, "with ledger.lease(lease) as held:")
@@ -75,7 +75,7 @@ def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
     with (
         Sandbox(*mboxes) as box,
         Commands() as commands,
-        TemporaryDirectory(dir=MEMORY) as folder,
+        TemporaryDirectory(dir=memory()) as folder,
     ):
         yield Labs(Path(folder), box.url, commands, getattr(request, "param", "sqlite"))
 

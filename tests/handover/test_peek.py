@@ -19,6 +19,7 @@ from ingest.ledger import Ledger, Opening, Pause, open_ledger
 from ingest.sinks import json_file
 from tests.support.desk import HOLD, Desk, labels
 from tests.support.ledger_values import NOON, record
+from tests.support.leftovers import memory
 
 ORDERS = [
     {"consumer": consumer, "single": single, "hold": hold}
@@ -70,7 +71,7 @@ def without_second(got: Any) -> Any:
 def test_what_is_seen_is_what_is_given_next_and_seeing_it_changes_nothing(
     steps: list[str], order: dict[str, Any]
 ) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
         desk = Desk(Path(folder))
         desk.asks("iol-first", series=3)
         for step in steps:

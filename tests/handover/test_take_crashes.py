@@ -28,8 +28,8 @@ from tests.support.crash_lab import (
 )
 from tests.support.crashes import Commands, Ended, Place, Point
 from tests.support.desk import labels
+from tests.support.leftovers import memory
 from tests.support.places import RECORDED
-from tests.support.retest_files import MEMORY
 from tests.test_crash_matrix import FILES, REPLACED, RETESTS, at
 
 TAKE, STOCK = "handover/take.py", "handover/from_file.py"
@@ -123,7 +123,7 @@ def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
     with (
         Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox,
         Commands() as commands,
-        TemporaryDirectory(dir=MEMORY) as folder,
+        TemporaryDirectory(dir=memory()) as folder,
     ):
         yield Labs(Path(folder), sandbox.url, commands, getattr(request, "param", "sqlite"))
 

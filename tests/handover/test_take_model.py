@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tests.support.desk import HOLD, Desk, labels
 from tests.support.ledgers import LEDGERS
-from tests.support.retest_files import MEMORY
+from tests.support.leftovers import memory
 
 SERIES = st.integers(1, 2)
 # Of their own, or such as others ask for, too.
@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
+        self.folder = tempfile.TemporaryDirectory(dir=memory())
         folder = Path(self.folder.name)
         self.desk = Desk(folder, LEDGERS[self.ledger_kind](folder))
         self.asked: list[Asked] = []

@@ -16,8 +16,8 @@ from ingest.results import word
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import description
 from tests.support.clock import Clock
+from tests.support.leftovers import memory
 from tests.support.places import RECORDED
-from tests.support.retest_files import MEMORY
 from tests.support.watching import COVER, FIRST, PATCH, SECOND, Watching
 
 LABELS = ("iol-a", "github-robot", "github-robot-build")
@@ -157,7 +157,7 @@ def test_any_history_comes_to_what_the_oracle_says(
 ) -> None:
     mboxes = [str(RECORDED / f"{name}.mbox") for name in ("patch", "series")]
     with (
-        tempfile.TemporaryDirectory(dir=MEMORY) as folder,
+        tempfile.TemporaryDirectory(dir=memory()) as folder,
         Sandbox(*mboxes, tokens={"secret": ("lab", {"ci", "dpdk"})}) as box,
     ):
         ledger = open_ledger(f"sqlite:{Path(folder)}/ledger.sqlite")

@@ -23,7 +23,8 @@ from ingest.policy.scope import Scope
 from ingest.retests import document as retests
 from ingest.sinks import delivery, json_file
 from tests.support.clock import Clock
-from tests.support.retest_files import MEMORY, NOON, asked, contexts
+from tests.support.leftovers import memory
+from tests.support.retest_files import NOON, asked, contexts
 
 NOW = NOON + 20_000
 PAUSE = 60.0
@@ -368,7 +369,7 @@ def steps(sink: Sink, log: Sequence[Request], chance: Random) -> set[str]:
 @given(st.integers(0, 999_999))
 def test_a_consumer_gets_each_request_once_whatever_crashes(seed: int) -> None:
     log = [asked(number, series=number % 3 + 1) for number in range(8)]
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    with TemporaryDirectory(dir=memory()) as folder:
         ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
         assert steps(Sink(ledger, Path(folder, "out.json")), log, Random(seed)) == {
             f"c-{number}" for number in range(8)
@@ -393,7 +394,7 @@ def test_any_order_portions_and_crashes_end_in_the_same_document(
     ]
     expected = retests.merge(retests.empty(), log, 0.0)
     chance = Random(seed)
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    with TemporaryDirectory(dir=memory()) as folder:
         ledger = open_ledger(f"sqlite:{folder}/ledger.sqlite")
         sink = Sink(ledger, Path(folder, "out.json"))
         for request in chance.sample(log, len(log)):

@@ -15,7 +15,7 @@ from ingest.ledger import Batch, Ledger, open_ledger
 from ingest.ledger.masking import sqlite_path
 from ingest.retests import document as retests
 from ingest.sinks import json_file
-from tests.support import postgres
+from tests.support import ledgers, postgres
 from tests.support.clock import Clock
 from tests.support.ledger_values import NOON, record
 from tests.support.retest_files import contexts
@@ -30,7 +30,7 @@ class Desk:
     def __init__(self, folder: Path, ledger_url: str = "") -> None:
         """``ledger_url``: of an empty ledger, "" for a file in the folder."""
         self.folder = folder
-        self.ledger_url = ledger_url or f"sqlite:{folder}/ledger.sqlite"
+        self.ledger_url = ledger_url or ledgers.sqlite(folder)
         self.retests = folder / "retests.json"
         self.clock = Clock(NOON)
         self.patience = 0.05  # seconds that a lease is waited for

@@ -14,6 +14,7 @@ from ingest.ledger import WORKER_LEASE, Queued, Record, open_ledger
 from ingest.sources.writer import Writer
 from ingest.web.inbound import Accept
 from ingest.web.server import Http
+from tests.support import ledgers
 from tests.support.loop_thread import PATIENCE, LoopThread, T
 
 LISTEN = '[http]\nlisten = ["127.0.0.1:0"]\n'
@@ -35,7 +36,7 @@ class Site:
         self.is_well = True
         self._accept = accept
         self._stopped = False
-        self._ledger = f"sqlite:{folder}/ledger.sqlite"
+        self._ledger = ledgers.sqlite(folder)
         self._toml = toml
         self._loop = LoopThread("site")
 

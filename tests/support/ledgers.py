@@ -1,13 +1,37 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every kind of ledger."""
 
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+from ingest.ledger import open_ledger
 from tests.support import postgres
+
+
+@cache
+def _empty() -> tuple[bytes, int]:
+    """The file of a SQLite ledger that was never used, and its mode."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "ledger.sqlite")
+        open_ledger(f"sqlite:{made}").close()
+        return made.read_bytes(), made.stat().st_mode
+
+
+def sqlite(folder: Path) -> str:
+    """The URL of the ledger in a folder. An empty one is there unless any was: to copy it takes a
+    tenth of the time that it takes to make one."""
+    file = folder / "ledger.sqlite"
+    if not file.exists():
+        content, mode = _empty()
+        file.write_bytes(content)
+        file.chmod(mode)
+    return f"sqlite:{file}"
+
 
 # Each as a function from an empty folder to the URL of an empty ledger.
 LEDGERS: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite:{folder}/ledger.sqlite",
+    "sqlite": sqlite,
     "postgresql": postgres.ledger_url,
 }

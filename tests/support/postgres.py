@@ -5,7 +5,6 @@ The server is reached by a socket in its folder alone, and runs as the user post
 run as root.
 """
 
-import atexit
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ import psycopg
 import pytest
 
 from ingest.ledger import open_ledger
+from tests.support.leftovers import memory
 
 # What tests need no care for is turned off.
 _SETTINGS = {
@@ -87,8 +87,8 @@ class Cluster:
         committed is on the disk, and all else is as PostgreSQL has it; ``within``: a command that
         runs its programs; ``settings``: of postgresql.conf, besides those."""
         self._bin, self._within = needed(), within
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not on_disk else None
-        self.folder = Path(tempfile.mkdtemp(prefix="recheck-pg-", dir=memory))
+        place = None if on_disk else memory()
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=place))
         self._databases: dict[str, Path] = {}
         self._first_rows: dict[str, Rows] = {}
         if os.geteuid() == 0:
@@ -301,9 +301,14 @@ def _empty(connection: psycopg.Connection[Any], first: Rows) -> None:
 @cache
 def shared() -> Cluster:
     """The cluster of this process."""
-    cluster = Cluster()
-    atexit.register(cluster.remove)
-    return cluster
+    return Cluster()
+
+
+def end() -> None:
+    """Remove the cluster of this process, if it has one."""
+    if shared.cache_info().currsize:
+        shared().remove()
+        shared.cache_clear()
 
 
 def ledger_url(folder: Path) -> str:

@@ -19,7 +19,6 @@ from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from tests.support.processes import running
 
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 NOON = 1_694_000_000.0
 
 
