@@ -50,6 +50,8 @@ ROWS = {
         *(f"{kind} {what}" for kind in ("postgresql", "standby") for what in _MANY),
         "postgresql claims",
     },
+    "begun": {"begun"},
+    "copy": {"copy there", "copy back"},
 }
 
 

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import arrival
+import begun
 import beside
 import calling
 import growth
 import inbox
 import machine
+import moving
 import pipe
 import postfix
 import postgresql
@@ -48,6 +50,8 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "retests": retests.measure,
     "trust": trust.measure,
     "postgresql": postgresql.measure,
+    "begun": begun.measure,
+    "copy": moving.measure,
 }
 GROWTH = "growth"
 
