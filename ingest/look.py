@@ -59,7 +59,7 @@ def _server(ledger: Ledger, settings: Settings, name: str, now: float) -> Server
         answered=utc(answered) if answered else None,
         down=utc(since) if since else None,
         reason=reason or None,
-        cannot=limits.known(ledger, now, name) or (),
+        cannot=limits.known(ledger, now, name),
     )
 
 

@@ -155,7 +155,7 @@ def _take_in(
             teller: events.Teller = patchwork.dialect
             found = _news(ledger, patchwork, summary, last, by_id)
         elif patchwork.keeps_comments():
-            if limits.known(ledger, clock(), patchwork.name) is None:  # status tells of them
+            if not limits.are_known(ledger, clock(), patchwork.name):  # status tells of them
                 limits.note(ledger, clock(), patchwork.name, patchwork.probe())
             walked = _walked(settings, ledger, patchwork, summary, stop)
             teller, found = walked, walked.events

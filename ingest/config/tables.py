@@ -297,6 +297,13 @@ class ResultsSettings(Value):
     follow: float = setting(
         values.number, 14 * DAY, "seconds that a request is followed after it was recorded"
     )
+    patches: int = setting(
+        values.count,
+        100,
+        "patches, or revisions of series, whose checks are asked for at one time where checks make "
+        "no events, those of the oldest requests first; the others have their turn the next times; "
+        "0: all",
+    )
     overdue: float = setting(
         values.number,
         2 * DAY,

@@ -14,7 +14,7 @@ from ingest.ledger.masking import masked
 from ingest.ledger.parts import Asides, Letters, Notices, Results
 from ingest.ledger.progress import Aside, Batch, Consumer, Cursor, Feed, Letter, Pause
 from ingest.ledger.protocol import Ledger
-from ingest.ledger.request_values import Request, Result, Run, Seen, State, Submission
+from ingest.ledger.request_values import Baseline, Request, Result, Run, Seen, State, Submission
 from ingest.ledger.values import (
     ARCHIVED,
     UNPUSHED,
@@ -46,6 +46,7 @@ __all__ = [
     "Aside",
     "Asides",
     "Attention",
+    "Baseline",
     "Batch",
     "Consumer",
     "Cursor",

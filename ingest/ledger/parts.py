@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ingest.ledger.progress import Aside, Letter, Pause
-from ingest.ledger.request_values import Request, Result, Run, Seen, State
+from ingest.ledger.request_values import Baseline, Request, Result, Run, Seen, State
 from ingest.ledger.values import Arrival, Event, Happening, Notice, Timing
 
 # Seconds that it is known of a notice that it was forwarded; it is forwarded soon or not at all.
@@ -93,9 +93,9 @@ class Results(Protocol):
         has a result to come and for which that is known. ``server``: the address of its API; an
         older release did not keep it, and what it kept is of every server."""
 
-    def elsewhere(self, server: str) -> frozenset[int]:
-        """The requests that have a result to come and whose checks were begun at another server's
-        address, by number: ids of that server mean nothing here."""
+    def elsewhere(self, server: str) -> Mapping[int, Baseline]:
+        """Where the checks of requests were begun that have a result to come, by number, if that
+        was at another address: the ids of another server mean nothing here."""
 
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         """Keep the id of the newest check that a server had when these requests came."""

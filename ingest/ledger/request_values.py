@@ -118,6 +118,14 @@ class Run(Value):
     at: float
 
 
+class Baseline(Value):
+    """Where the checks of a request begin: the address of the ``server``'s API, and the id of the
+    ``newest`` check that it had when the request came."""
+
+    server: str
+    newest: int
+
+
 class Seen(Value):
     """A check that counts as the result of one label of a request: the newest of its patch.
     ``id`` is Patchwork's, and grows."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection, Row, one_of, pieces
-from ingest.ledger.request_values import Request, Result, Run, Seen, State
+from ingest.ledger.request_values import Baseline, Request, Result, Run, Seen, State
 from ingest.ledger.values import Event
 
 # States in which a result is still to come.
@@ -160,12 +160,15 @@ class KeptResults:
         )
         return {row["request"]: row["newest"] for row in self._db.rows(found, server)}
 
-    def elsewhere(self, server: str) -> frozenset[int]:
+    def elsewhere(self, server: str) -> Mapping[int, Baseline]:
         found = (
-            "SELECT request FROM baseline WHERE server NOT IN (?, '') AND request IN"
+            "SELECT * FROM baseline WHERE server NOT IN (?, '') AND request IN"
             f" (SELECT request FROM result WHERE {OPEN})"
         )
-        return frozenset(row["request"] for row in self._db.rows(found, server))
+        return {
+            row["request"]: Baseline(row["server"], row["newest"])
+            for row in self._db.rows(found, server)
+        }
 
     def set_baselines(self, requests: Iterable[int], newest: int, server: str) -> None:
         with self._db.writing():

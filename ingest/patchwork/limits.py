@@ -2,17 +2,19 @@
 """What a server cannot do, and what follows from that, in plain words. Pure."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.config.values import DAY
 from ingest.patchwork.outage import of_server
+from ingest.words import counted
 
 if TYPE_CHECKING:
     from ingest.patchwork.attempt import Memory
     from ingest.patchwork.dialect import Abilities
 
-_KEY = "cannot"
+_KEY, _GONE = "cannot", "another server's requests"
 _UPGRADE = "give its url without an API version, or ask for an upgrade"
 
 
@@ -94,11 +96,27 @@ def zone(server: "Abilities") -> str:
     return f"events are dated {hours} {ahead} UTC, which makes no difference here"
 
 
-def known(memory: "Memory", now: float, server: str) -> tuple[str, ...] | None:
-    """What a server is known to lack, in short; None if nobody has asked of late. ``server``: the
-    name of its table [patchwork.NAME]."""
+def are_known(memory: "Memory", now: float, server: str) -> bool:
+    """Whether somebody has asked of late what a server lacks. ``server``: the name of its table
+    [patchwork.NAME]."""
+    return memory.recall(of_server(_KEY, server), now) is not None
+
+
+def known(memory: "Memory", now: float, server: str) -> tuple[str, ...]:
+    """What a server is known to lack, in short."""
     kept = memory.recall(of_server(_KEY, server), now)
-    return None if kept is None else tuple(json.loads(kept))
+    gone = memory.recall(of_server(_GONE, server), now)
+    return (*(json.loads(kept) if kept else ()), *([gone] if gone else []))
+
+
+def note_gone(memory: "Memory", now: float, server: str, number: int) -> None:
+    """Remember for ``status`` how many open requests were begun at another server, whose ids mean
+    nothing at this one."""
+    key = of_server(_GONE, server)
+    has = f"has nothing of {counted(number, 'open request')} that another server was asked about"
+    told = f"{has}: the lab has to say what became of them" if number else ""
+    if told != (memory.recall(key, now) or ""):
+        memory.remember(key, told, math.inf)
 
 
 def note(memory: "Memory", now: float, server: str, found: "Abilities") -> None:

@@ -70,7 +70,7 @@ class Follower(PatchworkThread):
     def _note_limits(self, patchwork: Patchwork, watch: Watch, ledger: Ledger) -> None:
         """Have status know what the server lacks, asked once a day, if anything is asked."""
         now = time.time()
-        if limits.known(ledger, now, self.server) is None and watch.open():
+        if not limits.are_known(ledger, now, self.server) and watch.open():
             limits.note(ledger, now, self.server, patchwork.probe())
 
     def _log(self, problem: str) -> None:

@@ -7,17 +7,21 @@ after a restart. Only ids are compared: dates of checks are in the server's loca
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from ingest.config.tables import Settings
 from ingest.config.values import DAY
 from ingest.errors import StateUnavailable, Temporary
 from ingest.ledger import Feed, Ledger, Request
+from ingest.patchwork import limits
 from ingest.patchwork.dialect import Check, CheckEvent, CheckPage, Dialect
 from ingest.patchwork.feed import Walk
-from ingest.results import beginning, counting
+from ingest.results import beginning, counting, moves
 from ingest.results.beginning import Beginning
 from ingest.results.counting import Watched
+from ingest.results.turns import Turn, turn
 from ingest.story.results import FEED
 from ingest.words import counted
 
@@ -69,8 +73,9 @@ class Watch:
     def begin(self) -> int:
         """Note where the checks of requests that are new begin, and of how many that was. Asks
         nothing if none is. Raises as ``Dialect`` does."""
-        requests, known = self.open(), self._ledger.results.baselines(self._dialect.base)
-        gone = self._ledger.results.elsewhere(self._dialect.base)
+        requests = self.open()
+        gone = self._follow_moves(requests)
+        known = self._ledger.results.baselines(self._dialect.base)
         new = [each for each in requests if each.number not in known and each.number not in gone]
         self._tell_of_gone(sum(each.number in gone for each in requests))
         if not new:
@@ -87,6 +92,35 @@ class Watch:
         for each in new:
             self._note_earlier(each, begins.newest[each.number])
         return len(new)
+
+    def _follow_moves(self, requests: list[Request]) -> set[int]:
+        """Go on with the requests that were begun at another address of this server; the numbers
+        of those that were begun at another server."""
+        begun = self._ledger.results.elsewhere(self._dialect.base)
+        of_base: dict[str, list[Request]] = {}
+        for each in requests:
+            if each.number in begun:
+                of_base.setdefault(begun[each.number].server, []).append(each)
+        gone: set[int] = set()
+        for base, those in of_base.items():
+            if not moves.has_come_from(self._dialect, self._ledger, base, those, self._clock()):
+                gone.update(each.number for each in those)
+                continue
+            before, here = self._feed(base), self._feed().position
+            with self._ledger.batch():
+                for each in those:
+                    newest = begun[each.number].newest
+                    self._ledger.results.set_baselines([each.number], newest, self._dialect.base)
+                if before.position and (not here or int(before.position) < int(here)):
+                    self._ledger.set_feed(replace(before, part=self._part))
+            log.info(
+                "the Patchwork at %s is the one that was at %s: %s followed there",
+                self._dialect.base,
+                base,
+                counted(len(those), "open request"),
+            )
+        limits.note_gone(self._ledger, self._clock(), self._server, len(gone))
+        return gone
 
     def _note_earlier(self, request: Request, newest: int) -> None:
         """Keep what the checks of a request's labels said before it, if Patchwork tells."""
@@ -108,7 +142,8 @@ class Watch:
         """Log once that requests were begun at another address."""
         if number and number != self._gone:
             log.warning(
-                "%s for another Patchwork than %s: no check there is looked for as a result",
+                "%s for another Patchwork than the one at %s, where no check is looked for as a "
+                "result",
                 counted(number, "open request"),
                 self._dialect.base,
             )
@@ -158,7 +193,7 @@ class Watch:
 
     def _walk(self, watched: list[Watched], last: int, first: CheckPage) -> int:
         if not first.events:  # a server without events, or without checks
-            return self._ask_patches(watched)
+            return self._ask_places(watched, self._settings.patches)
         pages = 0
 
         def read(page: str) -> CheckPage:
@@ -168,7 +203,7 @@ class Watch:
 
         events = list(Walk(last).events(read, _MOST_PAGES))
         if pages == _MOST_PAGES:
-            return self._ask_patches(watched)
+            return self._ask_places(watched)
         return self._take(watched, events)
 
     def _take(self, watched: list[Watched], events: Iterable[CheckEvent]) -> int:
@@ -196,27 +231,39 @@ class Watch:
             if (check := found.get((event.patch, event.check)))
         )
 
-    def _ask_patches(self, watched: list[Watched]) -> int:
-        of_patches = [each for each in watched if not each.request.revision]
-        patches = sorted({patch for each in of_patches for patch in each.patches})
-        changed = sum(
-            self._apply(each.request, label, patch, check)
-            for patch, check in self._checks(patches)
-            for each in of_patches
-            for label in each.labels(patch, check.id, check.context)
+    def _ask_places(self, watched: list[Watched], most: int = 0) -> int:
+        """Ask for all that labs say of what is watched. ``most``: of how many patches or revisions
+        at one time, 0 for all; the others have their turn the next times."""
+        of_place: dict[tuple[int, int], list[Watched]] = {}
+        for each in sorted(watched, key=lambda each: each.request.number):
+            series, revision = each.request.series, each.request.revision
+            places = [(series, revision)] if revision else [(patch, 0) for patch in each.patches]
+            for place in places:
+                of_place.setdefault(place, []).append(each)
+        turns = [(those[0].request.number, *place) for place, those in of_place.items()]
+        return sum(
+            self._apply(each.request, label, _NO_PATCH if revision else id, check)
+            for _, id, revision in self._turn(turns, most)
+            for check in self._said_at(id, revision)
+            for each in of_place[id, revision]
+            for label in each.labels(_NO_PATCH if revision else id, check.id, check.context)
         )
-        of_revisions: dict[tuple[int, int], list[Watched]] = {}
-        for each in watched:
-            if each.request.revision:
-                place = each.request.series, each.request.revision
-                of_revisions.setdefault(place, []).append(each)
-        return changed + sum(
-            self._apply(each.request, label, _NO_PATCH, check)
-            for place, mine in of_revisions.items()
-            for check in self._dialect.results_of(*place) or ()
-            for each in mine
-            for label in each.labels(_NO_PATCH, check.id, check.context)
-        )
+
+    def _turn(self, turns: Sequence[Turn], most: int) -> list[Turn]:
+        key = f"{self._part} round"
+        kept = self._ledger.recall(key, self._clock())
+        last, end = map(tuple, json.loads(kept)) if kept else ((), ())
+        mine, now = turn(turns, most, (last, end) if last else None)
+        if now:
+            # Noted before, so that one that cannot be asked for keeps no other one waiting.
+            self._ledger.remember(key, json.dumps(now), math.inf)
+            log.info("asking for the checks of %d of %d patches", len(mine), len(turns))
+        return mine
+
+    def _said_at(self, id: int, revision: int) -> Iterable[Check]:
+        if revision:
+            return self._dialect.results_of(id, revision) or ()
+        return self._dialect.checks_of(id)
 
     def _checks_for(self, request: Request) -> Iterator[tuple[int, Check]]:
         """What labs say that may be the result of a request, and of which patch."""
@@ -258,10 +305,11 @@ class Watch:
     def _position(self) -> int:
         return int(self._feed().position or 0)
 
-    def _feed(self) -> Feed:
+    def _feed(self, base: str = "") -> Feed:
+        part = self._part_of(base) if base else self._part
         mine = (each for each in self._ledger.feeds() if each.name == FEED)
-        kept = next((each for each in mine if each.part == self._part), None)
-        return kept or Feed(FEED, self._part)
+        kept = next((each for each in mine if each.part == part), None)
+        return kept or Feed(FEED, part)
 
     def _keep(self, position: int) -> None:
         now = self._clock()
@@ -269,6 +317,9 @@ class Watch:
 
     @property
     def _part(self) -> str:
-        """Which feed it is: two tables may name one server, for other lists each."""
-        base = self._dialect.base
+        """Which feed it is."""
+        return self._part_of(self._dialect.base)
+
+    def _part_of(self, base: str) -> str:
+        # Two tables may name one server, for other lists each.
         return f"{base} for {self._server}" if self._server else base

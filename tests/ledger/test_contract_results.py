@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.ledger import Cursor, Keep, Ledger, Result, Run, Seen, State, open_ledger
+from ingest.ledger import Baseline, Cursor, Keep, Ledger, Result, Run, Seen, State, open_ledger
 from ingest.mail.requester import Requester
 from tests.support.ledger_values import NOON, record
 
@@ -206,13 +206,15 @@ def test_where_checks_begin_is_known_of_the_server_whose_ids_these_are(ledger: L
     ledger.results.set_baselines([1], 41, SERVER)
     ledger.results.set_baselines([2], 7, "https://other.example.org/api")
     assert ledger.results.baselines(SERVER) == {1: 41}
-    assert ledger.results.elsewhere(SERVER) == {2}
+    other = {2: Baseline("https://other.example.org/api", 7)}
+    assert ledger.results.elsewhere(SERVER) == other
     ledger.results.set_baselines([1], 6, "https://other.example.org/api")
     assert ledger.results.baselines(SERVER) == {}
-    assert ledger.results.elsewhere(SERVER) == {1, 2}
+    both = {1: Baseline("https://other.example.org/api", 6), **other}
+    assert ledger.results.elsewhere(SERVER) == both
     for label in (A, B):
         ledger.results.tell(replace(FAIL, label=label))
-    assert ledger.results.elsewhere(SERVER) == {2}
+    assert ledger.results.elsewhere(SERVER) == other
 
 
 def test_the_results_of_a_request_go_with_it(ledger: Ledger) -> None:

@@ -58,10 +58,22 @@ def test_the_zone_is_told_by_the_events_of_patches(
 def test_what_a_server_lacks_is_remembered_for_status(
     ledger: Ledger, clock: Clock, connect: Connect
 ) -> None:
-    assert limits.known(ledger, clock(), "fdo") is None
+    assert not limits.are_known(ledger, clock(), "fdo")
     with Sandbox(api="1.2") as box:
         limits.note(ledger, clock(), "fdo", connect(box.url).probe())
     assert limits.known(ledger, clock(), "fdo") == (
         "has no events of comments: catching up reads those on recent patches",
     )
-    assert limits.known(ledger, clock(), "") is None
+    assert limits.are_known(ledger, clock(), "fdo")
+    assert limits.known(ledger, clock(), "") == ()
+
+
+def test_requests_of_another_server_are_told_until_there_are_none(
+    ledger: Ledger, clock: Clock
+) -> None:
+    limits.note_gone(ledger, clock(), "fdo", 2)
+    [told] = limits.known(ledger, clock(), "fdo")
+    assert told.startswith("has nothing of 2 open requests")
+    assert not limits.are_known(ledger, clock(), "fdo")  # the server was not asked
+    limits.note_gone(ledger, clock(), "fdo", 0)
+    assert limits.known(ledger, clock(), "fdo") == ()

@@ -169,25 +169,6 @@ def test_it_costs_a_question_for_each_of_ten_patches_at_most(
     assert watching.questions() == 1 + 1 + 10  # the events, the series, its patches
 
 
-def test_a_request_that_was_begun_at_another_address_is_not_looked_for_here(
-    watching: Watching, caplog: pytest.LogCaptureFixture
-) -> None:
-    request = watching.asks("iol-a", noted=False)
-    watching.ledger.results.set_baselines([request.number], 7, "https://other.example.org/api")
-    for _ in range(2):
-        watching.posts("success")
-        assert watching.looks() == 0
-    assert watching.states(request) == {"iol-a": "asked"}
-    assert caplog.text.count("1 open request for another Patchwork than") == 1
-    other = watching.asks("iol-a")
-    watching.posts("fail")
-    watching.looks()
-    assert (watching.states(request), watching.states(other)) == (
-        {"iol-a": "asked"},
-        {"iol-a": "fail"},
-    )
-
-
 def test_a_request_that_comes_while_another_is_open_has_its_own_beginning(
     watching: Watching,
 ) -> None:
@@ -367,7 +348,7 @@ def test_a_request_of_arguments_alone_costs_nothing(watching: Watching) -> None:
 
 
 @pytest.fixture
-def eventless(watching: Watching, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Watching:
+def no_events(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its checks make no events."""
     real = box.store._event
 
@@ -376,6 +357,10 @@ def eventless(watching: Watching, box: Sandbox, monkeypatch: pytest.MonkeyPatch)
             real(category, *values, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(box.store), "_event", lambda self, *v, **n: event(*v, **n))
+
+
+@pytest.fixture
+def eventless(watching: Watching, no_events: None) -> Watching:
     return watching
 
 
@@ -398,3 +383,24 @@ def test_where_checks_have_no_events_each_patch_costs_a_question(
     for _ in range(5):
         eventless.asks("iol-a")
     assert a_day(eventless) == 2 * 96
+
+
+def test_where_checks_have_no_events_so_many_patches_are_asked_for_at_a_time(
+    watching_with: MakeWatching, no_events: None
+) -> None:
+    """Each has its turn, the one of the oldest request first, also in a new process."""
+    watching = watching_with(patches=1)
+    patches = (SECOND, PATCH, FIRST)
+    asked = [watching.asks("iol-a", "iol-b", on=f"patch {each}") for each in patches]
+    for patch in patches:
+        watching.posts("success", patch=patch)
+    watching.questions()
+    for number, request in enumerate(asked, 1):
+        assert watching.looks() == 1
+        assert watching.states(request)["iol-a"] == "success"
+        assert watching.questions() == 2
+        watching.begins_anew()
+        states = [watching.states(each)["iol-a"] for each in asked]
+        assert states.count("success") == number
+    watching.posts("success", "iol-b", SECOND)
+    assert watching.looks() == 1  # from the first one on again

@@ -34,7 +34,9 @@ class Watching:
         patchwork = Patchwork(server, self.ledger, clock=self.clock)
         self.watch = Watch(patchwork.dialect, self.ledger, self.settings, self.clock)
 
-    def asks(self, *labels: str, on: str = f"patch {PATCH}", noted: bool = True) -> Request:
+    def asks(
+        self, *labels: str, on: str = f"patch {PATCH}", noted: bool = True, **other: Any
+    ) -> Request:
         """A request comes; unless it is not to be ``noted`` yet, the watch takes note at once."""
         kind, _, id = on.partition(" ")
         request = record(
@@ -43,8 +45,7 @@ class Watching:
             self.clock(),
             contexts=labels,
             arguments={},
-            submission=Submission(kind, int(id)),
-            series=SERIES,
+            **{"submission": Submission(kind, int(id)), "series": SERIES, **other},
         )
         if noted:
             self.watch.begin()
