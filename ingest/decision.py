@@ -217,13 +217,6 @@ def _standing(
     )
 
 
-def decide(
-    raw: bytes, null_sender: bool, received: float, settings: Settings, patchwork: Patchwork
-) -> Decision:
-    """``judge``, and where that leaves the decision open, ``resolve``."""
-    return resolve(judge(raw, null_sender, settings), received, settings, patchwork)
-
-
 def _waits(decision: Decision, waiting: Waiting, error: Temporary, trail: list[Lookup]) -> Decision:
     return replace(
         decision,

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.commands import replay
 from ingest.config import tables
-from ingest.decision import decide, judge
+from ingest.decision import judge, resolve
 from ingest.ledger import Ledger, Outcome, Waiting
 from ingest.patchwork.lookup import Patchwork
 from tests.support.bad_server import MOST, Answer, Hell, Seen, failing, patch_row, rows
@@ -71,7 +71,7 @@ def test_a_bounce_is_known_by_its_envelope() -> None:
 
 def test_a_decision_that_needs_no_patchwork_asks_it_nothing(hell: Hell, ledger: Ledger) -> None:
     server = tables.PatchworkSettings(hell.url, max_answer=MOST)
-    made = decide(patch(OURS), False, 0.0, SETTINGS, Patchwork(server, ledger))
+    made = resolve(judge(patch(OURS), False, SETTINGS), 0.0, SETTINGS, Patchwork(server, ledger))
     assert (made.outcome, hell.seen) == (Outcome.IGNORED, [])
 
 
@@ -79,7 +79,7 @@ def test_what_was_not_read_is_in_the_reason(hell: Hell, ledger: Ledger) -> None:
     hell.route(knows())
     server = tables.PatchworkSettings(hell.url, max_answer=MOST)
     raw = reply(OURS, body="Recheck-request: iol-a,  iol-b\n")
-    made = decide(raw, False, 0.0, SETTINGS, Patchwork(server, ledger))
+    made = resolve(judge(raw, False, SETTINGS), 0.0, SETTINGS, Patchwork(server, ledger))
     assert made.reason == "series 29430: iol-a (not read: iol-b)"
     assert [(each.asked, each.answer) for each in made.trail] == [
         (f"patch <{OURS}>", "patch 131182, series 29430")

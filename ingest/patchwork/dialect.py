@@ -88,9 +88,8 @@ class Project(Value):
 class Abilities(Value):
     """What a server is and can do. ``version``: that of the API that is spoken; ``date``: its
     answer's Date header; ``kind``: as in [patchwork] kind; ``keeps_comments``: whether the
-    comments of a submission can be read; ``tests_revisions``: whether it has test results of
-    revisions instead of checks of patches; ``zone``: by how many seconds its events are dated
-    ahead of UTC, None if that cannot be told."""
+    comments of a submission can be read; ``zone``: by how many seconds its
+    events are dated ahead of UTC, None if that cannot be told."""
 
     version: str
     finds_by_message_id: bool
@@ -98,7 +97,6 @@ class Abilities(Value):
     date: str
     kind: str = "patchwork"
     keeps_comments: bool = True
-    tests_revisions: bool = False
     zone: float | None = None
 
 

@@ -78,7 +78,6 @@ class Freedesktop:
             date=root.headers.get("Date", ""),
             kind="freedesktop",
             keeps_comments=False,
-            tests_revisions=True,
         )
 
     def tells_of_comments(self) -> bool:

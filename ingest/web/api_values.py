@@ -18,7 +18,6 @@ _MOST_VALUES, _LONGEST_VALUE = 50, 500
 _BIGGEST = (1 << 63) - 1
 
 Text = Annotated[str, Meta(max_length=_LONGEST_VALUE)]
-Texts = Annotated[list[Text], Meta(max_length=_MOST_VALUES)]
 Series = Annotated[int, Meta(ge=1, le=_BIGGEST)]
 Name = Annotated[str, Meta(pattern=r"^(?!-)[\w-]+$", max_length=LONGEST_NAME)]
 Remark = Annotated[str, Meta(min_length=1, max_length=2000)]

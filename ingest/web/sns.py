@@ -35,7 +35,6 @@ _SIGNED = {
     ),
 }
 _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
-TYPES = tuple(_SIGNED)
 
 # Certificates kept. Amazon has one for each region, and a new one once in a while.
 _MOST_CERTIFICATES = 8

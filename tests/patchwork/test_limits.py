@@ -12,16 +12,16 @@ from tests.support.clock import HOUR, Clock
 from tests.support.mails import patch
 from tests.support.questions import Connect
 
-# Of each server: version, msgid filter, comment events, comments, test results, and what it lacks.
+# Of each server: version, msgid filter, comment events, comments, and what it lacks.
 SERVERS = {
-    "1.4": ({"api": "1.4"}, ("1.4", True, True, True, False), []),
-    "1.3": ({"api": "1.3"}, ("1.3", True, True, True, False), []),
-    "1.2": ({"api": "1.2"}, ("1.2", True, False, True, False), ["comments"]),
-    "1.1": ({"api": "1.1"}, ("1.1", False, False, True, False), ["API", "comments"]),
-    "1.0": ({"api": "1.0"}, ("1.0", False, False, False, False), ["API", "comments"]),
+    "1.4": ({"api": "1.4"}, ("1.4", True, True, True), []),
+    "1.3": ({"api": "1.3"}, ("1.3", True, True, True), []),
+    "1.2": ({"api": "1.2"}, ("1.2", True, False, True), ["comments"]),
+    "1.1": ({"api": "1.1"}, ("1.1", False, False, True), ["API", "comments"]),
+    "1.0": ({"api": "1.0"}, ("1.0", False, False, False), ["API", "comments"]),
     "fork": (
         {"kind": "freedesktop"},
-        ("1.0", True, False, False, True),
+        ("1.0", True, False, False),
         ["comments", "results"],
     ),
 }
@@ -36,7 +36,7 @@ def test_what_a_server_can_is_found_out_and_what_it_lacks_is_told(
         box.file(patch("p@x"))
         found = connect(box.url).probe()
     told = (found.version, found.finds_by_message_id, found.tells_of_comments)
-    assert (*told, found.keeps_comments, found.tests_revisions) == expected
+    assert (*told, found.keeps_comments) == expected
     assert [each.what for each in limits.of(found)] == lacks
 
 

@@ -76,7 +76,6 @@ def changed(raw: bytes, old: bytes, new: bytes) -> bytes:
 
 ROBINS = b"Robin Reviewer <robin@example.org>"
 # Encoded words that a reader who decodes them too early would take for something else.
-HIDDEN = b"=?utf-8?q?robin=40example.org=2C?= <evil@evil.example>"
 SMUGGLED = (
     b"=?utf-8?q?R=0AAuthentication-Results:_mx.lab.example;"
     b"_dkim=3Dpass_header.d=3Dexample.org=0AX:_?="
