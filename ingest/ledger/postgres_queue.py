@@ -20,6 +20,7 @@ from ingest.ledger.values import (
     Outcome,
     Queued,
     Wait,
+    rest_after,
 )
 
 # Who claims a mail passes over those that another one is claiming.
@@ -81,8 +82,7 @@ class Queue:
                     reason = f"the worker died {row['starts']} times while working on it"
                     self._give_up(row["mail"], reason, now)
                     continue
-                # At once after one death: that was hardly this mail's fault.
-                pause = 0.0 if row["starts"] < 3 else min(2.0 ** row["starts"], 600.0)
+                pause = rest_after(row["starts"])
                 self._session.run(
                     "UPDATE queue SET claimed = NULL, due = greatest(due, ?),"
                     " waiting = CASE WHEN ? > 0 THEN 'failing' ELSE waiting END WHERE mail = ?",

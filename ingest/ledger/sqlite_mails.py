@@ -27,6 +27,7 @@ from ingest.ledger.values import (
     Queued,
     Record,
     Wait,
+    rest_after,
 )
 
 # A story with something added, unless it is too long.
@@ -153,8 +154,7 @@ class Mails(Retention):
                     reason = f"the worker died {row['starts']} times while working on it"
                     self._give_up(row["id"], reason, now)
                     continue
-                # At once after one death: that was hardly this mail's fault.
-                pause = 0.0 if row["starts"] < 3 else min(2.0 ** row["starts"], 600.0)
+                pause = rest_after(row["starts"])
                 self._db.run(
                     "UPDATE mail SET claimed = 0, due = max(due, ?),"
                     " waiting = iif(?, 'failing', waiting) WHERE id = ?",

@@ -16,6 +16,14 @@ MOST_HAPPENINGS = 10_000
 # A mail that was taken up this often and never came to an end is not tried any more: whatever
 # kills the worker would do so for ever.
 MOST_STARTS = 20
+
+
+def rest_after(starts: int) -> float:
+    """Seconds that a mail rests when its worker has died so many times while working on it."""
+    # At once after one death: that was hardly this mail's fault.
+    return 0.0 if starts < 3 else min(2.0**starts, 600.0)
+
+
 # Of the mails of one Message-ID, which anybody can send, those that are found by it, that each of
 # them names, and that a comment is compared with.
 MOST_FOUND, MOST_OTHERS, MOST_ORIGINALS = 1000, 100, 100

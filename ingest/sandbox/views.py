@@ -7,8 +7,9 @@ Routes and views as Patchwork's ``urls.py`` and ``api/*.py`` have them.
 import html
 import json
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -253,32 +254,23 @@ def _series(call: Call) -> Reply:
     return 200, call.shapes.series(call.one(call.store.series, "Series")), {}
 
 
-def _patch_comments(call: Call) -> Reply:
-    patch = call.one(call.store.patches, "Patch")
-    comments = _under(patch, call.store.patch_comments.values())
-    return call.page(call.ordered(list(comments.values())), call.shapes.comment)
+def _comments(call: Call, kind: str) -> Reply:
+    return call.page(call.ordered(list(_under(call, kind).values())), call.shapes.comment)
 
 
-def _patch_comment(call: Call) -> Reply:
-    patch = call.one(call.store.patches, "Patch")
-    comments = _under(patch, call.store.patch_comments.values())
-    return 200, call.shapes.comment(call.one(comments, "PatchComment", 1)), {}
+def _comment(call: Call, kind: str) -> Reply:
+    return 200, call.shapes.comment(call.one(_under(call, kind), f"{kind}Comment", 1)), {}
 
 
-def _cover_comments(call: Call) -> Reply:
-    cover = call.one(call.store.covers, "Cover")
-    comments = _under(cover, call.store.cover_comments.values())
-    return call.page(call.ordered(list(comments.values())), call.shapes.comment)
-
-
-def _cover_comment(call: Call) -> Reply:
-    cover = call.one(call.store.covers, "Cover")
-    comments = _under(cover, call.store.cover_comments.values())
-    return 200, call.shapes.comment(call.one(comments, "CoverComment", 1)), {}
-
-
-def _under(parent: Submission, comments: Collection[Comment]) -> dict[int, Comment]:
-    return {comment.id: comment for comment in comments if comment.parent == parent.id}
+def _under(call: Call, kind: str) -> dict[int, Comment]:
+    """The comments on the patch or cover letter that is asked for."""
+    store = call.store
+    parents, comments = {
+        "Patch": (store.patches, store.patch_comments),
+        "Cover": (store.covers, store.cover_comments),
+    }[kind]
+    parent = call.one(parents, kind)
+    return {each.id: each for each in comments.values() if each.parent == parent.id}
 
 
 def _checks(call: Call) -> Reply:
@@ -372,14 +364,14 @@ _ROUTES = (
     _route("users/ID/", _one_user, "GET, PUT, PATCH"),
     _route("patches/", _patches),
     _route("patches/ID/", _patch, "GET, PUT, PATCH"),
-    _route("patches/ID/comments/", _patch_comments, since=(1, 1)),
-    _route("patches/ID/comments/ID/", _patch_comment, "GET, PUT, PATCH", (1, 3)),
+    _route("patches/ID/comments/", partial(_comments, kind="Patch"), since=(1, 1)),
+    _route("patches/ID/comments/ID/", partial(_comment, kind="Patch"), "GET, PUT, PATCH", (1, 3)),
     _route("patches/ID/checks/", _checks, "GET, POST", post=new_check),
     _route("patches/ID/checks/ID/", _check),
     _route("covers/", _covers),
     _route("covers/ID/", _cover),
-    _route("covers/ID/comments/", _cover_comments, since=(1, 1)),
-    _route("covers/ID/comments/ID/", _cover_comment, "GET, PUT, PATCH", (1, 3)),
+    _route("covers/ID/comments/", partial(_comments, kind="Cover"), since=(1, 1)),
+    _route("covers/ID/comments/ID/", partial(_comment, kind="Cover"), "GET, PUT, PATCH", (1, 3)),
     _route("series/", _all_series),
     _route("series/ID/", _series),
     _route("events/", _events),

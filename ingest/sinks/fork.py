@@ -9,11 +9,42 @@ from contextlib import closing
 from typing import Any
 
 from ingest.config import secret
-from ingest.config.tables import PatchworkSettings
+from ingest.config.sink_tables import NewRevisionSettings, PendingResultSettings
+from ingest.config.tables import PatchworkSettings, Settings
 from ingest.errors import NotTaken, SinkUnavailable, TurnedAway, Unanswered, Unavailable
 from ingest.ledger import Request
 from ingest.patchwork.api import Api
+from ingest.policy.manners import Manners
 from ingest.words import of_series, printable
+
+_Table = NewRevisionSettings | PendingResultSettings
+
+
+class OnFork:
+    """What a ``Receiver`` on such a server is, but for what it gives."""
+
+    once_per_mail = False
+    manners = Manners()
+
+    def __init__(self, name: str, does: str, table: _Table, settings: Settings) -> None:
+        """``does``: what it does, for a person, up to the server's address."""
+        self.name = name
+        self._does = does
+        self._login_file = table.login_file
+        self._patchwork = settings.server(table.patchwork) or settings.patchwork
+
+    @property
+    def purpose(self) -> str:
+        """See ``Configured``."""
+        return f"{self._does} {self._patchwork.url}"
+
+    def problems(self) -> list[str]:
+        """See ``Configured``."""
+        return problems(self._login_file)
+
+    def dangers(self) -> list[str]:
+        """See ``Configured``."""
+        return secret.in_clear(self._patchwork.url)
 
 
 def path_of(request: Request) -> str:

@@ -3,13 +3,11 @@
 a request is for, which is the fork's own way to have all its labs test it again.
 """
 
-from ingest.config import secret
 from ingest.config.sink_tables import NewRevisionSettings
 from ingest.config.tables import Settings
 from ingest.ledger import Request
 from ingest.patchwork.api import Api
 from ingest.patchwork.freedesktop import Freedesktop
-from ingest.policy.manners import Manners
 from ingest.sinks import Configured, Stop, fork
 from ingest.words import of_series
 
@@ -19,42 +17,24 @@ def receiver(name: str, settings: Settings) -> Configured:
     return NewRevision(name, settings.newrevision[name], settings)
 
 
-class NewRevision:
+class NewRevision(fork.OnFork):
     """A ``Receiver`` that makes revisions on a server of freedesktop's kind."""
 
-    once_per_mail = False
-    manners = Manners()
-
     def __init__(self, name: str, table: NewRevisionSettings, settings: Settings) -> None:
-        self.name = f"newrevision:{name}"
-        self._table = table
-        self._patchwork = settings.server(table.patchwork) or settings.patchwork
-
-    @property
-    def purpose(self) -> str:
-        """See ``Configured``."""
-        return f"makes new revisions on {self._patchwork.url}"
-
-    def problems(self) -> list[str]:
-        """See ``Configured``."""
-        return fork.problems(self._table.login_file)
-
-    def dangers(self) -> list[str]:
-        """See ``Configured``."""
-        return secret.in_clear(self._patchwork.url)
+        super().__init__(f"newrevision:{name}", "makes new revisions on", table, settings)
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``. After an attempt that did not come to an end, a copy that is there is
         its work."""
         path = f"{fork.path_of(request)}newrevision/"
-        login = fork.authorization(self._table.login_file)
+        login = fork.authorization(self._login_file)
 
         def ask(api: Api) -> str:
             if again and (copy := _copy_of(api, request)):
                 return f"revision {copy} is a copy of it already"
             status, answer = api.post(path, {}, login, done=200)
             if status != 200:
-                raise fork.refused(status, answer, of_series(request), self._table.login_file)
+                raise fork.refused(status, answer, of_series(request), self._login_file)
             return f"asked for a copy of {of_series(request)}"
 
         return fork.asked(self._patchwork, ask)

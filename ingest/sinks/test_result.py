@@ -5,13 +5,11 @@ stands is the lab's, and a new one would take its place.
 """
 
 from ingest import links
-from ingest.config import secret
 from ingest.config.sink_tables import PendingResultSettings
 from ingest.config.tables import Settings
 from ingest.errors import SinkUnavailable, TurnedAway
 from ingest.ledger import Request
 from ingest.patchwork.api import Api
-from ingest.policy.manners import Manners
 from ingest.sinks import Configured, Stop, fork
 from ingest.sinks.check import description
 from ingest.words import counted, listed, of_series
@@ -24,37 +22,20 @@ def receiver(name: str, settings: Settings) -> Configured:
     return PendingResult(name, settings.test_result[name], settings)
 
 
-class PendingResult:
+class PendingResult(fork.OnFork):
     """A ``Receiver`` that is the test results of a server of freedesktop's kind."""
 
-    once_per_mail = False
-    manners = Manners()
-
     def __init__(self, name: str, table: PendingResultSettings, settings: Settings) -> None:
-        self.name = f"test_result:{name}"
-        self._table = table
+        super().__init__(f"test_result:{name}", "posts test results to", table, settings)
+        self._target_url = table.target_url
         self._settings = settings
-        self._patchwork = settings.server(table.patchwork) or settings.patchwork
-
-    @property
-    def purpose(self) -> str:
-        """See ``Configured``."""
-        return f"posts test results to {self._patchwork.url}"
-
-    def problems(self) -> list[str]:
-        """See ``Configured``."""
-        return fork.problems(self._table.login_file)
-
-    def dangers(self) -> list[str]:
-        """See ``Configured``."""
-        return secret.in_clear(self._patchwork.url)
 
     def give(self, request: Request, *, again: bool, stop: Stop) -> str:
         """See ``Receiver``."""
         if not request.contexts:
             return "no label was named, so no test result was posted"
         path = f"{fork.path_of(request)}test-results/"
-        login = fork.authorization(self._table.login_file)
+        login = fork.authorization(self._login_file)
         return fork.asked(
             self._patchwork, lambda api: self._post_all(api, path, login, request, stop)
         )
@@ -75,11 +56,11 @@ class PendingResult:
                 "state": _PENDING,
                 "summary": description(request),
             }
-            if url := self._table.target_url or links.page(request.number, self._settings):
+            if url := self._target_url or links.page(request.number, self._settings):
                 content["url"] = url
             status, answer = api.post(path, content, login)
             if status != 201:
-                raise fork.refused(status, answer, of_series(request), self._table.login_file)
+                raise fork.refused(status, answer, of_series(request), self._login_file)
             posted.append(label)
         told = f"{counted(len(posted), 'pending test result')} posted"
         left = [f"{each} ({standing[each]})" for each in request.contexts if each in standing]
