@@ -12,6 +12,7 @@ from ingest.ledger import Request
 Document = dict[str, Any]
 
 _TEXT = {str}
+_quoted = json.encoder.encode_basestring_ascii
 # How old the mails are that set a value, by an entry's key, name and value.
 _Ages = dict[tuple[str, str, str], tuple[float, str]]
 
@@ -126,8 +127,30 @@ def stamped(document: Document) -> float:
 
 
 def dump(document: Document) -> str:
-    """The document as its consumers read it."""
-    return json.dumps(document, indent=4, allow_nan=False)
+    """The document as its consumers read it: what ``json.dumps`` makes of it with ``indent=4``.
+    That is done in Python and by characters; the entries of a long file are not left to it."""
+    entries = document.get("retests")
+    if not isinstance(entries, dict) or not entries or not all(map(_is_plain, entries.values())):
+        return json.dumps(document, indent=4, allow_nan=False)
+    rest = json.dumps({**document, "retests": {}}, indent=4, allow_nan=False)
+    # In a text the line end would be escaped, and what is nested stands farther to the right.
+    before, mark, behind = rest.partition('\n    "retests": {')
+    lines = ",\n".join(f"        {_quoted(key)}: {_entry(each)}" for key, each in entries.items())
+    return f"{before}{mark}\n{lines}\n    {behind}"
+
+
+def _entry(entry: Document) -> str:
+    """A series' entry that is plain, as it stands in the document."""
+    labels = ",\n".join(f"                {_quoted(each)}" for each in entry["contexts"])
+    values = ",\n".join(
+        f"                {_quoted(name)}: {_quoted(value)}"
+        for name, value in entry["arguments"].items()
+    )
+    contexts = f"[\n{labels}\n            ]" if labels else "[]"
+    arguments = f"{{\n{values}\n            }}" if values else "{}"
+    return (
+        f'{{\n            "contexts": {contexts},\n            "arguments": {arguments}\n        }}'
+    )
 
 
 def load(text: str) -> Document:
