@@ -16,6 +16,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -227,9 +228,18 @@ class _Session(requests.Session):
         self._guard = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._is_cut = False
+        self._settings: dict[tuple[str, ...], Any] = {}
         adapter = _Adapter(self)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+
+    def merge_environment_settings(self, url: Any, *arguments: Any) -> Any:
+        """Which proxy and certificates the environment names for a server. It is gone through once:
+        that costs half as much as a question."""
+        server = urlsplit(url)[:2]
+        if server not in self._settings:
+            self._settings[server] = super().merge_environment_settings(url, *arguments)
+        return dict(self._settings[server])
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None ever: requests would read the whole body of a redirect, of any size, in order to
