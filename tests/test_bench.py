@@ -52,6 +52,8 @@ ROWS = {
     },
     "begun": {"begun"},
     "copy": {"copy there", "copy back"},
+    "spooled": {f"spooled {when} {what}" for when in ("up", "down") for what in ("wall", "cpu")},
+    "lease": {"lease postgresql", "lease sqlite"},
 }
 
 

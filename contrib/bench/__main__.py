@@ -29,6 +29,7 @@ import recording
 import replay
 import retests
 import smtp
+import spooled
 import table
 import trust
 from measure import ROOT, Plan, Row, Skipped
@@ -52,6 +53,8 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "postgresql": postgresql.measure,
     "begun": begun.measure,
     "copy": moving.measure,
+    "spooled": spooled.measure,
+    "lease": spooled.lease,
 }
 GROWTH = "growth"
 
