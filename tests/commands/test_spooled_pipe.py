@@ -4,6 +4,7 @@ the ledger as soon as that is there, each mail once."""
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from ingest import locks
 from ingest.ledger import Ledger, open_ledger
 from ingest.sandbox import Sandbox
 from tests.support import postgres
-from tests.support.command_line import Command, reply
+from tests.support.command_line import Command, imports, reply
 from tests.support.service import MAIL, Service
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,20 @@ def test_while_a_service_runs_a_pipe_does_not_ask_for_the_ledger(
     process = service.start("pipe", url="http://127.0.0.1:9", RECHECK_INGEST_STATE_LEDGER=ledger)
     assert process.communicate(MAIL % (b"a", b"a"), timeout=60) == (b"", b"")
     assert process.returncode == 0
+
+
+def test_while_a_service_runs_a_pipe_does_not_load_the_driver(tmp_path: Path) -> None:
+    """Which costs more than all else that a pipe does."""
+    state = tmp_path / "state"
+    state.mkdir()
+    held = locks.take(f"{state}/spool.sqlite-forwarder.lock", mode=0o660, patience=0)
+    assert held is not None
+    ledger = f"RECHECK_INGEST_STATE_LEDGER=postgresql://recheck@/none?host={tmp_path}"
+    pipe = (sys.executable, "-m", "ingest", "pipe", "--state", str(state))
+    imported = imports("env", ledger, *pipe, mail=reply())
+    assert b"ingest.ledger.spool" in imported
+    assert not {each for each in imported if each.split(b".")[0] in (b"psycopg", b"requests")}
+    os.close(held)
 
 
 def test_a_service_forwards_what_comes_while_the_server_is_stopped(
