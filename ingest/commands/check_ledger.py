@@ -78,7 +78,7 @@ def _found(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
 
 
 def of_server(server: Server, replicas: int, now: float) -> Iterator[Finding]:
-    """Clock and standbys of a server. ``now``: our time as its answer came."""
+    """Clock, settings and standbys of a server. ``now``: our time as its answer came."""
     apart = now - server.time
     if abs(apart) > _CLOSE:
         where = "ahead of" if apart > 0 else "behind"
@@ -88,6 +88,8 @@ def of_server(server: Server, replicas: int, now: float) -> Iterator[Finding]:
             f"this machine's clock is {abs(apart):.0f} seconds {where} the database server's: "
             "have both follow a time server",
         )
+    for wish in server.wishes:
+        yield Finding("warning", "server", f"set {wish}")
     streams = f"PostgreSQL {server.version}, {server.streaming} synchronous standbys stream"
     if server.streaming < replicas:
         todo = f"[state] replicas is {replicas}: nothing is written until they do"

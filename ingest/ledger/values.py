@@ -282,12 +282,13 @@ class Totals(Value):
 
 
 class Server(Value):
-    """The server that a ledger is in: its clock, a Unix time, its release, and how many of its
-    synchronous standbys stream."""
+    """The server that a ledger is in: its clock, a Unix time, its release, how many of its
+    synchronous standbys stream, and what its settings should be instead, for an operator."""
 
     time: float
     version: str
     streaming: int
+    wishes: tuple[str, ...] = ()
 
 
 class Keep(Value):

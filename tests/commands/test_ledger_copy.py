@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ingest.commands import check_ledger
-from ingest.ledger import Server
+from ingest.ledger import Opening, Server, open_ledger
 from tests.support import postgres
 from tests.support.command_line import Command
 from tests.support.ledger_values import NOON
@@ -84,6 +85,31 @@ def test_check_tells_of_the_server_and_of_standbys_that_are_missing(
     there["RECHECK_INGEST_STATE_REPLICAS"] = "1"
     told = run("check", environment=there).stdout.decode()
     assert "0 synchronous standbys stream; [state] replicas is 1: nothing is written" in told
+
+
+@pytest.mark.slow
+def test_settings_of_a_server_that_break_what_is_promised_are_told(quick_path: Path) -> None:
+    cluster = postgres.Cluster(fsync="off", full_page_writes="on")
+    try:
+        with closing(open_ledger(cluster.database_for(quick_path))) as ledger:
+            assert told_of(ledger.server()) == ["set fsync = on"]
+            cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+            cluster.execute("ALTER SYSTEM SET idle_session_timeout = '5min'")
+            cluster.execute("SELECT pg_reload_conf()")
+        with closing(open_ledger(cluster.url("ledger_1"), opening=Opening.LOOK)) as ledger:
+            assert told_of(ledger.server()) == [
+                "set fsync = on",
+                "set wal_sender_timeout = 10s",
+                "set idle_session_timeout = 0",
+            ]
+    finally:
+        cluster.remove()
+
+
+def told_of(server: Server | None) -> list[str]:
+    assert server is not None
+    found = check_ledger.of_server(server, 0, server.time)
+    return [each.text.partition(":")[0] for each in found if each.what == "server"]
 
 
 @pytest.mark.parametrize(
