@@ -7,7 +7,10 @@ import psycopg
 _ADVICE = {
     "28": "check user, password and pg_hba.conf",
     "3D": "make the database; contrib/postgresql/roles.sql shows how",
-    "42501": "give the role its rights; contrib/postgresql/roles.sql shows how",
+    "42501": (
+        "give the role its rights as contrib/postgresql/roles.sql does; where a release makes or "
+        "changes tables, run recheck-ingest work --once as the role that owns the tables"
+    ),
     "53100": "the server's disk is full",
     "53300": "the server has too many connections: raise max_connections",
     "55000": "have [state] ledger say where it is now",

@@ -81,12 +81,14 @@ class Cluster:
         standby_of: "Cluster | None" = None,
         on_disk: bool = False,
         within: Sequence[str] = (),
+        superuser: str = _ROLE,
         **settings: str,
     ) -> None:
         """Make and start it. ``standby_of``: the server that it follows; ``on_disk``: what is
         committed is on the disk, and all else is as PostgreSQL has it; ``within``: a command that
-        runs its programs; ``settings``: of postgresql.conf, besides those."""
-        self._bin, self._within = needed(), within
+        runs its programs; ``superuser``: the name of the first role; ``settings``: of
+        postgresql.conf, besides those."""
+        self._bin, self._within, self._superuser = needed(), within, superuser
         place = None if on_disk else memory()
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=place))
         self._databases: dict[str, Path] = {}
@@ -103,7 +105,7 @@ class Cluster:
             self._copy(standby_of)
         else:
             self._run(
-                "initdb", "--no-sync", "--auth=trust", f"--username={_ROLE}", "--encoding=UTF8",
+                "initdb", "--no-sync", "--auth=trust", f"--username={superuser}", "--encoding=UTF8",
                 # Another order of texts than ours, as users have.
                 "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8",
                 f"--pgdata={self.data}",
@@ -120,7 +122,7 @@ class Cluster:
         """Be what the other one is, and follow it."""
         self._run(
             "pg_basebackup", "--no-sync", "--checkpoint=fast", "--wal-method=stream",
-            "--write-recovery-conf", f"--host={other.folder}", f"--username={_ROLE}",
+            "--write-recovery-conf", f"--host={other.folder}", f"--username={self._superuser}",
             f"--pgdata={self.data}",
         )  # fmt: skip
 
@@ -191,15 +193,28 @@ class Cluster:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._guard.communicate()
 
-    def url(self, database: str) -> str:
-        """The URL of one of its databases."""
-        return f"postgresql://{_ROLE}@/{database}?host={self.folder}"
+    def url(self, database: str, role: str = "") -> str:
+        """The URL of one of its databases, for the superuser or another role."""
+        return f"postgresql://{role or self._superuser}@/{database}?host={self.folder}"
 
     def admit(self, addresses: str) -> None:
         """Let anybody in who comes from these addresses."""
         with (self.data / "pg_hba.conf").open("a") as file:
             file.write(f"host all all {addresses} trust\n")
         self.execute("SELECT pg_reload_conf()")
+
+    def load(self, script: Path) -> None:
+        """Have psql run a script as the superuser, to the end or the first error."""
+        url = self.url("postgres")
+        with script.open() as statements:
+            done = subprocess.run(
+                [self._bin / "psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}"],
+                stdin=statements,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (0, "")
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """One statement by the superuser, outside of any transaction."""
