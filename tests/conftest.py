@@ -22,6 +22,7 @@ from tests.support import postgres
 from tests.support.bad_server import MOST, Hell
 from tests.support.clock import Clock
 from tests.support.durations import Durations
+from tests.support.examples import SHARE, number
 from tests.support.lab import Lab, MakeLab
 from tests.support.ledgers import LEDGERS
 from tests.support.leftovers import Leftovers, memory
@@ -37,17 +38,23 @@ OVER_BOTH = frozenset(
     )
 )
 
-# Machines that run tests are slow at times; that is no failure.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
-
 # More processes than this wait for the slowest file only.
 MOST_PROCESSES = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """A run fails if it leaves anything behind. With RECHECK_TEST_DURATIONS=1 it also fails if it
-    has slow tests without the mark."""
+    has slow tests without the mark. One without slow tests tries fewer examples."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault(SHARE, "10")
+    # Machines that run tests are slow at times; that is no failure.
+    settings.register_profile(
+        "unhurried",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        max_examples=number(),
+    )
+    settings.load_profile("unhurried")
     if hasattr(config, "workerinput"):  # the process that started it hears of all tests
         return
     config.pluginmanager.register(Leftovers())
@@ -68,12 +75,12 @@ def pytest_sessionfinish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes run the tests: as many as there are cores for the whole suite, and this
-    one alone for tests that the command line names."""
+    """How many processes run the tests: for the whole suite half as many again as there are cores,
+    since many tests wait for a server, and this one alone for tests that the command line names."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
     cores = len(os.sched_getaffinity(0))
-    return min(cores, MOST_PROCESSES) if cores > 1 else 0
+    return min(cores * 3 // 2, MOST_PROCESSES) if cores > 1 else 0
 
 
 @pytest.hookimpl(wrapper=True)

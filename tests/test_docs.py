@@ -39,14 +39,18 @@ def flags() -> Iterator[tuple[str, str]]:
             yield from ((name, option) for option in action.option_strings)
 
 
-@pytest.mark.parametrize("name", list(commands()))
-def test_every_command_is_in_the_table_of_commands(name: str) -> None:
-    assert f"| `recheck-ingest {name}" in PAGES["contrib/doc/commands.md"]
+def test_every_command_is_in_the_table_of_commands() -> None:
+    table = PAGES["contrib/doc/commands.md"]
+    assert [name for name in commands() if f"| `recheck-ingest {name}" not in table] == []
 
 
-@pytest.mark.parametrize(("name", "option"), list(flags()))
-def test_every_flag_is_in_a_guide(name: str, option: str) -> None:
-    assert option in ("-h",) or re.search(rf"`[^`\n]*{option}\b", GUIDES)
+def test_every_flag_is_in_a_guide() -> None:
+    options = {option: name for name, option in flags() if option != "-h"}
+    assert [
+        f"{name} {option}"
+        for option, name in options.items()
+        if not re.search(rf"`[^`\n]*{option}\b", GUIDES)
+    ] == []
 
 
 def test_the_table_of_settings_is_that_of_the_program() -> None:

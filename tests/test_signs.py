@@ -67,6 +67,7 @@ def _many(folder: str) -> None:
         signs.saw(folder, "pipe", {"dev.example.org": 1}, NOON)
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_count_every_mail(tmp_path: Path) -> None:
     processes = [get_context("spawn").Process(target=_many, args=(str(tmp_path),)) for _ in "1234"]
     for each in processes:

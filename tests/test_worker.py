@@ -19,7 +19,7 @@ from ingest.worker import POLL, Worker
 from tests.support.bad_server import Hell, failing
 from tests.support.clock import DAY, HOUR, MINUTE, Clock
 from tests.support.faults import OURS
-from tests.support.lab import Lab, attempts, knows, replies
+from tests.support.lab import SELDOM, Lab, MakeLab, attempts, knows, replies
 from tests.support.mails import reply
 
 
@@ -96,6 +96,7 @@ def test_an_error_of_ours_that_stays_ends_the_mail_as_failed_and_retryable(
     assert breaking.ledger.retry(["recheck-0@example.org"], breaking.clock()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Unanswered("an HTML page"), Temporary("something else")])
 def test_a_question_that_fails_for_one_mail_leaves_only_that_one_waiting(
     error: Exception,
@@ -123,6 +124,7 @@ def test_a_server_that_is_down_puts_every_mail_off(
     assert lab.waiting() == {"down": 3}
 
 
+@pytest.mark.slow
 def test_an_attempt_that_goes_on_soon_is_no_try_and_comes_to_an_end_all_the_same(
     breaks: Callable[[Exception], None], lab: Lab
 ) -> None:
@@ -199,8 +201,9 @@ def test_a_mail_without_message_id_is_named_by_its_number(
     ids=["failed", "ignored"],
 )
 def test_a_mail_that_failed_is_a_warning_and_one_that_is_ignored_is_not(
-    body: str, level: int, lab: Lab, hell: Hell, caplog: pytest.LogCaptureFixture
+    body: str, level: int, lab_at: MakeLab, hell: Hell, caplog: pytest.LogCaptureFixture
 ) -> None:
+    lab = lab_at(hell.url, schedule=SELDOM)
     caplog.set_level(logging.INFO)
     hell.will(failing(400))
     lab.arrives(reply(OURS, body=f"{body}\n> Recheck-request: iol-a\n"))
@@ -284,6 +287,7 @@ def test_a_clock_that_is_set_back_in_an_outage_does_not_stop_the_questions(
     assert lab.ledger.totals().mails["done"] == 3
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_forward_and_back_leaves_a_mail_its_day(lab: Lab, hell: Hell) -> None:
     hell.route(knows([]))
     lab.arrives(reply(OURS))

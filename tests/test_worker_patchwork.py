@@ -22,7 +22,7 @@ from tests.support.bad_server import (
 )
 from tests.support.clock import MINUTE, Clock
 from tests.support.faults import DONE, MISSING, OURS, USELESS, Case
-from tests.support.lab import Lab, MakeLab, attempts, knows
+from tests.support.lab import SELDOM, Lab, MakeLab, attempts, knows
 from tests.support.mails import cover, letter, patch, reply
 
 # Faults whose reason tells what the server said.
@@ -109,11 +109,12 @@ def test_a_server_that_is_overloaded_is_asked_nothing_more(
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 414, 431, 451])
-def test_a_proxys_refusal_is_no_verdict_on_a_mail(status: int, hell: Hell, lab: Lab) -> None:
+def test_a_proxys_refusal_is_no_verdict_on_a_mail(status: int, hell: Hell, lab_at: MakeLab) -> None:
     """It ends as failed when it has been refused for a week, and can be retried."""
+    lab = lab_at(hell.url, schedule=SELDOM)
     hell.will(html(status))
     lab.arrives(reply(OURS))
-    attempts(lab, 300)
+    attempts(lab)
     assert lab.outcome() is Outcome.FAILED
     assert f"Patchwork answers {status}" in lab.record().reason
     hell.route(knows())

@@ -218,6 +218,7 @@ def test_the_newer_series_is_not_worth_more_questions_than_a_mail_may_cost(
     assert lab.record().reason == f"policy states: the patch is superseded{told}"
 
 
+@pytest.mark.slow
 def test_a_hundred_requests_of_one_sender_leave_room_for_another(
     hell: Hell, lab_at: MakeLab
 ) -> None:
@@ -237,6 +238,7 @@ def test_a_hundred_requests_of_one_sender_leave_room_for_another(
     assert lab.outcome("later@example.org") is Outcome.DONE
 
 
+@pytest.mark.slow
 def test_a_hundred_senders_who_ask_for_one_series_get_few_runs(hell: Hell, lab_at: MakeLab) -> None:
     hell.route(stands())
     lab = lab_at(hell.url, policy=PolicySettings(rate_series=("3 per day",)))

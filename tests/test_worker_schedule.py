@@ -22,6 +22,7 @@ SCHEDULE = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR]
 # The schedule.
 
 
+@pytest.mark.slow
 def test_a_patch_that_never_comes_leaves_the_mail_unresolved_after_a_day(
     hell: Hell, lab: Lab
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_retry_that_finds_nothing_waits_for_another_day(hell: Hell, lab_at: Ma
     assert lab.outcome() is Outcome.UNRESOLVED
 
 
+@pytest.mark.slow
 def test_a_patchwork_that_is_down_for_a_week_fails_the_mail(hell: Hell, lab: Lab) -> None:
     hell.stop()
     lab.arrives(reply(OURS))
@@ -141,6 +143,7 @@ def test_an_outage_does_not_count_as_time_for_which_a_patch_was_missing(
     assert lab.outcome() is Outcome.DONE
 
 
+@pytest.mark.slow
 def test_an_outage_that_another_mail_found_does_not_count_either(hell: Hell, lab: Lab) -> None:
     hell.route(knows([]))
     lab.arrives(reply(OURS))

@@ -2,7 +2,7 @@
 """Settings: defaults < TOML < environment < flags, and errors that say what would be right."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,8 +218,18 @@ SETTINGS = {
     for (table,), content in config.places().plain.items()
     for key, setting in settings_of(content).items()
 }
-ALL = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS))
-WIDE = pytest.mark.parametrize(("table", "key"), sorted(SETTINGS.keys() - NARROW))
+
+
+def by_table(settings: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The keys of these settings by their tables."""
+    keys: dict[str, list[str]] = {}
+    for table, key in sorted(settings):
+        keys.setdefault(table, []).append(key)
+    return keys
+
+
+ALL = pytest.mark.parametrize(("table", "keys"), by_table(SETTINGS).items())
+WIDE = pytest.mark.parametrize(("table", "keys"), by_table(SETTINGS.keys() - NARROW).items())
 HOME = {"HOME": "/home/robin"}
 
 
@@ -276,71 +286,80 @@ def refused(
 
 @WIDE
 def test_flags_go_before_the_environment_before_the_file_before_defaults(
-    file: Path, table: str, key: str
+    file: Path, table: str, keys: list[str]
 ) -> None:
-    setting = SETTINGS[table, key]
-    low, middle, high = kind_of(table, key).values
-    text = f"[{table}]\n{key} = {toml(low)}\n"
-    environment = {
-        **HOME,
-        variable(table, key): in_environment(setting.metadata["read"], middle),
-    }
-    flags = {(table, key): high}
-    results = [
-        loaded(file, text),
-        loaded(file, text, environment),
-        loaded(file, text, environment, flags),
-        loaded(file, text, flags=flags),
-        loaded(file, "", environment),
-    ]
-    held = [getattr(getattr(result, table), key) for result in results]
-    assert held == [low, middle, high, high, middle]
-    default = getattr(getattr(loaded(file), table), key)
-    assert default == setting.default or (table, key) in {
-        ("state", "dir"),
-        ("state", "ledger"),
-        ("state", "spool"),
-        ("retests", "file"),
-    }
+    for key in keys:
+        setting = SETTINGS[table, key]
+        low, middle, high = kind_of(table, key).values
+        text = f"[{table}]\n{key} = {toml(low)}\n"
+        environment = {
+            **HOME,
+            variable(table, key): in_environment(setting.metadata["read"], middle),
+        }
+        flags = {(table, key): high}
+        results = [
+            loaded(file, text),
+            loaded(file, text, environment),
+            loaded(file, text, environment, flags),
+            loaded(file, text, flags=flags),
+            loaded(file, "", environment),
+        ]
+        held = [getattr(getattr(result, table), key) for result in results]
+        assert held == [low, middle, high, high, middle], key
+        default = getattr(getattr(loaded(file), table), key)
+        assert default == setting.default or (table, key) in {
+            ("state", "dir"),
+            ("state", "ledger"),
+            ("state", "spool"),
+            ("retests", "file"),
+        }
 
 
 @WIDE
-def test_no_other_setting_changes_with_one(file: Path, table: str, key: str) -> None:
-    before = loaded(file)
-    value = kind_of(table, key).values[0]
-    after = loaded(file, f"[{table}]\n{key} = {toml(value)}\n")
-    changed = {
-        (t, k)
-        for t, k in SETTINGS
-        if getattr(getattr(before, t), k) != getattr(getattr(after, t), k)
-    }
-    also = {("state", "ledger"), ("state", "spool"), ("retests", "file")}
-    also = also if (table, key) == ("state", "dir") else set()
-    assert changed == {(table, key)} | also
+def test_no_other_setting_changes_with_one(file: Path, table: str, keys: list[str]) -> None:
+    for key in keys:
+        before = loaded(file)
+        value = kind_of(table, key).values[0]
+        after = loaded(file, f"[{table}]\n{key} = {toml(value)}\n")
+        changed = {
+            (t, k)
+            for t, k in SETTINGS
+            if getattr(getattr(before, t), k) != getattr(getattr(after, t), k)
+        }
+        also = {("state", "ledger"), ("state", "spool"), ("retests", "file")}
+        also = also if (table, key) == ("state", "dir") else set()
+        assert changed == {(table, key)} | also
 
 
 @ALL
-def test_a_wrong_value_in_the_file_is_refused(file: Path, table: str, key: str) -> None:
-    kind = kind_of(table, key)
-    for bad in kind.bad:
-        message = refused(file, f"[{table}]\n{key} = {toml(bad)}\n")
-        assert message == f"{file}: [{table}] {key} is {bad!r}, but must be {kind.right}"
+def test_a_wrong_value_in_the_file_is_refused(file: Path, table: str, keys: list[str]) -> None:
+    for key in keys:
+        kind = kind_of(table, key)
+        for bad in kind.bad:
+            message = refused(file, f"[{table}]\n{key} = {toml(bad)}\n")
+            assert message == f"{file}: [{table}] {key} is {bad!r}, but must be {kind.right}"
 
 
 @ALL
-def test_a_wrong_value_in_the_environment_is_refused(file: Path, table: str, key: str) -> None:
-    kind, name = kind_of(table, key), variable(table, key)
-    for bad in kind.bad_texts:
-        message = refused(file, environment={**HOME, name: bad})
-        assert message == f"${name} is {bad!r}, but must be {kind.right}"
+def test_a_wrong_value_in_the_environment_is_refused(
+    file: Path, table: str, keys: list[str]
+) -> None:
+    for key in keys:
+        kind, name = kind_of(table, key), variable(table, key)
+        for bad in kind.bad_texts:
+            message = refused(file, environment={**HOME, name: bad})
+            assert message == f"${name} is {bad!r}, but must be {kind.right}"
 
 
 @ALL
-def test_a_wrong_value_of_a_flag_is_refused(file: Path, table: str, key: str) -> None:
-    kind = kind_of(table, key)
-    for bad in kind.bad:
-        message = refused(file, flags={(table, key): bad})
-        assert message == f"[{table}] {key}, given by a flag, is {bad!r}, but must be {kind.right}"
+def test_a_wrong_value_of_a_flag_is_refused(file: Path, table: str, keys: list[str]) -> None:
+    for key in keys:
+        kind = kind_of(table, key)
+        for bad in kind.bad:
+            message = refused(file, flags={(table, key): bad})
+            assert (
+                message == f"[{table}] {key}, given by a flag, is {bad!r}, but must be {kind.right}"
+            )
 
 
 BROKEN: dict[str, tuple[str, str]] = {
@@ -491,11 +510,12 @@ def test_permissions_are_octal_however_they_are_written(file: Path) -> None:
 
 
 @ALL
-def test_a_default_is_a_value_that_could_be_set(file: Path, table: str, key: str) -> None:
-    setting = SETTINGS[table, key]
-    assert setting.metadata["help"]
-    held = getattr(getattr(loaded(file, flags={(table, key): setting.default}), table), key)
-    assert held == setting.default or setting.default == ""
+def test_a_default_is_a_value_that_could_be_set(file: Path, table: str, keys: list[str]) -> None:
+    for key in keys:
+        setting = SETTINGS[table, key]
+        assert setting.metadata["help"], key
+        held = getattr(getattr(loaded(file, flags={(table, key): setting.default}), table), key)
+        assert held == setting.default or setting.default == "", key
 
 
 SINK_TABLES = """

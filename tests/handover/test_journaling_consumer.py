@@ -22,7 +22,7 @@ from tests.support.clock import HOUR
 from tests.support.desk import HOLD, Desk
 
 POLLS = 20
-SEEDS = range(6)
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))]
 
 
 class Killed(BaseException):
@@ -191,13 +191,7 @@ def test_everything_is_acted_on_exactly_once(quick_path: Path, way: str, seed: i
     consumer = ran(quick_path, WAYS[way], seed)
     assert len(consumer.wanted) > POLLS / 2
     assert consumer.acted == Counter(consumer.wanted)
-
-
-def test_the_consumers_were_killed_often_enough(quick_path: Path) -> None:
-    for name, way in WAYS.items():
-        folder = quick_path / name
-        os.mkdir(folder)
-        assert ran(folder, way, 0).kills > 1, name
+    assert consumer.kills > 1 or seed != 0, "they are killed often enough"
 
 
 def test_every_document_carries_a_later_second_whatever_the_way(quick_path: Path) -> None:

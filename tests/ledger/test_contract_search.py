@@ -26,6 +26,7 @@ from ingest.ledger import (
 )
 from ingest.mail.requester import Requester
 from ingest.words import shortened
+from tests.support.examples import examples
 from tests.support.ledger_values import (
     NOON,
     arrival,
@@ -258,9 +259,7 @@ def mails(full: Ledger) -> list[Record]:
     return sorted(found, key=lambda mail: mail.id, reverse=True)
 
 
-UNHURRIED = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+UNHURRIED = settings(examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @UNHURRIED

@@ -157,6 +157,7 @@ def test_the_lease_ends_with_an_error_and_lets_it_through(
         assert held
 
 
+@pytest.mark.slow
 def test_several_processes_accept_at_once_and_each_mail_once(url: str) -> None:
     """All of them at a ledger that is not there yet."""
     ids = [f"{number}@example.org" for number in range(40)]

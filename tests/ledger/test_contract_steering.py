@@ -219,6 +219,7 @@ def test_what_is_told_in_vain_is_no_event(ledger: Ledger) -> None:
     assert ledger.happenings.after(number) == []
 
 
+@pytest.mark.slow
 def test_only_the_newest_events_are_kept_and_a_story_keeps_its_own(ledger: Ledger) -> None:
     ledger.accept(arrival("a"))
     with ledger.batch():

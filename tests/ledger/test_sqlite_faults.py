@@ -13,12 +13,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import StateUnavailable
 from ingest.ledger import WORKER_LEASE, Keep, Ledger, Outcome
 from tests.support import ledger_processes
+from tests.support.examples import examples
 from tests.support.ledger_values import NOON, arrival, claimed, ended, request
 from tests.support.sqlite_files import is_sound, opened
 from tests.support.users import as_user, open_folder
@@ -48,7 +49,7 @@ def history() -> Iterator[tuple[Path, list[int]]]:
         ledger.close()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), garbage=st.binary(max_size=5000))
 def test_whatever_was_cut_from_the_log_every_commit_before_it_is_there(
     history: tuple[Path, list[int]], data: st.DataObject, garbage: bytes
@@ -186,6 +187,7 @@ def test_the_limit_of_an_alias_pipe_is_told_loses_nothing_and_passes(path: Path)
     assert "mailbox_size_limit" in told
 
 
+@pytest.mark.slow
 def test_mails_that_fill_a_pipes_limit_can_be_ended_by_pipes_and_make_room(path: Path) -> None:
     """What is in the log must fit into the file, or neither can be written any more."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

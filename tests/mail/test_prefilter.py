@@ -121,21 +121,27 @@ PARAMETERS: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("charset", ALL_CODECS)
-def test_a_request_in_any_charset_that_python_knows(charset: str) -> None:
-    head = HEAD + f"Content-Type: text/plain; charset={charset}\n\n".encode()
-    raw = head + REQUEST.encode(charset)
-    assert holds_request(raw)
-    assert may_hold_request(raw)
+def test_a_request_in_any_charset_that_python_knows() -> None:
+    mails = {
+        charset: HEAD
+        + f"Content-Type: text/plain; charset={charset}\n\n".encode()
+        + REQUEST.encode(charset)
+        for charset in ALL_CODECS
+    }
+    assert [charset for charset, raw in mails.items() if not holds_request(raw)] == []
+    assert [charset for charset, raw in mails.items() if not may_hold_request(raw)] == []
 
 
 @pytest.mark.parametrize("form", PARAMETERS)
-@pytest.mark.parametrize("charset", HIDING)
-def test_a_hiding_charset_however_it_is_named(charset: str, form: str) -> None:
-    parameter = PARAMETERS[form](charset).encode()
-    raw = HEAD + b"Content-Type: text/plain; " + parameter + b"\n\n" + REQUEST.encode(charset)
-    assert holds_request(raw)
-    assert may_hold_request(raw)
+def test_a_hiding_charset_however_it_is_named(form: str) -> None:
+    mails = {
+        charset: HEAD
+        + f"Content-Type: text/plain; {PARAMETERS[form](charset)}\n\n".encode()
+        + REQUEST.encode(charset)
+        for charset in HIDING
+    }
+    assert [charset for charset, raw in mails.items() if not holds_request(raw)] == []
+    assert [charset for charset, raw in mails.items() if not may_hold_request(raw)] == []
 
 
 @pytest.mark.parametrize(("field", "encode"), ENCODINGS)

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ingest.mail.recheck import KEYWORD, Grammar, Hint, Near, Recheck, near_miss, parse
+from tests.support.examples import examples
 
 R = "Recheck-request: "
 LONG = "x" * 500
@@ -416,14 +417,14 @@ def test_a_request_without_arguments_is_read_as_the_older_get_reruns_reads_it(
     assert ours(text) == get_reruns(OLDER, text)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(on_lines)
 def test_any_text_without_the_keyword_is_no_request(text: str) -> None:
     assume(KEYWORD not in text)
     assert parse(text) is None
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(on_lines, min_size=1, max_size=4))
 def test_several_requests_are_read_each_as_if_it_were_alone(bodies: list[str]) -> None:
     alone = [found for body in bodies if (found := parse(KEYWORD + body))]
@@ -434,7 +435,7 @@ def test_several_requests_are_read_each_as_if_it_were_alone(bodies: list[str]) -
         assert together.arguments == {k: v for found in alone for k, v in found.arguments.items()}
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(on_one_line)
 @pytest.mark.slow
 def test_what_is_not_read_is_left_over_to_the_letter(line: str) -> None:

@@ -254,6 +254,7 @@ def test_after_a_useless_answer_the_mail_is_tried_again(
     assert lab.outcome() is Outcome.DONE
 
 
+@pytest.mark.slow
 def test_the_schedule_is_that_of_any_question(hell: Hell, lab_at: MakeLab) -> None:
     hell.will(html(502))
     hell.route(lambda seen: knows()(seen) if seen.path == "/api/patches/" else None)

@@ -15,6 +15,7 @@ from ingest.patchwork.lookup import Patchwork
 from ingest.sandbox import Sandbox
 from tests.support.bad_server import MOST, Hell, Seen, patch_row, rows, text
 from tests.support.clock import Clock
+from tests.support.examples import examples
 from tests.support.faults import OURS
 from tests.support.mails import cover, letter, patch, reply
 from tests.support.questions import DEV, Connect, Forgetful, paths, resolve
@@ -63,7 +64,7 @@ def test_an_odd_id_finds_its_own_patch(message_id: str, box: Sandbox, connect: C
         max_size=60,
     )
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_any_id_reaches_patchwork_as_it_is(message_id: str) -> None:
     with Hell() as hell:
         hell.will(rows(patch_row(message_id)))
@@ -239,8 +240,7 @@ _ROWS = st.builds(
     list_id=st.sampled_from(["", "ci.dpdk.org"]),
 )
 @settings(
-    max_examples=60,
-    deadline=None,
+    examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_answer_gives_a_target_that_it_holds_or_a_temporary_error(

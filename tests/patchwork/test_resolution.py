@@ -277,6 +277,7 @@ def test_an_archive_is_exempt(hell: Hell, ledger: Ledger, clock: Clock) -> None:
     assert about_mails(hell.seen) > 300
 
 
+@pytest.mark.slow
 def test_a_sender_may_ask_on_after_an_hour(hell: Hell, costly: Lab, clock: Clock) -> None:
     costly.arrives(*(hostile(number) for number in range(9)))
     costly.works()
@@ -286,6 +287,7 @@ def test_a_sender_may_ask_on_after_an_hour(hell: Hell, costly: Lab, clock: Clock
     assert about_mails(hell.seen) > 300
 
 
+@pytest.mark.slow
 def test_an_hour_of_a_clock_that_was_set_back_does_not_last(
     hell: Hell, costly: Lab, clock: Clock
 ) -> None:

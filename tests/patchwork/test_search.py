@@ -72,6 +72,7 @@ def of(number: int) -> str:
     return f"202309{day:02}{number % 24:02}0000.{number}-1-a@example.org"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["patch", "cover", "comment", "comment without references"])
 def test_sixty_replies_of_a_kind_are_right_or_unresolved_and_never_wrong(
     kind: str, connect: Connect, clock: Clock

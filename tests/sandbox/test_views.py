@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.sandbox import FirstIds, Sandbox
 from tests.sandbox.conftest import ARCHIVES, TOKENS, get, mail, patch
+from tests.support.examples import examples
 
 PATCH = "20230905222317.25821-4-jspewock@iol.unh.edu"
 COVER = "20230905200000.1-1-alex@example.org"
@@ -283,7 +284,7 @@ def test_a_page_links_to_the_others(
     assert list(answer.links) == [r for r in ("next", "prev", "first", "last") if r in pages]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(min_value=5, max_value=320))
 def test_the_pages_together_are_the_list(many: Sandbox, per_page: int) -> None:
     seen: list[int] = []

@@ -422,6 +422,7 @@ def test_retry_hands_over_what_a_sink_has_skipped(labs: Labs) -> None:
     assert unknown.returncode == 64
 
 
+@pytest.mark.slow
 def test_the_requests_of_old_mails_go_to_files_only(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0
@@ -436,6 +437,7 @@ def test_the_requests_of_old_mails_go_to_files_only(labs: Labs) -> None:
     assert labs.ran("lab") == [f"{id_of('one')} 1"]
 
 
+@pytest.mark.slow
 def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.config import tables
@@ -23,6 +23,7 @@ from ingest.policy.scope import Scope
 from ingest.retests import document as retests
 from ingest.sinks import delivery, json_file
 from tests.support.clock import Clock
+from tests.support.examples import examples
 from tests.support.leftovers import memory
 from tests.support.retest_files import NOON, asked, contexts
 
@@ -365,7 +366,7 @@ def steps(sink: Sink, log: Sequence[Request], chance: Random) -> set[str]:
     return set(got)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 999_999))
 def test_a_consumer_gets_each_request_once_whatever_crashes(seed: int) -> None:
     log = [asked(number, series=number % 3 + 1) for number in range(8)]
@@ -377,7 +378,7 @@ def test_a_consumer_gets_each_request_once_whatever_crashes(seed: int) -> None:
         ledger.close()
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 999_999), st.lists(st.tuples(*[st.integers(0, 2)] * 3), max_size=7))
 def test_any_order_portions_and_crashes_end_in_the_same_document(
     seed: int, rows: list[tuple[int, ...]]

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError
@@ -24,6 +23,7 @@ from ingest.sandbox import Sandbox
 from ingest.sources.events import mail_of
 from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, html, rows, text
 from tests.support.clock import DAY, Clock
+from tests.support.examples import examples
 from tests.support.faults import USELESS, Case
 from tests.support.mails import RECHECK, patch
 from tests.support.missed_mails import DEV, PATCH, Catching, Made, serves
@@ -198,7 +198,7 @@ def test_any_text_survives(box: Sandbox, connect: Connect) -> None:
     patchwork = connect(box.url)
     numbers = iter(range(1_000_000))
 
-    @limits(max_examples=150)
+    @examples(150)
     @given(
         st.one_of(
             st.text(),
@@ -280,7 +280,20 @@ def nothing_came(catching: Catching) -> bool:
     return not any(totals.mails.values()) and catching.state().moved == 0
 
 
-@pytest.mark.parametrize("case", USELESS, ids=lambda case: case.name)
+# Faults of every kind; the others are like one of them.
+KINDS = (
+    *("503", "429 with Retry-After in seconds", "401", "403 of a bot wall"),
+    *("404 as JSON", "404 as HTML", "nothing", "a reset in the body", "truncated JSON"),
+    *("HTML with 200", "null", "a list of junk", "a redirect to another host", "50 MB"),
+    *("silence", "slow chunks"),
+)
+FAULTS = [
+    pytest.param(case, id=case.name, marks=() if case.name in KINDS else (pytest.mark.slow,))
+    for case in USELESS
+]
+
+
+@pytest.mark.parametrize("case", FAULTS)
 def test_events_that_cannot_be_had_take_nothing_in_and_move_no_time(
     case: Case, hell: Hell, catching: Catching
 ) -> None:
@@ -291,7 +304,7 @@ def test_events_that_cannot_be_had_take_nothing_in_and_move_no_time(
     assert nothing_came(catching)
 
 
-@pytest.mark.parametrize("case", USELESS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", FAULTS)
 def test_a_comment_that_cannot_be_had_is_asked_for_again(
     case: Case, hell: Hell, catching: Catching, clock: Clock
 ) -> None:

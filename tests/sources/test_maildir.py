@@ -415,6 +415,7 @@ def test_mails_delivered_during_a_scan_are_taken_each_once(spool: Spool) -> None
         assert ledger.totals().mails[Outcome.QUEUED] == count
 
 
+@pytest.mark.slow
 def test_a_maildir_of_many_mails_is_taken_in_order(spool: Spool) -> None:
     count = 3000
     order: list[str] = []

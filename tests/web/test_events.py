@@ -182,6 +182,7 @@ def test_a_reload_ends_no_stream(site: ApiSite) -> None:
         listener.hear("mail", "mail")
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_hung_up_on_and_holds_up_nobody(site: ApiSite) -> None:
     rounds, each_round = 5, 800
     with listen(site).begin() as slow, listen(site).begin() as other, site.ledger() as ledger:

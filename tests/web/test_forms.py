@@ -6,13 +6,14 @@ from contextlib import closing
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.web import forms
 from ingest.web.bodies import Body
 from ingest.web.forms import Malformed
 from tests.support import posted
+from tests.support.examples import examples
 
 NAMES = st.text("abc[]-", min_size=1)
 FIELDS = st.dictionaries(NAMES, st.binary(max_size=300))
@@ -32,7 +33,7 @@ def test_every_field_comes_back_byte_for_byte(encode: Encode, fields: dict[str, 
     assert form.items() == sorted((name.encode(), value) for name, value in fields.items())
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(value=st.binary(min_size=1, max_size=20), length=st.integers(60_000, 70_000))
 def test_a_long_value_is_unquoted_as_a_short_one(value: bytes, length: int) -> None:
     whole = (value * (2 * length // len(value)))[:length]
