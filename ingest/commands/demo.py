@@ -29,7 +29,7 @@ from ingest.errors import EX_OK, EX_TEMPFAIL, StateUnavailable
 from ingest.ledger import open_ledger
 from ingest.mail import message
 from ingest.sandbox import Sandbox
-from ingest.sources.mbox import mails
+from ingest.sources.mbox import Reader
 from ingest.story.overview import Story
 from ingest.words import harmless, listed
 
@@ -70,7 +70,7 @@ def main(*, verbose: bool = False, keep: bool = False, web: bool = False) -> int
         tempfile.TemporaryDirectory(prefix="recheck-ingest-demo-") as folder,
         Sandbox(str(patches), clock=lambda: _FILED) as sandbox,
     ):
-        raws = [item.raw for item in mails(str(replies))]
+        raws = [item.raw for item in Reader(str(replies))]
         for raw in raws:  # Patchwork gets the list's mail, too
             sandbox.file(raw)
         shown = _Demonstration(Path(folder), sandbox.url, keep or web)

@@ -101,9 +101,9 @@ class Sandbox:
         return f"http://{HOST}:{self._port}"
 
     def load(self, *mboxes: str) -> None:
-        """File every mail of these archives, in order. Raises as ``sources.mbox.mails`` does."""
+        """File every mail of these archives, in order. Raises as ``sources.mbox.Reader`` does."""
         for path in mboxes:
-            for item in mbox.mails(path):
+            for item in mbox.Reader(path):
                 self.file(item.raw)
 
     def file(self, raw: bytes) -> None:

@@ -19,7 +19,7 @@ from ingest.config.values import DAY
 from ingest.errors import FeedUnavailable
 from ingest.ledger import Feed, Ledger
 from ingest.mail import headers, peek
-from ingest.mail.prefilter import may_hold_request
+from ingest.mail.prefilter import may_hold_requests
 from ingest.sources import public_inbox
 from ingest.sources.git import Commit, Git
 from ingest.sources.git_process import never
@@ -218,10 +218,9 @@ class Inbox:
         if not piece.starts:
             return 0
         mails = []
-        possible = may_hold_request(piece.buffer, piece.ends)
-        for start, end in zip(piece.starts, piece.ends, strict=True):
-            is_too_large = end - start > self._max_size
-            if is_too_large or (possible and may_hold_request(piece.buffer[start:end])):
+        possible = set(may_hold_requests(piece.buffer, piece.ends))
+        for number, (start, end) in enumerate(zip(piece.starts, piece.ends, strict=True)):
+            if number in possible or end - start > self._max_size:
                 raw = headers.with_list(piece.buffer[start:end], self._settings.list_id)
                 mails.append(intake.Delivered(raw, self.name, self._clock()))
         receipts = intake.accept_all(mails, ledger=ledger, max_size=self._max_size)

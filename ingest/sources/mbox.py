@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mails out of archives: mbox, .gz, .xz, Maildir, single mails, folders of these, standard input.
 
-Owns finding, opening and unpacking the files. Prints nothing and writes nothing. A file is read
-in pieces from front to back, never mapped: a map would count in full as our memory, and a file
-that shrinks under a map kills the process (SIGBUS). Here a file that shrinks just ends early, and
-one that grows is read to where it ends when we get there.
+Owns finding and opening the files. They are read in pieces from front to back, never mapped: a map
+would count in full as our memory, and a file that shrinks under it kills the process (SIGBUS).
 """
 
 import errno
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ingest import errors
 from ingest.sources import inbox_archive, mbox_pieces
-from ingest.sources.mbox_boundaries import is_separator, seems_to_hold_more
+from ingest.sources.mbox_boundaries import END_OF_HEADER, is_separator, seems_to_hold_more
 from ingest.sources.mbox_pieces import ENVELOPE, Found, Item, Piece
 from ingest.sources.unpacked import Input, Unpacked, reason
 from ingest.words import counted
@@ -31,8 +29,7 @@ _MORE = (
     "seems to hold further mails behind separators that no known program writes;"
     " what they ask for counts as asked by this mail: put each mail into a file of its own"
 )
-# Files that a line about files left out names.
-_MOST_SKIPPED = 2
+_MOST_SKIPPED = 2  # are named of the files that were left out for one reason
 _ADVICE = "name an mbox, a mail (packed with gzip or xz or not), a Maildir or a public-inbox"
 
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -41,11 +38,10 @@ _MAIL_HEADER = re.compile(
     rb"^(?:from|to|subject|date|message-id|received|return-path|delivered-to)[ \t]*:",
     re.MULTILINE | re.IGNORECASE,
 )
-_END_OF_HEADER = re.compile(rb"\n\r?\n")
-_MONTHS = (
+_MONTHS = [
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
-)
+]
 _NUMBER = re.compile(rf"(\d+|(?<![a-z])(?:{'|'.join(_MONTHS)})(?![a-z]))")
 
 
@@ -56,11 +52,6 @@ class _File:
     named: bool  # by the user; otherwise found in a folder
     surely_mail: bool  # it is in a Maildir
     repository: bool = False  # of a public-inbox: a folder
-
-
-def mails(*paths: str) -> Iterator[Item]:
-    """The mails below the paths, in order: a ``Reader`` for those who need no more of it."""
-    return iter(Reader(*paths))
 
 
 class Reader:
@@ -110,29 +101,22 @@ class Reader:
 
     def __iter__(self) -> Iterator[Item]:
         for piece in self._pieces():
-            if isinstance(piece, Piece):
-                yield from piece.items()
+            yield from piece.items() if isinstance(piece, Piece) else ()
 
     def searched(self) -> Iterator[tuple[int, list[Item]]]:
         """Piece by piece, how many mails are in it, and those of them that could hold a request
         or are cut short or too long. Most pieces are looked at only as a whole."""
-        warned = ""
-        for number, items in self._found():
-            for item in items:
-                if item.file != warned and seems_to_hold_more(item.stored):
-                    warned = item.file
-                    self._warnings.append(f"{item.where}: {_MORE}")
-            yield number, items
-
-    def _found(self) -> Iterator[Found]:
-        if self._processes == 1:
-            yield from (piece.found() for piece in self._pieces() if isinstance(piece, Piece))
-            return
         from ingest.sources.ranges import Ranges
 
+        warned = ""
         with Ranges(self._processes, self._longest) as self._ranges:
             for piece in self._pieces(self._ranges):
-                yield piece.found() if isinstance(piece, Piece) else piece
+                number, items = piece.found() if isinstance(piece, Piece) else piece
+                for item in items:
+                    if item.file != warned and seems_to_hold_more(item.stored):
+                        warned = item.file
+                        self._warnings.append(f"{item.where}: {_MORE}")
+                yield number, items
 
     def _pieces(self, ranges: "Ranges | None" = None) -> Iterator[Piece | Found]:
         """The pieces of all files; of a file that is given to ``ranges`` what they find."""
@@ -148,21 +132,16 @@ class Reader:
 
     def _files(self, path: str) -> list[_File]:
         """The files to read below a path that the user named."""
+        is_piped = path == _STANDARD_INPUT
         try:
-            if path == _STANDARD_INPUT:
-                status = os.fstat(0)
-            else:
-                status = os.stat(path)
-                if stat.S_ISDIR(status.st_mode):
-                    return list(self._below(path, frozenset()))
-                if not os.access(path, os.R_OK):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        except ValueError as error:
-            raise errors.BadInput(
-                f"{_shown(path)}: a path cannot contain NUL; check the path"
-            ) from error
-        except OSError as error:
-            raise errors.BadInput(f"{_shown(path)}: {reason(error)}; check the path") from error
+            status = os.stat(0 if is_piped else path)
+            if stat.S_ISDIR(status.st_mode) and not is_piped:
+                return list(self._below(path, frozenset()))
+            if not is_piped and not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except (OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else "a path cannot contain NUL"
+            raise errors.BadInput(f"{_shown(path)}: {why}; check the path") from error
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
         return [_File(path, size, named=True, surely_mail=False)]
 
@@ -179,10 +158,8 @@ class Reader:
         maildir = _is_maildir(folder)
         parts = [os.path.join(folder, part) for part in ("cur", "new")] if maildir else [folder]
         names = [(_natural(name), part, name) for part in parts for name in os.listdir(part)]
-        for _, part, name in sorted(names):
+        for _, part, name in sorted(each for each in names if not each[2].startswith(".")):
             path = os.path.join(part, name)
-            if name.startswith("."):
-                continue
             try:
                 status = os.stat(path)
                 if stat.S_ISREG(status.st_mode):
@@ -229,11 +206,9 @@ class Reader:
     ) -> Iterator[Piece | Found]:
         piece = unpacked.read(mbox_pieces.PIECE)
         kind = "mail" if file.surely_mail and piece else _kind(piece)
-        if not piece:
-            self._refuse(file, unpacked.fault or "is empty", _ADVICE)
-            return
         if not kind:
-            self._refuse(file, "neither an mbox nor a mail", _ADVICE)
+            why = "neither an mbox nor a mail" if piece else unpacked.fault or "is empty"
+            self._refuse(file, why, _ADVICE)
             return
         if ranges and kind == "mbox" and unpacked.is_plain and ranges.suit(file.size):
             yield from ranges.search(file.path, _shown(file.path), file.size or 0)
@@ -251,7 +226,7 @@ def _kind(piece: bytes) -> str:
     if line.startswith(b"From ") and (is_separator(line) or _HEADER_LINE.match(after) is not None):
         return "mbox"
     text = ENVELOPE.sub(b"", text, count=1)
-    blank = _END_OF_HEADER.search(text)
+    blank = END_OF_HEADER.search(text)
     header = text[: blank.start()] if blank else text
     return "mail" if _HEADER_LINE.match(header) and _MAIL_HEADER.search(header) else ""
 
@@ -262,11 +237,10 @@ def _is_maildir(path: str) -> bool:
 
 def _natural(name: str) -> list[str | tuple[int, str]]:
     """A key that sorts 9 before 10 and, for pipermail's names, September before October."""
-    parts: list[str | tuple[int, str]] = list(_NUMBER.split(name.lower()))
-    for at in range(1, len(parts), 2):
-        word = str(parts[at])
-        parts[at] = (_MONTHS.index(word) if word in _MONTHS else int(word), word)
-    return parts
+    return [
+        (_MONTHS.index(word) if word in _MONTHS else int(word), word) if at % 2 else word
+        for at, word in enumerate(_NUMBER.split(name.lower()))
+    ]
 
 
 def _shown(path: str) -> str:

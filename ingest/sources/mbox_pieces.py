@@ -7,15 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.mail.prefilter import may_hold_request
+from ingest.mail.prefilter import may_hold_requests
 from ingest.sources.mbox_boundaries import LOOKED_AHEAD, Span, boundary, spans
 from ingest.sources.unpacked import Unpacked
 
-# So many mails, and those of them that are to be looked at.
-Found = tuple[int, list["Item"]]
+Found = tuple[int, list["Item"]]  # so many mails, and those of them that are to be looked at
 
 # Bytes read at once; more is read only for a mail that is longer.
-PIECE = 128 << 10
+PIECE = 256 << 10
 
 _QUOTED = re.compile(rb"\n>(>*From )")
 ENVELOPE = re.compile(rb"\A(?:>*From [^\n]*(?:\n|\Z))+")
@@ -56,29 +55,25 @@ class Piece:
     offset: int  # of the piece in the unpacked file; -1: the file is one mail
     cut: bool  # the last of the mails is known to be cut short
     too_long: bool = False  # it is one mail, of which only the beginning is there
+    reasons: list[int] | None = None  # to look at mails in the buffer, if they are known
 
     def items(self) -> Iterator[Item]:
         """Its mails."""
-        for number, (line, start, end, _, quoted) in enumerate(self.spans, 1):
-            cut = self.cut and number == len(self.spans)
-            offset = self.offset if self.offset < 0 else self.offset + line
-            yield Item(self.buffer[start:end], quoted, self.file, offset, cut)
+        return map(self._item, range(len(self.spans)))
 
     def found(self) -> "Found":
         """How many mails are in it, and those that could hold a request, or are cut or too long."""
-        return len(self.spans), list(self.possible())
-
-    def possible(self) -> Iterator[Item]:
-        """Those of its mails that could hold a request, and one that is cut or too long."""
         ends = [end for _, _, end, _, _ in self.spans]
-        if self.too_long or self.cut:
-            yield from (each for each in self.items() if self.too_long or each.cut or _may(each))
-        elif ends and may_hold_request(self.buffer[: ends[-1]], ends):
-            yield from self.items() if len(ends) == 1 else filter(_may, self.items())
+        chosen = {*may_hold_requests(self.buffer, ends, self.reasons)}
+        if self.cut or self.too_long:
+            chosen.add(len(ends) - 1)
+        return len(ends), [self._item(number) for number in sorted(chosen)]
 
-
-def _may(item: Item) -> bool:
-    return may_hold_request(item.stored)
+    def _item(self, number: int) -> Item:
+        line, start, end, _, quoted = self.spans[number]
+        cut = self.cut and number == len(self.spans) - 1
+        offset = self.offset if self.offset < 0 else self.offset + line
+        return Item(self.buffer[start:end], quoted, self.file, offset, cut)
 
 
 def mbox(
@@ -86,12 +81,14 @@ def mbox(
 ) -> Iterator[Piece]:
     """The mails of an mbox whose content from the offset ``begin`` on begins with ``piece`` and
     goes on with what ``unpacked`` gives."""
+    bytes(16 * PIECE)  # freed at once: now the C library keeps what is freed for the next piece
     blank = len(piece) - len(piece.lstrip(b"\r\n"))
     piece, offset = piece[blank:], begin + blank
     while True:
-        found = spans(piece, unpacked.ended, longest)
+        found, reasons = spans(piece, unpacked.ended, longest)
         rest = found[-1][3] if found else 0
-        yield Piece(piece, found, file, offset, unpacked.cut and rest == len(piece))
+        cut = unpacked.cut and rest == len(piece)
+        yield Piece(piece, found, file, offset, cut, reasons=reasons)
         if unpacked.ended:
             return
         piece, offset = piece[rest:], offset + rest
@@ -103,7 +100,8 @@ def mbox(
                 return
             offset += passed
         # At least as much again, so that a long mail is not searched over and over.
-        piece += unpacked.read(max(PIECE, min(len(piece), longest + 2 * PIECE - len(piece))))
+        more = max(PIECE, min(len(piece), longest + 2 * PIECE - len(piece)))
+        piece = unpacked.read(more, before=piece)
 
 
 def _beginning(piece: bytes, unpacked: Unpacked, longest: int) -> tuple[bytes, bytes, int]:
@@ -126,7 +124,7 @@ def to_boundary(
         if passed + gone > most:
             return passed + gone, b""
         piece, passed, start = piece[gone:] + unpacked.read(PIECE), passed + gone, 3
-    return passed + place[1], piece[place[1] :]
+    return passed + place, piece[place:]
 
 
 def single(file: str, piece: bytes, unpacked: Unpacked, longest: int) -> Iterator[Piece]:

@@ -10,17 +10,18 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import get_context
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ingest.sources import mbox_pieces
 from ingest.sources.mbox_pieces import Found
 from ingest.sources.unpacked import Input, Unpacked
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 # Bytes of a range: what a process gives back of it at once is held by the one that asks.
 RANGE = 4 << 20
@@ -58,7 +59,7 @@ class _Range:
         """What was found, waited for; None if the process that was to find it was killed."""
         try:
             return self.future.result() if self.future else self.part
-        except BrokenProcessPool:
+        except BrokenExecutor:
             return None
 
 
@@ -80,10 +81,13 @@ class Ranges:
 
     def suit(self, size: int | None) -> bool:
         """Whether a file of so many bytes is large enough."""
-        return size is not None and size >= _LEAST * RANGE
+        return self._processes > 1 and size is not None and size >= _LEAST * RANGE
 
     def search(self, path: str, file: str, size: int) -> Iterator[Found]:
         """What is in the mbox, in order. ``file``: its name for people. Raises ``OSError``."""
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._processes - 1, get_context("spawn"), initializer=_leave_interrupts
@@ -117,7 +121,7 @@ class Ranges:
             given = sum(each.future is not None and not each.future.done() for each in ahead)
             # One more than there are processes, so that none waits for the next one.
             for each in free[1 : 1 + self._processes - given]:
-                with suppress(BrokenProcessPool):
+                with suppress(BrokenExecutor):
                     each.future = self._submitted(each, path, file)
             mine = free[0]
             mine.part = search(path, file, mine.begin, mine.stop, self._longest, mine.begin == 0)

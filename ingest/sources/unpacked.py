@@ -68,9 +68,9 @@ class Unpacked:
         self.fault = ""  # why it could not be read to its end
         self.cut = False  # whether something is missing at the end
 
-    def read(self, size: int) -> bytes:
-        """The next ``size`` bytes, fewer only at the end."""
-        pieces = []
+    def read(self, size: int, before: bytes = b"") -> bytes:
+        """The next ``size`` bytes, fewer only at the end; ``before``: what is put before them."""
+        pieces = [before]
         try:
             if self._file is None:
                 self._file = self._opened()

@@ -61,7 +61,7 @@ def replayed(hell: Hell) -> Hell:
 
 
 def test_the_real_patch_is_found_in_its_project(replayed: Hell, connect: Connect) -> None:
-    patch_reply = next(mbox.mails(str(RECORDED / "replies.mbox"))).raw
+    patch_reply = next(iter(mbox.Reader(str(RECORDED / "replies.mbox")))).raw
     assert resolve(connect(replayed.url), patch_reply) == Target(29430, "patch", 131182, "ci")
     message_id = "20230905222317.25821-4-jspewock@iol.unh.edu"
     assert [seen.target for seen in replayed.seen] == [
@@ -71,7 +71,7 @@ def test_the_real_patch_is_found_in_its_project(replayed: Hell, connect: Connect
 
 
 def test_the_real_cover_letter_is_found(replayed: Hell, connect: Connect) -> None:
-    _, cover_reply, _ = mbox.mails(str(RECORDED / "replies.mbox"))
+    _, cover_reply, _ = mbox.Reader(str(RECORDED / "replies.mbox"))
     found = resolve(connect(replayed.url), cover_reply.raw)
     assert found == Target(29431, "cover", 442, "dpdk")
     assert [seen.path for seen in replayed.seen] == ["/api/projects/", "/api/covers/"]
@@ -111,7 +111,7 @@ def test_the_recorded_answer_of_an_unknown_api_is_refused(replayed: Hell, connec
 def test_sandbox_and_recording_lead_to_the_same_targets(replayed: Hell, connect: Connect) -> None:
     archives = [str(RECORDED / name) for name in ("patch.mbox", "series.mbox")]
     with Sandbox(*archives) as box:
-        for item in list(mbox.mails(str(RECORDED / "replies.mbox")))[:2]:
+        for item in list(mbox.Reader(str(RECORDED / "replies.mbox")))[:2]:
             of_box = resolve(connect(box.url), item.raw)
             assert resolve(connect(replayed.url), item.raw) == of_box
         assert {CI.link_name, DPDK.link_name} == {

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.sources import mbox, mbox_pieces
-from ingest.sources.mbox import mails
+from ingest.sources.mbox import Reader
 from ingest.sources.mbox_boundaries import is_separator, spans
 from tests.support.archives import (
     COMMIT,
@@ -277,9 +277,9 @@ def test_a_content_length_does_not_split_a_line(tmp_path: Path) -> None:
 
 def test_a_content_length_above_the_limit_is_not_looked_after() -> None:
     content = FROM + with_length(10**6, b"Text.\n") + b"\n" + FROM + mail(2)
-    (found,) = spans(content, False, 10**6 - 1)
+    ((found,), _) = spans(content, False, 10**6 - 1)
     assert content[found[3] :] == FROM + mail(2)
-    assert spans(content, False, 10**6) == []
+    assert spans(content, False, 10**6)[0] == []
 
 
 def test_a_content_length_in_the_body_is_text(tmp_path: Path) -> None:
@@ -367,12 +367,12 @@ def test_the_standard_library_finds_the_same_mails_in_a_quoted_mbox(
     box = mailbox.mbox(path, create=False)
     stored = [box.get_bytes(key) for key in box.keys()]  # noqa: SIM118
     box.close()
-    assert [item.stored for item in mails(str(path))] == stored
+    assert [item.stored for item in Reader(str(path))] == stored
 
 
 @given(content=ANY_BYTES.map(lambda rest: FROM + rest))
 def test_the_mails_of_any_mbox_follow_each_other_without_a_gap(content: bytes) -> None:
-    found = spans(content, True, 1000)
+    found, _ = spans(content, True, 1000)
     assert found[0][0] == 0
     for (*_, following, _), (line, *_) in itertools.pairwise(found):
         assert following == line
@@ -386,7 +386,7 @@ def test_the_mails_of_any_mbox_follow_each_other_without_a_gap(content: bytes) -
 def test_what_is_found_in_a_part_of_an_mbox_is_found_in_the_whole(
     content: bytes, data: st.DataObject
 ) -> None:
-    whole = spans(content, True, 1000)
+    whole, _ = spans(content, True, 1000)
     cut = data.draw(st.integers(0, len(content)))
-    found = spans(content[:cut], False, 1000)
+    found, _ = spans(content[:cut], False, 1000)
     assert found == whole[: len(found)]

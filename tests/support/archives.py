@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ingest.sources.mbox import Reader, mails
+from ingest.sources.mbox import Reader
 
 FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
 COMMIT = b"From 5d2a4e9bd9ab20a9a1b1c5d1c5a5a1f3c1a2b3c4 Mon Sep 17 00:00:00 2001\n"
@@ -26,7 +26,7 @@ def mboxrd(raws: Iterable[bytes], line: bytes = FROM) -> bytes:
 
 
 def read(*paths: Path | str) -> list[bytes]:
-    return [item.raw for item in mails(*map(str, paths))]
+    return [item.raw for item in Reader(*map(str, paths))]
 
 
 def read_bytes(tmp_path: Path, content: bytes) -> list[bytes]:

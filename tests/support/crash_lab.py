@@ -215,7 +215,7 @@ def contexts(document: str) -> set[str]:
     return {context for entry in entries for context in entry["contexts"]}
 
 
-FIRST, COVERS, QUOTES = [item.raw for item in mbox.mails(str(RECORDED / "replies.mbox"))]
+FIRST, COVERS, QUOTES = [item.raw for item in mbox.Reader(str(RECORDED / "replies.mbox"))]
 MISSING = reply("never-comes@example.org", "recheck-4@example.org", list_id="dev.dpdk.org")
 NEW = {"iol-unit-amd64-testing", "iol-broadcom-Performance", "github-robot"}
 IDS = [f"recheck-{number}@example.org" for number in (1, 2, 3, 4)]
