@@ -70,8 +70,9 @@ def _look(ledger: Ledger, place: _Place | None, number: int) -> tuple[_Place, li
     """What is new since a place, and the place behind that."""
     generation = ledger.generation()
     if place is None or place.generation != generation:
-        found = ledger.happenings.newest(number)
-        before = 0
+        before = ledger.happenings.settled()
+        newest = ledger.happenings.newest(number)
+        found = [each for each in newest if each.number <= before]
     else:
         found = ledger.happenings.after(place.number, _AT_ONCE)
         before = place.number

@@ -150,7 +150,12 @@ class Happenings(Protocol):
         """The last ones, in order."""
 
     def after(self, number: int, limit: int = 1000) -> list[Happening]:
-        """Those behind a number, in order: all of a number or none of them."""
+        """Those behind a number, in order: all of a number or none of them. None is given while
+        one of a smaller number may still come."""
+
+    def settled(self) -> int:
+        """The number behind which to begin so that nothing is missed that happens from now on: no
+        smaller one is still to come. 0 if nothing happened yet."""
 
 
 class Steering(Protocol):

@@ -51,6 +51,10 @@ class KeptHappenings:
             each for row in self._db.rows(found, number, limit) for each in made.happenings(row)
         ]
 
+    def settled(self) -> int:
+        found = self._db.rows("SELECT coalesce(max(number), 0) AS number FROM event")
+        return int(found[0]["number"])
+
 
 class KeptSteering:
     """``Steering`` in a database."""

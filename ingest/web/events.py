@@ -136,41 +136,37 @@ class Events:
         """What happened since the last look. The requests among that are put under a promise, so
         that whoever asks for them need not write."""
         ledger.seal()
-        newest = _newest(ledger)
-        if self._at < 0 or newest < self._at:  # the first look, or another ledger
-            self._at = newest
-        if newest == self._at:
-            return []
-        if not self._listeners:
-            self._at = newest
+        if not self._listeners or self._at < 0 or _newest(ledger) < self._at:
+            # Nobody hears it, it is the first look, or it is another ledger.
+            self._at = ledger.happenings.settled()
             return []
         happened = ledger.happenings.after(self._at, _AT_ONCE)
         messages = list(self._messages(ledger, happened))
-        if happened:  # else a number before the newest is still to come
+        if happened:
             self._at = happened[-1].number
         return messages
 
     def _missed(self, ledger: Ledger, last: bytes | None) -> list[Message]:
         """What a listener is sent first: where it is, and what it has missed."""
-        generation, newest = ledger.generation(), _newest(ledger)
+        generation, now = ledger.generation(), ledger.happenings.settled()
         if self._at < 0:  # nobody has looked yet
-            self._at = newest
-        here = _event("", f"{generation}-{newest}", None)
-        begin = Message(newest, here, here)
+            self._at = now
+        here = _event("", f"{generation}-{now}", None)
+        begin = Message(now, here, here)
         if last is None:
             return [begin]
         found = _ID.fullmatch(last)
         oldest = ledger.happenings.after(0, 1)
         number = int(found[2]) if found and found[1].decode() == generation else -1
         lost = bool(oldest) and number + 1 < oldest[0].number
-        if number < 0 or number > newest or lost:
-            again = _event("reset", f"{generation}-{newest}", {})
-            return [Message(newest, again, again)]
-        messages: list[Message] = []
+        if number < 0 or number > _newest(ledger) or lost:
+            again = _event("reset", f"{generation}-{now}", {})
+            return [Message(now, again, again)]
+        # What it has heard it is not told again, even if nothing came since.
+        messages = [Message(number, b"", b"")]
         while happened := ledger.happenings.after(number, _AT_ONCE):
             messages += self._messages(ledger, happened)
             number = happened[-1].number
-        self._at = min(self._at, number)  # a number before the newest may still be to come
         return messages
 
     def _messages(self, ledger: Ledger, happened: Sequence[Happening]) -> Iterator[Message]:

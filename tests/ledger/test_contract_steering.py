@@ -240,3 +240,12 @@ def test_mails_that_are_held_are_cancelled_in_one_batch(ledger: Ledger) -> None:
         assert ledger.steering.cancel_request(asked.number, "no", "me", NOON)
     assert the_outcome(ledger, "a@example.org") == the_outcome(ledger, "b@example.org")
     assert the_outcome(ledger, "a@example.org") is Outcome.CANCELLED
+
+
+def test_who_begins_behind_what_is_settled_hears_what_happens_from_then_on(ledger: Ledger) -> None:
+    assert ledger.happenings.settled() == 0
+    ledger.happenings.tell(Event(NOON, "before", {}))
+    number = ledger.happenings.settled()
+    assert [each.number for each in ledger.happenings.newest(1)] == [number]
+    ledger.happenings.tell(Event(NOON, "after", {}))
+    assert [each.event.what for each in ledger.happenings.after(number)] == ["after"]

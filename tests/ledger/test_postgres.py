@@ -13,7 +13,17 @@ import psycopg
 import pytest
 
 from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
-from ingest.ledger import WORKER_LEASE, Event, Ledger, Opening, Outcome, Result, State, open_ledger
+from ingest.ledger import (
+    WORKER_LEASE,
+    Event,
+    Ledger,
+    Opening,
+    Outcome,
+    Result,
+    State,
+    open_ledger,
+    postgres_happenings,
+)
 from ingest.ledger.masking import masked
 from tests.support import ledger_processes, postgres
 from tests.support.ledger_values import NOON, arrival, claimed, record, request
@@ -287,6 +297,30 @@ def test_what_happens_is_followed_without_a_gap(url: str, ledger: Ledger) -> Non
         slow.execute("UPDATE event SET came = came - interval '1 minute'")
         slow.commit()
     assert told() == ["first", "second", "third"]
+
+
+def test_a_gap_is_waited_at_for_as_long_as_somebody_may_fill_it(
+    url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_happenings, "_YOUNG", -1.0)
+
+    def told() -> list[str]:
+        return [each.event.what for each in ledger.happenings.after(0)]
+
+    ledger.happenings.tell(Event(1.0, "first", {}))
+    first = ledger.happenings.settled()
+    with psycopg.connect(url) as slow, psycopg.connect(url) as looking:
+        looking.execute("SELECT count(*) FROM event")  # a dump, which reads for hours
+        slow.execute("INSERT INTO event (text) VALUES (%s)", ['[2.0, "second", {}]'])
+        ledger.happenings.tell(Event(3.0, "third", {}))
+        assert (told(), ledger.happenings.settled()) == (["first"], first)
+        slow.commit()
+        assert (told(), ledger.happenings.settled()) == (["first", "second", "third"], first + 2)
+        slow.execute("INSERT INTO event (text) VALUES ('')")
+        slow.rollback()
+        ledger.happenings.tell(Event(4.0, "fourth", {}))
+        slow.execute("SELECT pg_current_xact_id()")  # who began behind the gap
+        assert (told()[-1], ledger.happenings.settled()) == ("fourth", first + 4)
 
 
 def test_two_that_note_how_long_things_took_in_another_order_do_not_wait_for_each_other(

@@ -47,16 +47,19 @@ class ApiSite(Site):
         fill: Callable[[Ledger], object] = bool,
         toml: str = LISTEN,
         patchwork: str = NOWHERE,
+        *,
+        ledger_url: str = "",
     ) -> None:
-        with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
-            fill(ledger)
         tables = token(folder, "all", *DEEDS) + "".join(token(folder, each, each) for each in DEEDS)
-        super().__init__(folder, f'{toml}[patchwork]\nurl = "{patchwork}"\n{tables}')
+        whole = f'{toml}[patchwork]\nurl = "{patchwork}"\n{tables}'
+        super().__init__(folder, whole, ledger_url=ledger_url)
+        with self.ledger() as ledger:
+            fill(ledger)
 
     @contextlib.contextmanager
     def ledger(self) -> Any:
         """The ledger, as another process has it."""
-        with contextlib.closing(open_ledger(f"sqlite:{self.folder}/ledger.sqlite")) as ledger:
+        with contextlib.closing(open_ledger(self._ledger)) as ledger:
             yield ledger
 
     def call(

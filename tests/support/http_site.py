@@ -29,14 +29,22 @@ def request(name: str, body: bytes = b"") -> bytes:
 
 
 class Site:
-    """A running listener; ``accept`` instead of the writer's, if given."""
+    """A running listener; ``accept`` instead of the writer's, if given; ``ledger_url``: another
+    ledger than a file in the folder."""
 
-    def __init__(self, folder: Path, toml: str = LISTEN, accept: Accept | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        toml: str = LISTEN,
+        accept: Accept | None = None,
+        *,
+        ledger_url: str = "",
+    ) -> None:
         self.folder = folder
         self.is_well = True
         self._accept = accept
         self._stopped = False
-        self._ledger = ledgers.sqlite(folder)
+        self._ledger = ledger_url or ledgers.sqlite(folder)
         self._toml = toml
         self._loop = LoopThread("site")
 
@@ -58,7 +66,8 @@ class Site:
     def settings(self, toml: str) -> Settings:
         file = self.folder / "settings.toml"
         file.write_text(toml)
-        return config.load({("state", "dir"): str(self.folder)}, file=str(file), environment={})
+        flags = {("state", "dir"): str(self.folder), ("state", "ledger"): self._ledger}
+        return config.load(flags, file=str(file), environment={})
 
     async def _open(self) -> None:
         settings = self.settings(self._toml)
