@@ -16,11 +16,11 @@ from ingest.ledger.request_values import Request
 from ingest.ledger.session import Statement
 from ingest.ledger.values import BOUNDS, Queued
 
-# What was committed before is seen by the statements after this one.
-_HEAD = "SELECT second FROM head FOR UPDATE"
+# The planner believes that head has one row if it is found by its key.
+_ONE = "one = 1"
 
-# Who enters a request under a Message-ID has seen all that were entered under it.
-_NAME = "SELECT pg_advisory_xact_lock(?)"
+# Whoever waited for this reads what was committed last, also in the statement that waited.
+_HEAD = f"SELECT last, second FROM head WHERE {_ONE} FOR UPDATE"
 
 
 class PostgresLog(Mails, Log):
@@ -35,13 +35,11 @@ class PostgresLog(Mails, Log):
         return float(head["second"])
 
     def _take_back(self, mail: Queued, asked: Sequence[Request]) -> list[list[Request]]:
+        # Who enters a request under a Message-ID has seen all that were entered under it.
         names = sorted({key_of(f"request {each.message_id}") for each in asked})
-        found = self._check_claim(
-            mail,
-            *((_NAME, (key,)) for key in names),
-            *((NAMESAKES, (each.message_id, each.series, each.server)) for each in asked),
-        )
-        return [list(map(made.request, each.fetchall())) for each in found[len(names) :]]
+        namesakes = ((NAMESAKES, (each.message_id, each.series, each.server)) for each in asked)
+        found = self._check_claim(mail, *namesakes, locks=names)
+        return [list(map(made.request, each.fetchall())) for each in found]
 
     def _conclude(self, ending: Ending, new: Sequence[Request]) -> list[Request]:
         # The log is locked last, and no answer is waited for until it is free again.
@@ -50,7 +48,7 @@ class PostgresLog(Mails, Log):
             self._session.end_with(end)
             return []
         entering = (_entering(each, ending.reason, is_timed=True) for each in new)
-        _, _, *found = self._session.end_with(end, (_HEAD, ()), *entering)
+        _, *found = self._session.end_with(end, *entering)
         return [made.request(row) for each in found for row in each.fetchall()]
 
     def _enter(self, request: Request, reason: str) -> list[Request]:
@@ -62,7 +60,7 @@ class PostgresLog(Mails, Log):
 
 
 def _entering(request: Request, reason: str, *, is_timed: bool) -> Statement:
-    """What enters a request into the log, whose head is held; it gives the row, or none if the
+    """What enters a request into the log, and holds its head; it gives the row, or none if the
     request's id is there already. ``reason``: its mail's; ``is_timed``: whether how long it took
     is noted."""
     columns = made.request_columns(request)
@@ -70,14 +68,15 @@ def _entering(request: Request, reason: str, *, is_timed: bool) -> Statement:
     words, shown = made.request_search(*texts), made.request_shown(*texts)
     found = {**words, **shown}
     asks = words["requester"]
-    statement = f"""WITH entered AS (
+    statement = f"""WITH held AS MATERIALIZED ({_HEAD}),
+        entered AS (
             INSERT INTO request (number, {", ".join(columns)})
-            SELECT last + 1, {", ".join(_given(each) for each in columns)} FROM head,
+            SELECT last + 1, {", ".join(_given(each) for each in columns)} FROM held,
                 (VALUES ({", ".join(f"?::{_type(each)}" for each in columns.values())}))
                 AS given ({", ".join(columns)})
             ON CONFLICT (id) DO NOTHING RETURNING *
         ),
-        moved AS (UPDATE head SET last = number FROM entered),
+        moved AS (UPDATE head SET last = number FROM entered WHERE {_ONE}),
         searched AS (
             INSERT INTO request_search (request, {", ".join(found)})
             SELECT number, {", ".join("?::text" for _ in found)} FROM entered

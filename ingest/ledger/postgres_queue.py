@@ -33,8 +33,11 @@ _DUE = (
     " ORDER BY due, mail LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 
-# A mail whose claim is held; takes its id and who holds it.
-_HELD = "SELECT 1 AS held FROM queue WHERE mail = ? AND claimed = ? FOR UPDATE"
+# A mail whose claim is held, together with advisory locks; takes these, its id and who holds it.
+_HELD = (
+    "SELECT (SELECT count(pg_advisory_xact_lock(key)) FROM unnest(?::bigint[]) AS key)"
+    " FROM queue WHERE mail = ? AND claimed = ? FOR UPDATE"
+)
 
 # More steps of a story, unless it is too long. Takes mail, text, mail, text, longest.
 _TELL = (
@@ -95,10 +98,12 @@ class Queue:
         event = Event(now, Outcome.FAILED.value, {"reason": reason})
         self._end(id, Outcome.FAILED, reason, now, [event])
 
-    def _check_claim(self, mail: Queued, *then: Statement) -> Sequence[Found]:
-        """Hold a mail's claim, and what the statements give that are run with that. Raises
-        ``LostClaim``."""
-        held, *found = self._session.run_all((_HELD, (mail.id, mail.holder)), *then)
+    def _check_claim(
+        self, mail: Queued, *then: Statement, locks: Sequence[int] = ()
+    ) -> Sequence[Found]:
+        """Hold a mail's claim, and ``locks``, and what the statements give that are run with that.
+        Raises ``LostClaim``."""
+        held, *found = self._session.run_all((_HELD, (list(locks), mail.id, mail.holder)), *then)
         if held.fetchone() is None:
             raise LostClaim(f"another worker has taken up mail-{mail.id}")
         return found
