@@ -53,11 +53,13 @@ def test_a_request_is_told_with_the_steps_of_its_mail(site: ApiSite) -> None:
 
 
 def test_what_was_asked_for_by_hand_is_told_as_the_api_shows_it(site: ApiSite) -> None:
+    with site.ledger() as ledger:
+        record(ledger, "a@example.org", series=7)
     with listen(site).begin() as listener:
         made = site.call("POST", "/api/requests", {"series": 7, "labels": ["iol-x"]}).json
         _, request, step = listener.hear("mail", "request", "mail")
         assert request.data == made
-        assert (step.data["what"], step.data["mail"]) == ("recorded", "mail-1")
+        assert (step.data["what"], step.data["mail"]) == ("recorded", "mail-2")
 
 
 def test_results_and_remarks_are_told(site: ApiSite) -> None:
