@@ -25,7 +25,7 @@ from ingest.web.api_table import LISTENING, OPERATIONS
 from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
 from ingest.web.events import Events
 from ingest.web.head import Head
-from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
+from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts, public_path
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.lookups import Page, Reader
 from ingest.web.operations import JSON, Answer, Call, Operation, encoded
@@ -136,6 +136,8 @@ class Api:
         fields = {**_HEADERS, **answer.fields}
         if isinstance(answer.value, Page):
             fields["Link"] = _links(answer.value, self._base(head, scope), head)
+        if "Location" in fields:
+            fields["Location"] = public_path(self._settings) + fields["Location"]
         return Response(encoded(answer.value), answer.status, fields, operation.media)
 
     def _thread(self, operation: Operation) -> LedgerThread:

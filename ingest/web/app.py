@@ -2,8 +2,9 @@
 """The routes of HTTP, and the application that they make."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -44,8 +45,28 @@ def routes(
     ]
 
 
+class Below:
+    """An application whose paths also count below another one, as a web server in front of us may
+    pass them on."""
+
+    def __init__(self, app: ASGIApp, base: str) -> None:
+        self._app = app
+        self._base = unquote(base)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        path = scope["path"]
+        if path == self._base:  # what it leads to is below it
+            await RedirectResponse(f"{self._base}/", 308)(scope, receive, send)
+            return
+        if path.startswith(f"{self._base}/"):
+            scope = {**scope, "path": path.removeprefix(self._base)}
+        await self._app(scope, receive, send)
+
+
 def application(
-    inbound: Inbound, health: Health, metrics: Metrics, pages: Pages, api: Api
+    inbound: Inbound, health: Health, metrics: Metrics, pages: Pages, api: Api, base: str = ""
 ) -> ASGIApp:
-    """What answers requests."""
-    return Router(routes(inbound, health, metrics, pages, api), default=pages.nothing)
+    """What answers requests. ``base``: the path of [http] public_url, "" if that has none."""
+    made = Router(routes(inbound, health, metrics, pages, api), default=pages.nothing)
+    return Below(made, base) if base else made

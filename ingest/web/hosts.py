@@ -17,6 +17,11 @@ EXPLAINED = (
 )
 
 
+def public_path(settings: Settings) -> str:
+    """What is before the paths of this service in [http] public_url, "" if nothing is."""
+    return urlsplit(settings.http.public_url).path
+
+
 class Hosts:
     """The names that count: that of [http] public_url, this machine's own, and addresses, which
     nobody can point elsewhere."""

@@ -21,7 +21,7 @@ from ingest.ledger import Ledger
 from ingest.web import finding, mail_views, rendering, trial_line, views
 from ingest.web.bodies import Incoming, Room, TooLarge, TooSlow
 from ingest.web.head import Head
-from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts
+from ingest.web.hosts import EXPLAINED, MISDIRECTED, Hosts, public_path
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.lookups import Reader
 from ingest.web.reading import Reading
@@ -86,6 +86,7 @@ class Pages:
         self._reading = Reading(settings)
         self._hosts = Hosts(settings)
         self._room = Room(settings.http)
+        self._base = public_path(settings)
         self._kept: dict[tuple[View, bool], tuple[float, Response]] = {}
 
     def routes(self) -> list[BaseRoute]:
@@ -96,7 +97,7 @@ class Pages:
 
     async def nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is answered where there is nothing, see ASGI."""
-        made = _said("Not found", "There is no such page.", 404)
+        made = self._said("Not found", "There is no such page.", 404)
         await made(scope, receive, send)
 
     async def _static(self, request: Request) -> Response:
@@ -113,18 +114,18 @@ class Pages:
         try:
             sees_all = self._reading.sees_all(head)
             if not (sees_all if view is views.signed_in else self._reading.allows_page(head)):
-                return _said("A token is needed", _TOKEN, 401, CHALLENGE)
+                return self._said("A token is needed", _TOKEN, 401, CHALLENGE)
             form = await self._form(head, request) if head.method == "POST" else {}
             asked = dict(request.query_params), dict(request.path_params), form
             return await self._ledger.ask(lambda ledger: self._shown(view, ledger, sees_all, asked))
         except TooLarge:
             kilobytes = trial_line.MOST >> 10
-            return _said("Too long", f"A mail of {kilobytes} KB at most can be tried.", 413)
+            return self._said("Too long", f"A mail of {kilobytes} KB at most can be tried.", 413)
         except TooSlow:
-            return _said("Too slow", "The form took too long.", 408)
+            return self._said("Too slow", "The form took too long.", 408)
         except (Temporary, OSError) as error:
             log.error("the page %s cannot be shown now: %s", request.url.path, error)
-            return _said("Not now", "Please try again later; the operator's log says why.", 503)
+            return self._said("Not now", "Please try again later; the log says why.", 503)
 
     async def _form(self, head: Head, request: Request) -> dict[str, str]:
         """The fields of a posted form, of each the first."""
@@ -154,16 +155,17 @@ class Pages:
         try:
             page = view(Look(reader, query, path, form))
         except NotThere as error:
-            return _said(error.title, str(error), 404)
+            return self._said(error.title, str(error), 404)
         except Elsewhere as error:
-            return RedirectResponse(error.path, 303, rendering.HEADERS)
-        return rendering.page(
-            page.template, frame | {"place": page.place} | dict(page.values), page.status
-        )
+            return RedirectResponse(self._base + error.path, 303, rendering.HEADERS)
+        values = frame | {"place": page.place} | dict(page.values)
+        return rendering.page(page.template, values, page.status, self._base)
 
-
-def _said(title: str, line: str, status: int, fields: Mapping[str, str] | None = None) -> Response:
-    """An answer that only says something."""
-    made = rendering.page("message.html", _FRAME | {"title": title, "lines": [line]}, status)
-    made.headers.update(fields or {})
-    return made
+    def _said(
+        self, title: str, line: str, status: int, fields: Mapping[str, str] | None = None
+    ) -> Response:
+        """An answer that only says something."""
+        values = _FRAME | {"title": title, "lines": [line]}
+        made = rendering.page("message.html", values, status, self._base)
+        made.headers.update(fields or {})
+        return made

@@ -6,6 +6,7 @@ elsewhere is a link only if it leads to the web.
 """
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from ingest.story.folds import folded
@@ -38,6 +39,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "private, no-cache",
 }
+# The beginning of a link to one of our own pages.
+_OWN_LINK = re.compile(r'(<(?:a|form|link)\b[^<>]* (?:href|action)=")/')
 # What is served as it is, and its media type.
 STATIC = {"pages.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 # Seconds that a browser may keep such a file: its URL names its content.
@@ -66,9 +69,12 @@ RESULTS = {
 }
 
 
-def page(template: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    """An answer that shows values by a template."""
+def page(template: str, values: Mapping[str, Any], status: int = 200, base: str = "") -> Response:
+    """An answer that shows values by a template. ``base``: what is before the path of each of our
+    own pages."""
     text = _environment().get_template(template).render(values)
+    if base:  # in a value no quotation mark is one, so that these are all our own
+        text = _OWN_LINK.sub(lambda found: f"{found[1]}{escape(base)}/", text)
     return HTMLResponse(text, status, HEADERS)
 
 

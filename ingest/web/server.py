@@ -26,6 +26,7 @@ from ingest.web.app import application
 from ingest.web.events import Events
 from ingest.web.health import Health
 from ingest.web.hooks import Hook
+from ingest.web.hosts import public_path
 from ingest.web.inbound import Accept, Inbound, Threads
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.metrics import Metrics
@@ -235,7 +236,8 @@ class Http:
         metrics, pages = Metrics(settings, self._looking), Pages(settings, self._looking)
         self._events.configure(settings)
         api = Api(settings, self._looking, self._doing, self._asking, self._events)
-        self._app = application(inbound, health, metrics, pages, api)
+        base = public_path(settings)
+        self._app = application(inbound, health, metrics, pages, api, base)
         for text in [each for each in self._open if each and each not in wanted]:
             await asyncio.gather(*(each.stop() for each in self._open.pop(text)))
         for listener in self._listeners():
