@@ -12,7 +12,7 @@ from ingest import look
 from ingest.commands.options import settings_of
 from ingest.commands.report import Printer, print_json
 from ingest.errors import EX_OK, NothingFound
-from ingest.ledger import Opening, open_configured
+from ingest.ledger import Opening, State, open_configured
 from ingest.story.results import name
 from ingest.story.stats import COUNTED, Figures, Share, Stats, Times
 from ingest.words import ago, clipped, counted, harmless, listed, moment
@@ -43,6 +43,8 @@ def show(stats: Stats) -> None:
     labels = counted(total.labels, "label")
     out.line(f"requests     {total.requests}{since}, {labels} asked for")
     out.line(f"results      {_share(total.ended)} have one: {_states(total) or 'none yet'}")
+    if total.states.get(State.ASKED):
+        out.line("             asked: not seen to be taken, as by a lab that only reads the file")
     out.line(f"turned       {_share(total.turned)} that had failed succeeded, same version")
     out.line(f"handed over  {_times(total.handed_over)}")
     out.line(f"result       {_times(total.result)}")

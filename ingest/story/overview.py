@@ -126,7 +126,7 @@ def story_of(
     known = settings.requests.arguments
 
     def asked(request: Request) -> Asked:
-        pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now)
+        pushed = sink_states.deliveries(request, record.story, cursors, sinks, known, now, results)
         takers = [
             each
             for each in (() if request.cancelled else consumers)

@@ -4,11 +4,11 @@
 Pure: cursors and stories in, values out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest.config.tables import sink_kinds
-from ingest.ledger import Aside, Cursor, Event, Pause, Request
+from ingest.ledger import Aside, Cursor, Event, Pause, Request, Result, State
 from ingest.policy.scope import Scope
 from ingest.words import ago, moment, times
 
@@ -92,9 +92,12 @@ def deliveries(
     sinks: Sinks,
     known_arguments: Sequence[str],
     now: float,
+    results: Iterable[Result] = (),
 ) -> Iterator[Delivery]:
     """What became of a request in each configured sink, nothing if it was cancelled. ``story``: its
-    mail's, in which it stands what was handed over and what was skipped."""
+    mail's, in which it stands what was handed over and what was skipped; ``results``: its own, and
+    of others perhaps."""
+    waits = any(e.request == request.number and e.state is State.ASKED for e in results)
     for cursor in () if request.cancelled else cursors:
         name = cursor.name
         if name not in sinks:
@@ -107,7 +110,7 @@ def deliveries(
             text = f"not for {name}: it is for {scope.of(request)}"
             yield Delivery(name, "not for it", text)
         elif cursor.position >= request.number:
-            yield _over(name, story)
+            yield _over(name, story, request.recorded if waits else None)
         elif cursor.begun == request.number and not cursor.tries:
             yield Delivery(name, "on its way", f"on its way to {name}", cursor.reason or None)
         else:
@@ -123,9 +126,13 @@ def _tried(cursor: Cursor, now: float) -> str:
     return f"tried {times(cursor.tries)}, next {due}"
 
 
-def _over(name: str, story: Sequence[Event]) -> Delivery:
-    """What became of a request that a sink has behind it."""
+def _over(name: str, story: Sequence[Event], waiting_since: float | None) -> Delivery:
+    """What became of a request that a sink has behind it. ``waiting_since``: the Unix time since
+    which nobody was seen to take it, None if somebody was."""
     if name.startswith("json_file:"):  # which adds nothing to the story
+        if waiting_since is not None:
+            since = moment(waiting_since)
+            return Delivery(name, "in the file", f"in {name}, not taken out of it since {since}")
         return Delivery(name, "published", f"published to {name}")
     for event in reversed(story):
         if event.what == "handed over" and event.details.get("to") == name:

@@ -58,7 +58,8 @@ OUTCOMES = {
 }
 # And what each result of a label means.
 RESULTS = {
-    "asked": "It is recorded, and nobody has been handed it yet.",
+    "asked": "It is recorded, and nobody was seen to take it, as a lab is not that only reads a "
+    "retest JSON.",
     "handed over": "The lab has it.",
     "pending": "It runs.",
     "success": "It succeeded.",

@@ -214,5 +214,5 @@ def test_show_names_the_source_and_no_cursor_of_catching_up(run: Run) -> None:
     run("catch-up")
     shown = run("show", "recheck-1@example.org").out
     assert "list ci.dpdk.org, by events" in shown
-    assert "published to json_file:" in shown
+    assert "in json_file:" in shown and ", not taken out of it since " in shown
     assert "catch-up" not in shown

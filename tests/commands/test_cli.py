@@ -59,7 +59,7 @@ def test_show_tells_the_whole_story(command: Command, patchwork: Sandbox) -> Non
         "envelope from <list@example.org>",
         "asked patch <20230905222317.25821-4-jspewock@iol.unh.edu> in ci → patch 131182",
         "not read: iol-b",
-        f"published to json_file:{command.retests}",
+        f"in json_file:{command.retests}, not taken out of it since ",
     ):
         assert said in shown
     told = json.loads(command("show", "--json", "plain@example.org").stdout)

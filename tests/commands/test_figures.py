@@ -123,3 +123,13 @@ def test_a_label_and_a_name_can_do_nothing_to_a_terminal(
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert f"\\x1b[2J{'a' * 32}…" in printed
+
+
+def test_labels_that_nobody_was_seen_to_take_are_told_as_such(
+    ledger: Ledger, quick_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = record(ledger, "a@example.org")
+    note = "asked: not seen to be taken, as by a lab that only reads the file"
+    assert note in told(quick_path, capsys, "stats")
+    ledger.results.handed_over([asked], "command:lab", NOON + 1)
+    assert note not in told(quick_path, capsys, "stats")

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.config import sink_tables
 from ingest.config.tables import Settings
-from ingest.ledger import Cursor, Event, Ledger, Pause
+from ingest.ledger import Cursor, Event, Ledger, Pause, Result, State
 from ingest.policy.scope import Scope
 from ingest.sinks.command import Command
 from ingest.sinks.webhook import Webhook
@@ -154,6 +154,22 @@ def test_a_request_that_a_sink_is_not_for_is_not_waited_for() -> None:
         Delivery(NAME, "not for it", f"not for {NAME}: it is for iol-*, unh-*"),
         Delivery(FILE, "published", f"published to {FILE}"),
     ]
+
+
+def test_a_file_has_what_nobody_was_seen_to_take_or_to_run() -> None:
+    """A lab that only reads the file is seen by its results."""
+    request, cursors, sinks = replace(asked(7), recorded=NOW), [Cursor(FILE, 7)], {FILE: Scope()}
+
+    def told(*states: State) -> list[Delivery]:
+        results = [Result(7, f"iol-{number}", each, NOW) for number, each in enumerate(states)]
+        others = [Result(8, "iol-a", State.ASKED, NOW)]
+        return list(deliveries(request, (), cursors, sinks, (), NOW, [*results, *others]))
+
+    text = f"in {FILE}, not taken out of it since {moment(NOW)}"
+    assert told(State.ASKED) == told(State.ASKED, State.FAIL)
+    assert told(State.ASKED) == [Delivery(FILE, "in the file", text)]
+    published = [Delivery(FILE, "published", f"published to {FILE}")]
+    assert told(State.HANDED_OVER) == told(State.PENDING) == told(State.FAIL) == published
 
 
 def test_a_request_for_another_server_is_not_for_a_sink_of_one() -> None:

@@ -128,7 +128,7 @@ def test_a_request_tells_its_results_what_was_not_read_and_where_it_went(site: S
     assert "Robin Reviewer <robin@example.org>" in text
     assert "warning" in text and "lab 1 of 2 report" in text.replace("  ", " ")
     assert "Not read in the mail: .11" in text
-    assert "published to json_file:" in text
+    assert "retests.json, not taken out of it since 2023-11-14 22:13:21+00:00" in text
     assert "git-pw series apply 29430" in text and "b4 am m1@example.org" in text
     links = markup.Markup(fetch(site, "/requests/1")[2]).links()
     assert "https://lab.example.org/1" in links
