@@ -2,17 +2,26 @@
 """Mails from the spool into the ledger: each once, whoever is killed when, and none holds up
 another."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest.config import load as config
+from ingest.config.tables import StateSettings
 from ingest.errors import StateUnavailable
-from ingest.ledger import Arrival, Ledger
+from ingest.ledger import Arrival, Ledger, open_configured, open_ledger
 from ingest.ledger.spool import Depth, Spool
-from ingest.sources.forwarding import forward
-from tests.support.ledger_values import arrival
+from ingest.sources import forwarding
+from ingest.sources.forwarding import Forwarder, forward
+from tests.support import postgres
+from tests.support.ledger_values import NOON, arrival
+from tests.support.parts import eventually
 
 
 @pytest.fixture
@@ -89,3 +98,43 @@ def test_what_is_stopped_goes_on_later(spool: Spool, ledger: Ledger) -> None:
     spool.accept_all([arrival("a")])
     assert forward(spool, ledger, stop=lambda: True) == 0
     assert spool.depth().mails == 1
+
+
+@pytest.mark.slow
+def test_ten_thousand_mails_are_there_after_a_server_was_away_for_ten_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The minutes are virtual: each pause is a thousandth, and the attempts are as many."""
+    cluster = postgres.Cluster()
+    try:
+        url = cluster.database_for(tmp_path)
+        flags = {("state", "dir"): str(tmp_path), ("state", "ledger"): url}
+        settings = config.load(flags, environment={})
+        cluster.stop()
+        attempts = chain(range(300), repeat(0))
+        away = threading.Event()
+
+        def opened(state: StateSettings) -> Ledger:
+            if next(attempts) == 299:
+                away.set()
+            return open_configured(state)
+
+        monkeypatch.setattr(forwarding, "open_configured", opened)
+        monkeypatch.setattr(forwarding, "_LONGEST_PAUSE", 0.002)
+        forwarder = Forwarder(settings, lambda: None)
+        forwarder.start()
+        with closing(forwarding.spool_of(settings.state)) as spool:
+            for first in range(0, 10_000, 500):
+                mails = [arrival(str(n), at=NOON + n * 0.06) for n in range(first, first + 500)]
+                spool.accept_all(mails)
+            assert away.wait(60)
+            cluster.start()
+            began = time.monotonic()
+            eventually(lambda: spool.depth() == Depth(), "all mails are forwarded")
+            print(f"10,000 mails are forwarded after {time.monotonic() - began:.1f} s")
+        forwarder.stop()
+        forwarder.wait(30)
+        with closing(open_ledger(url)) as ledger:
+            assert ledger.totals().mails["queued"] == 10_000
+    finally:
+        cluster.remove()
