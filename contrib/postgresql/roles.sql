@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- The roles and the database of the ledger. Run as the superuser:
---     psql -f roles.sql
+--     runuser -u postgres -- psql < roles.sql
 -- Then give each role a password (\password recheck) or have pg_hba.conf admit it by certificate.
 
 -- Owns the tables. For the first start, a new release and `ledger copy`, and for nothing else.
