@@ -28,8 +28,9 @@ def key_of(name: str) -> int:
 
 def sendable(value: object) -> object:
     """A value as the driver takes it."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, bool):
-        return int(value)
+    if type(value) is not str:  # most are
+        if isinstance(value, Enum):
+            return value.value
+        if isinstance(value, bool):
+            return int(value)
     return storable(value)

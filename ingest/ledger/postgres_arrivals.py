@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ingest.ledger import rows as made
 from ingest.ledger.locking import in_order
-from ingest.ledger.pg_values import sendable
+from ingest.ledger.pg_values import as_sent
 from ingest.ledger.session import Session
 from ingest.ledger.values import MOST_NOTICES, Arrival, Event, Outcome
 
@@ -60,10 +60,9 @@ class Arrivals:
         given = [_columns(place, each) for place, each in enumerate(arrivals)]
         statement = _statement(tuple(given[0]), many=len(given) > 1)
         # A list for each column is read faster than a place for each value; one mail has none.
-        lists = [
-            list(map(sendable, values)) for values in zip(*map(dict.values, given), strict=True)
-        ]
-        values = lists if len(given) > 1 else [value for [value] in lists]
+        values: Sequence[object] = tuple(given[0].values())
+        if len(given) > 1:
+            values = list(map(as_sent, zip(*map(dict.values, given), strict=True)))
         ids: dict[bytes, tuple[int, bool]] = {}
         wanted = {bytes(each["digest"]) for each in given}  # type: ignore[call-overload]
         # A mail that another connection takes in meanwhile is neither new nor known at first.
