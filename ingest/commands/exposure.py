@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What others on this machine could change or hold up, for ``check``: files and folders of ours
-that everybody can write, and what we run or are configured by that belongs to somebody else.
+"""What others on this machine could change, hold up or learn, for ``check``: files and folders of
+ours that everybody can write, what we run or are configured by that belongs to somebody else, and
+passwords in the configuration.
 """
 
 import os
@@ -10,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ingest.config.effective import MASK, effective
 from ingest.config.tables import Settings
 from ingest.ledger.masking import sqlite_path
 
@@ -26,6 +28,7 @@ def found(settings: Settings) -> list[str]:
         *(each for path in ours for each in _writable(path)),
         *(each for path in trusted for each in _of_others(path)),
         *(each for file in published for each in _lock(Path(f"{file}.lock"))),
+        *_passwords(settings),
     ]
     return list(dict.fromkeys(told))
 
@@ -64,3 +67,24 @@ def _lock(path: Path) -> Iterator[str]:
         return
     if readable and not shared:
         yield f"{path} can be held for ever by everyone who can read it: chmod o-r {path}"
+
+
+def _passwords(settings: Settings) -> Iterator[str]:
+    """Passwords in URLs. That of the database has a file of its own to stand in."""
+    for each in effective(settings, {}):
+        shown = each.value if isinstance(each.value, list) else [each.value]
+        if not any(f":{MASK}@" in str(value) for value in shown):
+            continue
+        what = f"[{each.table}] {each.key} holds a password"
+        if (each.table, each.key) == ("state", "ledger"):
+            yield f"{what}: put that into a file, and passfile=FILE into the URL"
+        elif settings.origin and _is_readable(Path(settings.origin)):
+            file = settings.origin
+            yield f"{what}, and everyone can read {file}: chmod o= {file}"
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

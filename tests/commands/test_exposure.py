@@ -80,6 +80,35 @@ def test_what_another_user_could_have_us_run_is_told(machine: Machine, name: str
     ]
 
 
+URLS = {
+    "patchwork": '[patchwork]\nurl = "https://lab:secret@patches.example.org"\n',
+    "patchwork.fdo": '[patchwork.fdo]\nlists = ["a.b"]\nurl = "https://lab:secret@fdo.example.org"\n',
+    "webhook.lab": '[webhook.lab]\nurl = "https://lab:secret@ci.example.org/hook"\n',
+}
+
+
+@pytest.mark.parametrize("table", URLS)
+def test_a_password_in_a_url_is_told_if_everybody_can_read_it(machine: Machine, table: str) -> None:
+    machine.file.write_text(machine.file.read_text() + URLS[table])
+    file = machine.file
+    assert machine.found() == [
+        f"[{table}] url holds a password, and everyone can read {file}: chmod o= {file}"
+    ]
+    file.chmod(0o640)
+    assert machine.found() == []
+
+
+def test_the_database_s_password_belongs_into_a_file(machine: Machine) -> None:
+    machine.file.chmod(0o640)
+    given = {"RECHECK_INGEST_STATE_LEDGER": "postgresql://recheck:secret@db/recheck"}
+    settings = config.load(file=str(machine.file), environment=given)
+    [told] = exposure.found(settings)
+    assert told == (
+        "[state] ledger holds a password: put that into a file, and passfile=FILE into the URL"
+    )
+    assert "secret" not in told
+
+
 def test_check_warns_of_it(machine: Machine) -> None:
     machine.state.chmod(0o777)
     findings = [each for each in check(machine.settings(), []) if each.what == "exposure"]
