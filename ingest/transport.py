@@ -151,16 +151,7 @@ def _ask(session: "_Session", question: _Question, answer: Future[Reply]) -> Non
 
 def _answer(session: "_Session", question: _Question) -> Reply:
     try:
-        with session.request(
-            question.method,
-            question.url,
-            headers=dict(question.headers),
-            data=question.content,
-            auth=_authorization(question),
-            timeout=question.seconds,
-            stream=True,
-            allow_redirects=False,
-        ) as response:
+        with _sent(session, question) as response:
             response.raw.enforce_content_length = True  # older releases of urllib3 do not
             body = bytearray()
             for piece in response.raw.stream(_PIECE, decode_content=False):
@@ -175,6 +166,20 @@ def _answer(session: "_Session", question: _Question) -> Reply:
     except (requests.RequestException, HTTPError, ValueError) as error:
         cause = _cause(error).replace(question.url, question.target)
         raise _unreachable(question, cause) from error
+
+
+def _sent(session: "_Session", question: _Question) -> requests.Response:
+    """The head of the answer. Where the server has closed the connection of an earlier question,
+    perhaps while this one was under way, a GET is sent once more by a new one (RFC 9112, section
+    9.3.1): that says nothing of the server."""
+    made = session.made
+    try:
+        return session.ask(question)
+    except requests.ConnectionError as error:
+        was_closed = session.made == made and isinstance(_innermost(error), ConnectionError)
+        if question.method != "GET" or not was_closed:
+            raise
+        return session.ask(question)
 
 
 def _authorization(question: _Question) -> Any:
@@ -228,10 +233,24 @@ class _Session(requests.Session):
         self._guard = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._is_cut = False
+        self.made = 0  # connections
         self._settings: dict[tuple[str, ...], Any] = {}
         adapter = _Adapter(self)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+
+    def ask(self, question: _Question) -> requests.Response:
+        """Send a question; its answer as far as the head."""
+        return self.request(
+            question.method,
+            question.url,
+            headers=dict(question.headers),
+            data=question.content,
+            auth=_authorization(question),
+            timeout=question.seconds,
+            stream=True,
+            allow_redirects=False,
+        )
 
     def merge_environment_settings(self, url: Any, *arguments: Any) -> Any:
         """Which proxy and certificates the environment names for a server. It is gone through once:
@@ -247,6 +266,7 @@ class _Session(requests.Session):
 
     def note(self, sock: object) -> None:
         """A connection was made."""
+        self.made += 1
         if not isinstance(sock, socket.socket):  # TLS inside a proxy's TLS
             return
         with self._guard:
@@ -289,11 +309,16 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
-def _cause(error: Exception) -> str:
-    """The innermost cause in a few words; requests' own texts name objects in memory."""
+def _innermost(error: Exception) -> BaseException:
     inner: BaseException = error
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner
+    return inner
+
+
+def _cause(error: Exception) -> str:
+    """The innermost cause in a few words; requests' own texts name objects in memory."""
+    inner = _innermost(error)
     if isinstance(error, requests.Timeout):
         return "timed out"
     return printable(getattr(inner, "strerror", None) or inner) or type(inner).__name__

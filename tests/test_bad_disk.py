@@ -46,6 +46,8 @@ class Lab:
         quick = {
             "RECHECK_INGEST_STATE_BUSY_TIMEOUT": "0.2",
             "RECHECK_INGEST_WORKER_RETRY": "0.01",
+            # A pipe ends what it began, however slow the machine is.
+            "RECHECK_INGEST_PIPE_BUDGET": "60",
         }
         flags = ["--patchwork", self._url, "--state", str(self.state)]
         return subprocess.run(

@@ -24,6 +24,7 @@ from tests.support.bad_server import (
     TIMEOUT,
     Answer,
     Hell,
+    Line,
     drips,
     floods,
     html,
@@ -106,6 +107,37 @@ def test_a_page_of_a_proxy_is_told_by_its_status(hell: Hell, connect: Connect) -
     hell.will(html(502))
     with pytest.raises(Unanswered, match="Patchwork answers 502 Bad Gateway to http"):
         resolve(connect(hell.url), reply(OURS))
+
+
+# A connection that the server closes while a question is under way.
+
+
+def resets_at_once(line: Line) -> None:
+    line.reset()
+
+
+def test_a_question_is_asked_anew_where_the_connection_was_an_earlier_ones(
+    hell: Hell, client: Client
+) -> None:
+    hell.will(text("first"), resets_at_once, text("second"))
+    bodies = [client.get(f"{hell.url}/{number}", 10.0).body for number in (1, 2)]
+    assert bodies == [b"first", b"second"]
+    assert [(seen.path, seen.connection) for seen in hell.seen] == [("/1", 0), ("/2", 0), ("/2", 1)]
+
+
+def test_a_question_on_a_connection_of_its_own_is_asked_once(hell: Hell, client: Client) -> None:
+    hell.will(resets_at_once)
+    with pytest.raises(Unavailable):
+        client.get(hell.url, 10.0)
+    assert len(hell.seen) == 1
+
+
+def test_what_is_posted_is_posted_once(hell: Hell, client: Client) -> None:
+    hell.will(text("first"), resets_at_once)
+    client.get(hell.url, 10.0)
+    with pytest.raises(Unavailable):
+        client.post(hell.url, b"", 10.0)
+    assert [seen.method for seen in hell.seen] == ["GET", "POST"]
 
 
 # Time and memory.

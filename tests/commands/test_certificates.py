@@ -161,6 +161,9 @@ def reached(folder: Path, url: str) -> tuple[str, str]:
 def encrypted(file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+    # It has nothing more to send once the client has seen the certificate: what comes after the
+    # client has gone would have the connection reset.
+    context.num_tickets = 0
     return context
 
 

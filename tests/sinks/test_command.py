@@ -9,7 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,8 +99,11 @@ def ended_at_last(file: Path) -> Iterator[None]:
         yield
     finally:
         for line in file.read_text().split():
-            if is_alive(int(line)):
-                os.killpg(os.getpgid(int(line)), signal.SIGKILL)
+            while is_alive(int(line)):
+                # It may end, or begin a group of its own, at any moment.
+                with suppress(ProcessLookupError):
+                    os.killpg(os.getpgid(int(line)), signal.SIGKILL)
+                time.sleep(0.01)
 
 
 # What it gets.
