@@ -19,6 +19,7 @@ from ingest.intake import Receipt
 from ingest.ledger import Envelope
 from ingest.sources import smtp_data
 from ingest.sources.admission import NOT_ALLOWED, STOPPING, Live, Service
+from ingest.sources.alarm import Alarm
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,8 @@ class Session(smtp.SMTP):
         self._receiving = False  # from DATA to the reply
         self._lost = False
         self._replies_given = 0
-        self._idle: asyncio.TimerHandle | None = None
+        self._idle, self._command = (Alarm(self.loop, self._timeout_cb) for _ in range(2))
+        self._timeout_handle: Any = self._command
         self._lingering: asyncio.TimerHandle | None = None
 
     @property
@@ -242,9 +244,9 @@ class Session(smtp.SMTP):
         if self._lost:  # aiosmtpd tells itself when TLS could not be begun
             return
         self._lost = True
-        for timer in (self._idle, self._lingering):
-            if timer:
-                timer.cancel()
+        self._idle.cancel()
+        if self._lingering:
+            self._lingering.cancel()
         self._live.sessions.discard(self)
         self._live.leave(self.peer)
         super().connection_lost(error)
@@ -254,9 +256,10 @@ class Session(smtp.SMTP):
     def _await_mail(self) -> None:
         """The session may last until the idle time-out, whatever is said meanwhile."""
         self.since = self.loop.time()
-        if self._idle:
-            self._idle.cancel()
-        self._idle = self.loop.call_later(self._service.limits.idle_timeout, self._timeout_cb)
+        self._idle.set(self._service.limits.idle_timeout)
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        self._command.set(duration or self._service.limits.command_timeout)
 
     def _timeout_cb(self) -> None:
         log.info("%s took too long", self.peer)
@@ -327,8 +330,7 @@ class Session(smtp.SMTP):
             self.end()
 
     async def _data(self, envelope: smtp.Envelope) -> None:
-        assert self._idle and self._timeout_handle
-        self._idle.cancel()
+        self._idle.hush()
         self._reset_timeout(self._service.limits.data_timeout)
         await self.push(b"354 End data with <CR><LF>.<CR><LF>")
         body = bytearray(smtp_data.BEGIN)
@@ -336,7 +338,7 @@ class Session(smtp.SMTP):
         try:
             status = await smtp_data.receive(self._reader, body, self._live, self._service)
             size = len(body)
-            self._timeout_handle.cancel()  # from here on the client waits for us
+            self._command.hush()  # from here on the client waits for us
             status = status or await self._decide(body, envelope)
         except (OSError, EOFError):
             raise

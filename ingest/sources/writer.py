@@ -26,6 +26,8 @@ _MOST_TOGETHER = 256
 _SEARCHED_HERE = 1 << 18
 # Seconds after a mail in which more may come.
 _MOMENTS = 0.5
+# Seconds between two times that mails which hold no request are counted: many may come in them.
+_COUNTED_EVERY = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Writer:
         self._max_size = max_size
         self._counted_in = counted_in
         self._ledger: Ledger | None = None
-        self._last = float("-inf")
+        self._last = self._counted = float("-inf")
+        self._uncounted: list[tuple[bytes, str]] = []
         self._mails: queue.SimpleQueue[_Mail | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -70,12 +73,27 @@ class Writer:
             and not may_hold_request(raw)
             and not notice.kind(peek.header(raw))
         ):
-            if self._counted_in:
-                signs.note(self._counted_in, [(raw, source)], time.time())
+            self._count(raw, source)
             return intake.Receipt.DROPPED
         answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
         self._mails.put(_Mail(raw, source, envelope, passage, answer))
         return await answer
+
+    def _count(self, raw: bytes, source: str) -> None:
+        """Count a mail that holds no request, perhaps in a moment together with others."""
+        if not self._counted_in:
+            return
+        self._uncounted.append((raw, source))
+        left = self._counted + _COUNTED_EVERY - self._last
+        if left <= 0:
+            self._count_all()
+        elif len(self._uncounted) == 1:
+            self._loop.call_later(left, self._count_all)
+
+    def _count_all(self) -> None:
+        mails, self._uncounted = self._uncounted, []
+        self._counted = time.monotonic()
+        signs.note(self._counted_in, mails, time.time())
 
     def is_busy(self) -> bool:
         """Whether mail has come within the last moments."""
@@ -87,6 +105,7 @@ class Writer:
 
     async def close(self) -> None:
         """Write what was given, and end the thread."""
+        self._count_all()
         self._mails.put(None)
         await asyncio.to_thread(self._thread.join)
 
