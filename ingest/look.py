@@ -45,6 +45,7 @@ def status(ledger: Ledger, settings: Settings, now: float) -> Status:
         troubles=background.troubles(ledger, threads, now),
         seen=_seen(settings.state.dir),
         depth=forwarding.depth(settings.state),
+        database=ledger.server(),
         now=now,
     )
 

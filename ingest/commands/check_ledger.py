@@ -11,15 +11,13 @@ from ingest.config.tables import Settings
 from ingest.errors import ConfigError, NoLedger, StateUnavailable
 from ingest.ledger import WORKER_LEASE, Ledger, Opening, Server, open_ledger
 from ingest.ledger.masking import masked, sqlite_path
+from ingest.story import health
 
 # What Postfix lets an alias pipe write, unless mailbox_size_limit says otherwise.
 _MAILBOX_LIMIT = 51_200_000
 
 # Seconds that are waited for another process, or for an answer.
 _PATIENCE = 2.0
-
-# Seconds between the server's clock and ours that are nobody's matter.
-_CLOSE = 2.0
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -58,7 +56,7 @@ def _found(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "ledger", f"{where} is damaged: {damage}; {todo}")
     yield Finding("ok", "ledger", f"{sum(totals.mails.values())} mails, {totals.requests} requests")
     if server:
-        yield from of_server(server, settings.state.replicas, time.time())
+        yield from of_server(server, settings.state.replicas)
     waits = totals.mails["queued"] and time.time() - totals.due > 300
     yield Finding(
         "problem" if waits and free else "ok",
@@ -77,17 +75,10 @@ def _found(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def of_server(server: Server, replicas: int, now: float) -> Iterator[Finding]:
-    """Clock, settings and standbys of a server. ``now``: our time as its answer came."""
-    apart = now - server.time
-    if abs(apart) > _CLOSE:
-        where = "ahead of" if apart > 0 else "behind"
-        yield Finding(
-            "warning",
-            "clock",
-            f"this machine's clock is {abs(apart):.0f} seconds {where} the database server's: "
-            "have both follow a time server",
-        )
+def of_server(server: Server, replicas: int) -> Iterator[Finding]:
+    """Clock, settings and standbys of a server."""
+    if apart := health.clocks_apart(server.clock_ahead):
+        yield Finding("warning", "clock", f"{apart}: have both follow a time server")
     for wish in server.wishes:
         yield Finding("warning", "server", f"set {wish}")
     streams = f"PostgreSQL {server.version}, {server.streaming} synchronous standbys stream"

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from ingest import signs
 from ingest.policy import selection
+from ingest.story import health
 from ingest.story.consumers import BatchState
 from ingest.story.feeds import FeedState, Seen
 from ingest.story.overview import jsonable
-from ingest.story.status import Status
+from ingest.story.status import Database, Status
 from ingest.words import ago, as_json, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
@@ -259,6 +260,20 @@ def checked(findings: "Iterable[Finding]", *, in_json: bool = False) -> "list[Fi
     return seen
 
 
+def _database(out: Printer, database: Database) -> None:
+    missing = database.streaming < database.wanted
+    streaming = counted(database.streaming, "synchronous standby")
+    said = f"{streaming} streaming, {database.wanted} wanted"
+    out.line(f"database   PostgreSQL {database.version}; ", (said, "red" if missing else ""))
+    for each in database.standbys:
+        kind = "synchronous" if each.synchronous else "asynchronous"
+        how = "streams" if each.streaming else "does not stream"
+        behind = f"{counted(each.behind, 'byte')} behind"
+        out.line(f"           standby {each.name}: {kind}, {how}, {behind}")
+    if apart := health.clocks_apart(database.clock_ahead):
+        out.line("clock      ", (apart, ATTENTION))
+
+
 def status(status: Status, *, in_json: bool = False) -> None:
     """The ledger at a glance."""
     if in_json:
@@ -266,6 +281,8 @@ def status(status: Status, *, in_json: bool = False) -> None:
         return
     out = Printer()
     out.line(f"ledger     {status.ledger}")
+    if status.database:
+        _database(out, status.database)
     for folder in status.other_ledgers:
         out.line("           ", (f"there is another ledger: --state {folder}", ATTENTION))
     for server in status.servers:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 
 from ingest.errors import UsageError
-from ingest.ledger import pg_schema, pg_settings, pg_steps
+from ingest.ledger import pg_schema, pg_server, pg_steps
 from ingest.ledger.asides import KeptAsides
 from ingest.ledger.cursors import Cursors
 from ingest.ledger.letters import KeptLetters
@@ -62,12 +62,7 @@ class PostgresLedger(Arrivals, PostgresLog, Retention, Cursors, Search):
         )
 
     def server(self) -> Server:
-        [row] = self._db.rows(
-            "SELECT extract(epoch FROM clock_timestamp())::float AS time,"
-            " current_setting('server_version') AS version"
-        )
-        streaming, wishes = self._session.streaming(), pg_settings.wishes(self._session)
-        return Server(row["time"], row["version"].split()[0], streaming, wishes)
+        return pg_server.server(self._session)
 
     def side(self) -> PostgresSide:
         return PostgresSide(self._session)

@@ -281,14 +281,30 @@ class Totals(Value):
     pauses: tuple[Pause, ...] = ()  # of sinks, by name
 
 
-class Server(Value):
-    """The server that a ledger is in: its clock, a Unix time, its release, how many of its
-    synchronous standbys stream, and what its settings should be instead, for an operator."""
+class Standby(Value):
+    """A copy of a server that follows it. ``behind``: bytes of the server's log that it does not
+    have on its disk yet, and ``lag``: for how many seconds it last did not."""
 
-    time: float
+    name: str
+    synchronous: bool
+    streaming: bool
+    behind: int
+    lag: float
+
+
+class Server(Value):
+    """The server that a ledger is in: by how many seconds our clock is ahead of its own, its
+    release, its standbys, and what its settings should be instead, for an operator."""
+
+    clock_ahead: float
     version: str
-    streaming: int
+    standbys: tuple[Standby, ...] = ()
     wishes: tuple[str, ...] = ()
+
+    @property
+    def streaming(self) -> int:
+        """How many synchronous standbys stream."""
+        return sum(each.synchronous and each.streaming for each in self.standbys)
 
 
 class Keep(Value):

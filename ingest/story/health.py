@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from ingest.story.status import Status
 from ingest.words import ago, counted
 
+# Seconds by which two clocks may be apart.
+_CLOSE = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -31,6 +34,14 @@ def signs(status: Status) -> tuple[Sign, ...]:
         _sinks(status),
         *_others(status),
     )
+
+
+def clocks_apart(ahead: float) -> str:
+    """That our clock is ahead of the database server's by so many seconds, "" if that is close."""
+    if abs(ahead) <= _CLOSE:
+        return ""
+    where = "ahead of" if ahead > 0 else "behind"
+    return f"this machine's clock is {abs(ahead):.0f} seconds {where} the database server's"
 
 
 def _mail(status: Status) -> Sign:
@@ -91,6 +102,12 @@ def _sinks(status: Status) -> Sign:
 
 
 def _others(status: Status) -> Iterator[Sign]:
+    base = status.database
+    if base and base.streaming < base.wanted:
+        said = f"{base.streaming} of {base.wanted} synchronous standbys stream"
+        yield Sign("database", False, f"{said}: nothing is written until all do")
+    if base and (apart := clocks_apart(base.clock_ahead)):
+        yield Sign("clock", False, apart)
     if status.overdue:
         yield Sign("results", False, f"{counted(status.overdue, 'label')} overdue")
     if status.catch_up and status.catch_up.tries:

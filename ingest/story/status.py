@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest import signs
+from ingest import ledger, signs
 from ingest.background import Trouble
 from ingest.config.tables import Settings
 from ingest.ledger import Aside, Cursor, Feed, Pause, Totals
@@ -96,6 +96,31 @@ class Spooled:
 
 
 @dataclass(frozen=True, slots=True)
+class Standby:
+    """A copy of the database's server that follows it. ``behind``: bytes of the server's log that
+    it does not have on its disk yet, and ``lag``: for how many seconds it last did not."""
+
+    name: str
+    synchronous: bool
+    streaming: bool
+    behind: int
+    lag: float
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The server that the ledger is in. ``clock_ahead``: by how many seconds this machine's clock
+    is ahead of the server's; ``wanted``: how many synchronous standbys must stream before anything
+    is written, and ``streaming``: how many do."""
+
+    version: str
+    clock_ahead: float
+    wanted: int
+    streaming: int
+    standbys: tuple[Standby, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger at a glance. ``mails``: how many of each outcome; ``waiting``: queued mails by
     what they wait for; ``oldest``: when the oldest queued mail came; ``due``: when the next one
@@ -103,7 +128,7 @@ class Status:
     never seen to run; ``servers``: the Patchwork servers, the first one being ``patchwork``;
     ``worked``: when a worker last looked at the queue, to within a minute; ``other_ledgers``: the
     folders of ledgers on this machine that are not this one;
-    ``spooled``: None for a ledger on this machine."""
+    ``spooled`` and ``database``: None for a ledger in a file."""
 
     now: datetime
     ledger: str
@@ -130,6 +155,7 @@ class Status:
     worked: datetime | None = None
     other_ledgers: tuple[str, ...] = ()
     spooled: Spooled | None = None
+    database: Database | None = None
 
 
 def status(
@@ -144,12 +170,14 @@ def status(
     asides: Mapping[str, Sequence[Aside]],
     seen: Iterable[signs.Sign],
     depth: Depth | None = None,
+    database: ledger.Server | None = None,
     now: float,
 ) -> Status:
     """The ledger at a glance at ``now``. ``servers``: at least that of [patchwork], which is the
     first; ``worked``: when a worker last looked at the queue, 0 if never; ``troubles``: those that
     parts of the service have met; ``asides``: what sinks have set aside, by their names; ``seen``:
-    the sources' signs of life; ``depth``: of this machine's spool, if there is one."""
+    the sources' signs of life; ``depth``: of this machine's spool, if there is one; ``database``:
+    the server that the ledger is in, if it is in one."""
     last = totals.last_request
     queued = bool(totals.mails.get("queued"))
     pauses = {each.sink: each for each in totals.pauses}
@@ -186,6 +214,20 @@ def status(
         servers=tuple(servers),
         worked=_once(worked),
         spooled=None if depth is None else Spooled(depth.mails, _once(depth.oldest)),
+        database=_database(database, settings.state.replicas) if database else None,
+    )
+
+
+def _database(server: ledger.Server, wanted: int) -> Database:
+    return Database(
+        version=server.version,
+        clock_ahead=round(server.clock_ahead, 3),
+        wanted=wanted,
+        streaming=server.streaming,
+        standbys=tuple(
+            Standby(each.name, each.synchronous, each.streaming, each.behind, each.lag)
+            for each in server.standbys
+        ),
     )
 
 

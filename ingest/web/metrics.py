@@ -26,6 +26,8 @@ from ingest.ledger.timings import PATCHWORK, RECORDED
 from ingest.ledger.values import BOUNDS, Timing
 from ingest.story.feeds import Seen
 from ingest.story.status import Sink, Status
+from ingest.web.database_metrics import DATABASE
+from ingest.web.families import Family, Sample, by_name, one
 from ingest.web.head import Head
 from ingest.web.ledger_thread import LedgerThread
 from ingest.web.reading import Reading
@@ -46,23 +48,6 @@ _OTHER_LISTS = "other lists"
 # Labels of requests that are counted by themselves: anybody can ask for labels of any name.
 _MOST_LABELS = 100
 _OTHER_LABELS = "other labels"
-# The values of a family's labels, and the number that belongs to them.
-Sample = tuple[tuple[str, ...], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric. ``name``: without ``PREFIX``; ``help``: one sentence; ``read``: its samples."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...]
-    read: Callable[[Status], Iterable[Sample]]
-
-    @property
-    def is_counter(self) -> bool:
-        """Whether it only grows."""
-        return self.name.endswith("_total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,26 +160,18 @@ def _results(measured: Measured) -> Iterator[Sample]:
     return (((label, state), number) for (label, state), number in sorted(found.items()))
 
 
-def _one(value: float) -> list[Sample]:
-    return [((), value)]
-
-
-def _by_name(values: Mapping[str, float]) -> Iterator[Sample]:
-    return (((name,), value) for name, value in values.items())
-
-
 def _time(at: datetime | None) -> float:
     """A Unix time, 0 for never."""
     return at.timestamp() if at else 0.0
 
 
 def _time_if_any(at: datetime | None) -> list[Sample]:
-    return _one(_time(at)) if at else []
+    return one(_time(at)) if at else []
 
 
 def _queue(status: Status) -> Iterator[Sample]:
     tried = sum(status.waiting.values())
-    return _by_name({"worker": status.mails.get("queued", 0) - tried, **status.waiting})
+    return by_name({"worker": status.mails.get("queued", 0) - tried, **status.waiting})
 
 
 def _of_lists(value: Callable[[Seen], float]) -> Callable[[Status], Iterator[Sample]]:
@@ -228,7 +205,7 @@ FAMILIES = (
         "mails",
         "Mails in the ledger, by what became of them.",
         ("outcome",),
-        lambda status: _by_name(status.mails),
+        lambda status: by_name(status.mails),
     ),
     Family(
         "queue_mails",
@@ -252,7 +229,7 @@ FAMILIES = (
         "last_mail_timestamp_seconds",
         "When the newest mail of the ledger came, one that could hold a request; 0: never.",
         (),
-        lambda status: _one(_time(status.last_received)),
+        lambda status: one(_time(status.last_received)),
     ),
     Family(
         "source_mails_total",
@@ -276,25 +253,25 @@ FAMILIES = (
         "requests_total",
         "Requests recorded, by the number of the newest one.",
         (),
-        lambda status: _one(status.last_request),
+        lambda status: one(status.last_request),
     ),
     Family(
         "labels_overdue",
         "Labels that were asked for and have not been seen to run.",
         (),
-        lambda status: _one(status.overdue),
+        lambda status: one(status.overdue),
     ),
     Family(
         "patchwork_last_answer_timestamp_seconds",
         "When Patchwork last gave a usable answer, to within a minute; 0: never.",
         (),
-        lambda status: _one(_time(status.patchwork_answered)),
+        lambda status: one(_time(status.patchwork_answered)),
     ),
     Family(
         "patchwork_down",
         "1 if mails wait because Patchwork gives no usable answer, else 0.",
         (),
-        lambda status: _one(bool(status.waiting.get("down"))),
+        lambda status: one(bool(status.waiting.get("down"))),
     ),
     Family(
         "sink_lag_requests",
@@ -336,7 +313,7 @@ FAMILIES = (
         "consumer_lag_requests",
         "Requests that a consumer has not taken.",
         ("consumer",),
-        lambda status: _by_name({each.name: each.lag for each in status.consumers}),
+        lambda status: by_name({each.name: each.lag for each in status.consumers}),
     ),
     Family(
         "feed_last_success_timestamp_seconds",
@@ -360,13 +337,14 @@ FAMILIES = (
         "spooled_mails",
         "Mails on this machine that a ledger on another one has not had.",
         (),
-        lambda status: _one(status.spooled.mails if status.spooled else 0),
+        lambda status: one(status.spooled.mails if status.spooled else 0),
     ),
+    *DATABASE,
     Family(
         "ledger_size_bytes",
         "Bytes of the ledger on the disk.",
         (),
-        lambda status: _one(status.ledger_size),
+        lambda status: one(status.ledger_size),
     ),
 )
 # Beside those of the status: how many requests have which result for which label.

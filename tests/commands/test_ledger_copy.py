@@ -14,7 +14,6 @@ from ingest.commands import check_ledger
 from ingest.ledger import Opening, Server, open_ledger
 from tests.support import postgres
 from tests.support.command_line import Command
-from tests.support.ledger_values import NOON
 
 RECHECK = (
     b"From: robin@example.org\nMessage-ID: <r@example.org>\nIn-Reply-To: <p@example.org>\n"
@@ -108,7 +107,7 @@ def test_settings_of_a_server_that_break_what_is_promised_are_told(quick_path: P
 
 def told_of(server: Server | None) -> list[str]:
     assert server is not None
-    found = check_ledger.of_server(server, 0, server.time)
+    found = check_ledger.of_server(server, 0)
     return [each.text.partition(":")[0] for each in found if each.what == "server"]
 
 
@@ -117,7 +116,7 @@ def told_of(server: Server | None) -> list[str]:
     [(0.0, None), (1.9, None), (3.0, "3 seconds ahead of"), (-90.0, "90 seconds behind")],
 )
 def test_a_clock_that_is_wrong_is_told(apart: float, told: str | None) -> None:
-    found = list(check_ledger.of_server(Server(NOON, "15.5", 0), 0, NOON + apart))
+    found = list(check_ledger.of_server(Server(apart, "15.5"), 0))
     clocks = [each.text for each in found if each.what == "clock"]
     assert bool(clocks) == bool(told)
     assert (told or "") in "".join(clocks)

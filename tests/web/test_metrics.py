@@ -20,7 +20,15 @@ from ingest.config.source_tables import InboxSettings
 from ingest.ledger import Cursor, Feed, Outcome, State, Waiting, open_ledger
 from ingest.ledger.values import BOUNDS, Timing
 from ingest.story.feeds import FeedState, Seen
-from ingest.story.status import CatchingUp, Hindrance, Sink, Status, Taker
+from ingest.story.status import (
+    CatchingUp,
+    Database,
+    Hindrance,
+    Sink,
+    Standby,
+    Status,
+    Taker,
+)
 from ingest.web import metrics
 from ingest.web.metrics import Measured
 from tests.support.dashboard import dashboard, queries
@@ -71,6 +79,16 @@ EVERYTHING = Status(
     ),
     notices=(),
     ledger_size=4096,
+    database=Database(
+        "15.14",
+        -0.25,
+        wanted=2,
+        streaming=1,
+        standbys=(
+            Standby("db2", synchronous=True, streaming=True, behind=16, lag=0.5),
+            Standby("db3", synchronous=False, streaming=True, behind=4096, lag=2.0),
+        ),
+    ),
 )
 
 

@@ -1,7 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which settings of a PostgreSQL server keep a ledger from being what it promises."""
+"""What there is to tell of the PostgreSQL server that a ledger is in: its clock, its standbys, and
+which of its settings keep the ledger from being what it promises.
+"""
+
+import time
 
 from ingest.ledger.session import Session
+from ingest.ledger.values import Server, Standby
+
+_SELF = (
+    "SELECT extract(epoch FROM clock_timestamp())::float AS time,"
+    " current_setting('server_version') AS version"
+)
+
+# Without the right to see it (pg_read_all_stats), a standby's row holds nothing.
+_STANDBYS = """SELECT coalesce(application_name, '') AS name,
+        coalesce(sync_state IN ('sync', 'quorum'), false) AS synchronous,
+        coalesce(state = 'streaming', false) AS streaming,
+        greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), 0), 0)::bigint
+            AS behind,
+        coalesce(extract(epoch FROM flush_lag), 0)::float AS lag
+    FROM pg_stat_replication ORDER BY application_name, pid"""
 
 # Milliseconds for which a standby that vanished may count as one that streams.
 _VANISHED = 20_000
@@ -13,7 +32,16 @@ _FOUND = (
 )
 
 
-def wishes(session: Session) -> tuple[str, ...]:
+def server(session: Session) -> Server:
+    """The server as it is now. Raises ``StateUnavailable``."""
+    before = time.time()
+    [row] = session.rows(_SELF)
+    ours = (before + time.time()) / 2
+    standbys = tuple(Standby(**each) for each in session.rows(_STANDBYS))
+    return Server(ours - row["time"], row["version"].split()[0], standbys, _wishes(session))
+
+
+def _wishes(session: Session) -> tuple[str, ...]:
     """What should be set instead, with the reason, a line each. Raises ``StateUnavailable``."""
     rows = session.rows(_FOUND)
     found = {row["name"]: str(row["setting"]) for row in rows}
