@@ -11,17 +11,14 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ingest import errors
 from ingest.sources import inbox_archive, mbox_pieces
 from ingest.sources.mbox_boundaries import END_OF_HEADER, is_separator, seems_to_hold_more
 from ingest.sources.mbox_pieces import ENVELOPE, Found, Item, Piece
+from ingest.sources.ranges import Ranges
 from ingest.sources.unpacked import Input, Unpacked, reason
 from ingest.words import counted
-
-if TYPE_CHECKING:
-    from ingest.sources.ranges import Ranges
 
 _LONGEST = 40 << 20  # of a longer mail only the beginning is kept
 _STANDARD_INPUT = "-"
@@ -106,19 +103,17 @@ class Reader:
     def searched(self) -> Iterator[tuple[int, list[Item]]]:
         """Piece by piece, how many mails are in it, and those of them that could hold a request
         or are cut short or too long. Most pieces are looked at only as a whole."""
-        from ingest.sources.ranges import Ranges
-
         warned = ""
-        with Ranges(self._processes, self._longest) as self._ranges:
-            for piece in self._pieces(self._ranges):
-                number, items = piece.found() if isinstance(piece, Piece) else piece
-                for item in items:
-                    if item.file != warned and seems_to_hold_more(item.stored):
-                        warned = item.file
-                        self._warnings.append(f"{item.where}: {_MORE}")
-                yield number, items
+        self._ranges = Ranges(self._processes, self._longest)
+        for piece in self._pieces(self._ranges):
+            number, items = piece.found() if isinstance(piece, Piece) else piece
+            for item in items:
+                if item.file != warned and seems_to_hold_more(item.stored):
+                    warned = item.file
+                    self._warnings.append(f"{item.where}: {_MORE}")
+            yield number, items
 
-    def _pieces(self, ranges: "Ranges | None" = None) -> Iterator[Piece | Found]:
+    def _pieces(self, ranges: Ranges | None = None) -> Iterator[Piece | Found]:
         """The pieces of all files; of a file that is given to ``ranges`` what they find."""
         self._finished = 0
         for path, files in self._roots:
@@ -181,7 +176,7 @@ class Reader:
         """Note that something in a folder is left out."""
         self._skipped.setdefault(reason, []).append(_shown(path))
 
-    def _read(self, file: _File, ranges: "Ranges | None") -> Iterator[Piece | Found]:
+    def _read(self, file: _File, ranges: Ranges | None) -> Iterator[Piece | Found]:
         try:
             if file.repository:
                 for buffer, places, too_long in inbox_archive.mails(file.path, self._longest):
@@ -202,7 +197,7 @@ class Reader:
             self._finished += source.position if file.size is None else file.size
 
     def _pieces_of(
-        self, file: _File, unpacked: Unpacked, ranges: "Ranges | None"
+        self, file: _File, unpacked: Unpacked, ranges: Ranges | None
     ) -> Iterator[Piece | Found]:
         piece = unpacked.read(mbox_pieces.PIECE)
         kind = "mail" if file.surely_mail and piece else _kind(piece)

@@ -1,34 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A large mbox searched by this process and others, each of which reads ranges of it.
+"""A large mbox searched by this process and forks of it, each of which takes ranges of the file.
 
-The mails stay in their order, and no more ranges are begun than a few ahead. Whether a range was
-begun at a true boundary is checked: where the range before it ends differently, as a
-Content-Length may have it, the range is read again from there.
+The mails stay in their order, and little is found ahead. Whether a range was begun at a true
+boundary is checked: where the range before it ends differently, as a Content-Length may have it,
+the range is read again from there.
 """
 
+import marshal
 import os
+import select
 import signal
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Self
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import astuple, dataclass, replace
 
 from ingest.sources import mbox_pieces
-from ingest.sources.mbox_pieces import Found
+from ingest.sources.mbox_pieces import Found, Item
 from ingest.sources.unpacked import Input, Unpacked
 
-if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
-# Bytes of a range: what a process gives back of it at once is held by the one that asks.
+# Bytes of a range: what is found in it is held at once.
 RANGE = 4 << 20
-# Ranges of a file for which to start processes is worth their time.
+# Ranges of a file for which forks are worth their time.
 _LEAST = 8
-# Ranges begun ahead, for each process.
-_AHEAD = 4
+# Ranges of a file at most: their numbers, of so many bytes each, all stand in a pipe (pipe(7)).
+_MOST, _NUMBER = 16_000, 4
+# Ranges that are found before it is their turn.
+_AHEAD = 8
 _END = 1 << 62  # behind the end of any file
 
 
@@ -42,42 +40,13 @@ class _Part:
     found: list[Found]
 
 
-@dataclass(slots=True)
-class _Range:
-    """A range, and what was found in it, by this process (``part``) or another (``future``)."""
-
-    begin: int
-    stop: int
-    part: _Part | None = None
-    future: Future[_Part] | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.part is not None or (self.future is not None and self.future.done())
-
-    def found(self) -> _Part | None:
-        """What was found, waited for; None if the process that was to find it was killed."""
-        try:
-            return self.future.result() if self.future else self.part
-        except BrokenExecutor:
-            return None
-
-
 class Ranges:
-    """Processes that search files. A context manager; the others are started when needed."""
+    """How a file is searched, and how far that is."""
 
     def __init__(self, processes: int, longest: int) -> None:
         """``longest``: bytes of a mail, see ``mbox.Reader``."""
         self._processes, self._longest = processes, longest
-        self._pool: ProcessPoolExecutor | None = None
         self.position = 0  # bytes of the present file that were searched
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
 
     def suit(self, size: int | None) -> bool:
         """Whether a file of so many bytes is large enough."""
@@ -85,50 +54,108 @@ class Ranges:
 
     def search(self, path: str, file: str, size: int) -> Iterator[Found]:
         """What is in the mbox, in order. ``file``: its name for people. Raises ``OSError``."""
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
+        step = max(RANGE, size // _MOST + 1)
+        stops = [*range(step, size, step), _END]  # the last one is read to where the file ends
 
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._processes - 1, get_context("spawn"), initializer=_leave_interrupts
-            )
-        stops = [*range(RANGE, size, RANGE), _END]  # the last one is read to where the file ends
-        ranges = map(_Range, [0, *stops], stops)
-        ahead: deque[_Range] = deque(islice(ranges, _AHEAD * self._processes))
+        def find(number: int) -> _Part:
+            return search(path, file, number * step, stops[number], self._longest, number == 0)
+
         expected = 0
-        while ahead:
-            self._advance(ahead, path, file)
-            first = ahead.popleft()
-            ahead.extend(islice(ranges, 1))
-            stop, part = first.stop, first.found()
-            if part is None or part.begin != (expected if expected < stop else -1):
-                part = _Part(-1, expected, [])
-                if expected < stop:
-                    part = search(path, file, expected, stop, self._longest, is_boundary=True)
-            if part.begin >= 0:
-                expected = part.end
-            yield from part.found
-            self.position = min(stop, size)
+        with closing(_in_order(find, len(stops), self._processes - 1)) as parts:
+            for stop, part in zip(stops, parts, strict=True):
+                if part.begin != (expected if expected < stop else -1):
+                    part = _Part(-1, expected, [])
+                    if expected < stop:
+                        part = search(path, file, expected, stop, self._longest, is_boundary=True)
+                if part.begin >= 0:
+                    expected = part.end
+                yield from part.found
+                self.position = min(stop, size)
         self.position = 0
 
-    def _advance(self, ahead: Iterable[_Range], path: str, file: str) -> None:
-        """Have these ranges searched, here and by the others, until the first one is."""
-        first, *_ = ahead
-        while not first.is_done:
-            free = [each for each in ahead if each.part is None and each.future is None]
-            if not free:
-                return
-            given = sum(each.future is not None and not each.future.done() for each in ahead)
-            # One more than there are processes, so that none waits for the next one.
-            for each in free[1 : 1 + self._processes - given]:
-                with suppress(BrokenExecutor):
-                    each.future = self._submitted(each, path, file)
-            mine = free[0]
-            mine.part = search(path, file, mine.begin, mine.stop, self._longest, mine.begin == 0)
 
-    def _submitted(self, each: _Range, path: str, file: str) -> Future[_Part]:
-        assert self._pool
-        return self._pool.submit(search, path, file, each.begin, each.stop, self._longest, False)
+def _in_order(find: Callable[[int], _Part], count: int, others: int) -> Generator[_Part]:
+    """What is found for each number below ``count``, by this process and so many forks. Each takes
+    the next number when it has time."""
+    numbers, into = os.pipe()
+    os.write(into, b"".join(each.to_bytes(_NUMBER) for each in range(count)))
+    os.close(into)
+    forks: dict[int, int] = {}  # by what each answers through
+    try:
+        forks.update(_fork(find, numbers) for _ in range(others))
+        found: dict[int, _Part] = {}
+        are_left = True
+        for wanted in range(count):
+            while wanted not in found:
+                take = are_left and len(found) < _AHEAD
+                ready, _, _ = select.select(forks, [], [], 0 if take or not forks else None)
+                for answers in ready:
+                    if answer := _answer(answers):
+                        found.update([answer])
+                    else:
+                        _end(answers, forks.pop(answers))
+                if not ready and take:
+                    number = os.read(numbers, _NUMBER)
+                    if are_left := bool(number):
+                        found[int.from_bytes(number)] = find(int.from_bytes(number))
+                elif not forks and not take:  # the one that took this number was killed
+                    found[wanted] = find(wanted)
+            yield found.pop(wanted)
+    finally:
+        os.close(numbers)
+        for answers, pid in forks.items():
+            os.kill(pid, signal.SIGKILL)
+            _end(answers, pid)
+
+
+def _fork(find: Callable[[int], _Part], numbers: int) -> tuple[int, int]:
+    """A process that finds what others leave to it: what it answers through, and its id. One that
+    cannot go on, as its file is gone, just ends: whoever waits for its answer finds out why."""
+    answers, into = os.pipe()
+    with warnings.catch_warnings():
+        # Python warns of locks that other threads of ours hold now. The fork takes none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # is for the process that asks
+            with open(into, "wb") as file:
+                while number := os.read(numbers, _NUMBER):
+                    part = find(int.from_bytes(number))
+                    found = [(mails, list(map(astuple, items))) for mails, items in part.found]
+                    answer = marshal.dumps((int.from_bytes(number), part.begin, part.end, found))
+                    file.write(len(answer).to_bytes(8) + answer)
+                    file.flush()
+        finally:
+            os._exit(0)
+    os.close(into)
+    return answers, pid
+
+
+def _answer(answers: int) -> tuple[int, _Part] | None:
+    """The next number for which a fork has an answer, and that; None if it has ended."""
+    size = int.from_bytes(_read(answers, 8))
+    answer = _read(answers, size)
+    if not size or len(answer) < size:
+        return None
+    number, begin, end, found = marshal.loads(answer)
+    return number, _Part(
+        begin, end, [(mails, [Item(*each) for each in items]) for mails, items in found]
+    )
+
+
+def _read(answers: int, size: int) -> bytes:
+    """So many bytes, fewer only at the end."""
+    pieces = []
+    while size and (piece := os.read(answers, size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _end(answers: int, pid: int) -> None:
+    os.close(answers)
+    os.waitpid(pid, 0)
 
 
 def search(path: str, file: str, begin: int, stop: int, longest: int, is_boundary: bool) -> _Part:
@@ -156,8 +183,3 @@ def search(path: str, file: str, begin: int, stop: int, longest: int, is_boundar
         return _Part(at, _END, found)
     finally:
         source.close()
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C is for the process that asks; it ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
