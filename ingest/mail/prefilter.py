@@ -81,7 +81,7 @@ def places(raw: bytes) -> tuple[list[int], list[int]]:
     reasons: list[int] = []
     for found in re.finditer(_PLACE, raw.translate(_FOLDED), re.VERBOSE | re.DOTALL):
         at = found.start()
-        (lines if raw[at] == 0x46 else reasons).append(at)
+        (lines if raw.startswith(b"Fr", at) else reasons).append(at)
     return lines, reasons
 
 
@@ -119,7 +119,9 @@ def _hides(raw: bytes, reasons: "Iterable[int]", begin: int, end: int, plain: se
     what was seen to be plain before, for the next mails."""
     left, is_decoded = _MOST_DECODED, False
     for at in reasons:
-        line, coding = _field(raw, at, end) if raw[at] == 0x2D else (at, _QUOTED)
+        # What begins two places stands for both.
+        is_keyword = raw[at] in b"qQ=" or raw[at + 1] in b"qQ="
+        line, coding = (at, _QUOTED) if is_keyword else _field(raw, at, end)
         if coding is None:
             return True
         if coding == _QUOTED and not is_decoded:

@@ -163,6 +163,18 @@ REQUESTS = {
     "an escape in lower case": (b"quoted-printable", REQUEST.replace(b"k", b"=6b")),
     "soft line ends": (b"quoted-printable", re.sub(b"([a-z])", rb"\1=\n", REQUEST)),
     "a soft line end with junk": (b"quoted-printable", REQUEST.replace(b"k", b"=\rjunk\nk")),
+    "a soft line end with junk behind a dash": (
+        b"quoted-printable",
+        REQUEST.replace(b"-", b"-=\rjunk\n"),
+    ),
+    "a soft line end with junk behind an escape": (
+        b"quoted-printable",
+        REQUEST.replace(b"-r", b"-=00=\rjunk\nr"),
+    ),
+    "a soft line end behind a letter's escape": (
+        b"quoted-printable",
+        b"=52=65=63=68=65=63=6B=2D=\n=72=65=71=\n=75=65=73=74: a\n",
+    ),
     "escaped NULs": (b"quoted-printable", REQUEST.replace(b"k", b"=00k")),
     "an escape that is none": (
         b"quoted-printable",
