@@ -78,8 +78,13 @@ class _Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         state = settings.state
-        self._working = Working(settings)
-        self._writer = Writer(lambda: open_configured(state), settings.intake.max_size, state.dir)
+        self._writer = Writer(
+            lambda: open_configured(state),
+            settings.intake.max_size,
+            state.dir,
+            kept=lambda: self._working.wake(),
+        )
+        self._working = Working(settings, self._writer.is_behind)
         handed, others = sockets.named("http", sockets.inherited(os.environ))
         self._listeners = Listeners(self._accept, others)
         self._spool = _Spool(self._accept)
@@ -87,10 +92,7 @@ class _Service:
 
     async def _accept(self, raw: bytes, source: str, envelope: Envelope) -> Receipt:
         came = passage.of(raw, source, envelope, self._settings)
-        receipt = await self._writer.accept(raw, source, envelope, came)
-        if receipt is not Receipt.DROPPED:
-            self._working.wake()
-        return receipt
+        return await self._writer.accept(raw, source, envelope, came)
 
     async def start(self) -> None:
         """Take in mail, then work on it. Raises ``ConfigError``."""
@@ -114,7 +116,7 @@ class _Service:
         self._settings = new
         await self._spool.configure(new)
         await asyncio.to_thread(self._working.stop, new.serve.stop_timeout)
-        self._working = Working(new)
+        self._working = Working(new, self._writer.is_behind)
         self._working.start()
         log.info("the configuration was read again")
 

@@ -21,6 +21,10 @@ from ingest.sources.forwarding import Forwarder
 from ingest.sources.inboxes import Inboxes
 from ingest.worker import POLL, Worker, connect
 
+# Seconds for which a worker gives way to mail that waits to be taken in, before each mail at most;
+# and those between two looks whether any does.
+_GIVES_WAY, _NAP = 0.05, 0.002
+
 log = logging.getLogger(__name__)
 
 
@@ -39,8 +43,11 @@ class Working:
     of the sinks, of the spool and of the public-inboxes, those that catch up, those that follow
     requests, and that of the mail a day to the operator."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, is_behind: Callable[[], bool] = lambda: False) -> None:
+        """``is_behind``: whether mail waits to be taken in, which goes before mail that waits to
+        be worked on, as far as that comes on."""
         self._settings = settings
+        self._is_behind = is_behind
         self._delivery = Delivery(settings)
         servers = settings.server_names
         self._followers = [Follower(settings, server) for server in servers]
@@ -149,5 +156,12 @@ class Working:
             holder=lease,
         )
         while not thread.is_stopping():
-            worker.work_off(stop=thread.is_stopping)
+            worker.work_off(stop=partial(self._is_over, thread))
             thread.rest(POLL)
+
+    def _is_over(self, thread: Background) -> bool:
+        """Whether to end before the next mail, having let in those that wait outside."""
+        until = time.monotonic() + _GIVES_WAY
+        while self._is_behind() and time.monotonic() < until and not thread.is_stopping():
+            time.sleep(_NAP)
+        return thread.is_stopping()

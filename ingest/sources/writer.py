@@ -43,13 +43,19 @@ class Writer:
     """Accepts mails on behalf of an event loop, in a thread with a ledger of its own."""
 
     def __init__(
-        self, open_ledger: Callable[[], Ledger], max_size: int, counted_in: str = ""
+        self,
+        open_ledger: Callable[[], Ledger],
+        max_size: int,
+        counted_in: str = "",
+        kept: Callable[[], None] = lambda: None,
     ) -> None:
         """``open_ledger`` is called in the thread, again after a failure; ``max_size``: bytes of
-        a mail, and ``counted_in``: see ``intake.accept``."""
+        a mail, and ``counted_in``: see ``intake.accept``. ``kept`` is called in the thread when
+        there is mail to work on."""
         self._open = open_ledger
         self._max_size = max_size
         self._counted_in = counted_in
+        self._kept = kept
         self._ledger: Ledger | None = None
         self._last = self._counted = float("-inf")
         self._uncounted: list[tuple[bytes, str]] = []
@@ -99,6 +105,10 @@ class Writer:
         """Whether mail has come within the last moments."""
         return time.monotonic() - self._last < _MOMENTS
 
+    def is_behind(self) -> bool:
+        """Whether mail waits for other mail that is being written."""
+        return not self._mails.empty()
+
     def is_well(self) -> bool:
         """Whether its thread lives."""
         return self._thread.is_alive()
@@ -111,7 +121,10 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next():
-            self._answer(batch, self._keep(batch))
+            outcomes = self._keep(batch)
+            self._answer(batch, outcomes)
+            if not all(isinstance(each, Exception) for each in outcomes):
+                self._kept()
         self._close_ledger()
 
     def _keep(self, batch: list[_Mail]) -> list[intake.Receipt | Exception]:

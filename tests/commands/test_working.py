@@ -13,6 +13,7 @@ from ingest.config import load as config
 from ingest.ledger import open_configured
 from ingest.sandbox import Sandbox
 from tests.support import postgres
+from tests.support.parts import eventually
 from tests.support.service import MAIL
 
 
@@ -49,3 +50,24 @@ def test_workers_side_by_side_record_each_request_once(
         )
         assert [each.number for each in found] == list(range(1, len(names) + 1))
         assert not working.troubles()
+
+
+def test_mail_that_goes_on_coming_in_does_not_keep_the_worker_from_its_work(
+    tmp_path: Path, patchwork: Sandbox
+) -> None:
+    settings = config.load(
+        {
+            ("state", "dir"): str(tmp_path),
+            ("patchwork", "url"): patchwork.url,
+            ("policy", "max_age"): 0.0,
+        }
+    )
+    with closing(open_configured(settings.state)) as opened:
+        for name in (b"n1", b"n2"):
+            intake.accept(
+                MAIL % (name, name), "test", ledger=opened, now=time.time(), max_size=10**6
+            )
+        working = Working(settings, is_behind=lambda: True)
+        working.start()
+        assert eventually(lambda: opened.totals().mails["done"] == 2, "the work")
+        working.stop(10)

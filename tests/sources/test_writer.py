@@ -2,7 +2,9 @@
 """One thread writes for many: each is told what became of its own mail."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,49 @@ def test_each_mail_has_its_receipt(quick_path: Path) -> None:
     assert outcomes(lambda: open_ledger(f"sqlite:{quick_path}/l"), mails) == [
         Receipt.QUEUED, Receipt.DROPPED, Receipt.QUEUED, Receipt.DUPLICATE
     ]  # fmt: skip
+
+
+def test_it_tells_of_mail_to_work_on_once_that_is_kept(quick_path: Path) -> None:
+    found: list[int] = []
+
+    def count() -> None:
+        with closing(open_ledger(f"sqlite:{quick_path}/l")) as ledger:
+            found.append(ledger.totals().mails["queued"])
+
+    async def main() -> None:
+        writer = Writer(lambda: open_ledger(f"sqlite:{quick_path}/l"), 1 << 20, kept=count)
+        for mail in (request("a"), b"no", request("b")):
+            await writer.accept(mail, "test")
+        await writer.close()
+
+    asyncio.run(main())
+    assert found == [1, 2]
+
+
+def test_it_is_behind_while_mail_waits_for_other_mail(quick_path: Path) -> None:
+    first, rest = threading.Event(), threading.Event()
+
+    def opened() -> Ledger:
+        first.set()
+        rest.wait(30)
+        return open_ledger(f"sqlite:{quick_path}/l")
+
+    async def main() -> list[bool]:
+        writer = Writer(opened, 1 << 20)
+        found = [writer.is_behind()]
+        accepting = [asyncio.create_task(writer.accept(request("a"), "test"))]
+        await asyncio.to_thread(first.wait, 30)
+        found.append(writer.is_behind())
+        accepting.append(asyncio.create_task(writer.accept(request("b"), "test")))
+        await asyncio.sleep(0)
+        found.append(writer.is_behind())
+        rest.set()
+        await asyncio.gather(*accepting)
+        found.append(writer.is_behind())
+        await writer.close()
+        return found
+
+    assert asyncio.run(main()) == [False, False, True, False]
 
 
 def test_a_writer_leaves_signs_of_life_of_every_mail_that_it_took(tmp_path: Path) -> None:
