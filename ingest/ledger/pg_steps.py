@@ -91,7 +91,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
             autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0)""",
         "CREATE INDEX queue_fresh ON queue (turn, mail) WHERE claimed IS NULL AND waiting = ''",
-        "CREATE INDEX queue_due ON queue (due, mail)",
+        "CREATE INDEX queue_due ON queue (due, mail) WHERE claimed IS NULL",
         "CREATE INDEX queue_begun ON queue (begun)",
         "CREATE INDEX queue_claimed ON queue (claimed) WHERE claimed IS NOT NULL",
         # The stories of mails, each row one step or more, and what is about no mail. When a row

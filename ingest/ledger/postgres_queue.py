@@ -188,5 +188,8 @@ class Queue:
             ).rowcount
 
     def next_due(self) -> float | None:
-        due: float | None = self._session.rows("SELECT min(due) AS due FROM queue")[0]["due"]
+        # Two questions, of which each has its index.
+        least = "(SELECT min(due) FROM queue WHERE claimed IS {})"
+        found = f"SELECT least({least.format('NULL')}, {least.format('NOT NULL')}) AS due"
+        due: float | None = self._session.rows(found)[0]["due"]
         return due
