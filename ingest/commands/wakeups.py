@@ -12,7 +12,7 @@ from ingest.ledger import Ledger
 MAIL, REQUESTS = "mail", "requests"
 
 # Seconds between two wake-ups that are sent, and those for which one is waited at once.
-_APART, _AT_ONCE = 0.05, 1.0
+_APART, _AT_ONCE = 0.02, 1.0
 
 
 class Wakeups:
