@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The order of a command line: common flags may stand before the command. Imports nothing, for the
-pipe."""
+"""A command line as it is before argparse reads it: common flags may stand before the command, and
+the pipe's are read at a glance. Imports nothing, for the pipe."""
 
 _WITH_VALUE = ("--config", "--state", "--patchwork", "--contexts", "--retests")
 _ALONE = ("--json",)
+# Those of the pipe whose value is taken as it stands.
+_PLAIN = ("--config", "--state", "--patchwork", "--retests", "--list-id")
 
 
 def in_order(arguments: list[str]) -> list[str]:
@@ -26,3 +28,18 @@ def in_order(arguments: list[str]) -> list[str]:
         return arguments
     end = rest.index("--") if "--" in rest else len(rest)
     return [*rest[:end], *moved, *rest[end:]]
+
+
+def plain(arguments: list[str]) -> dict[str, str] | None:
+    """The pipe's flags as argparse names them, None if there is anything that takes more to read,
+    or is a mistake."""
+    flags = {}
+    left = list(reversed(arguments))
+    while left:
+        name, has_value, value = left.pop().partition("=")
+        if not has_value:
+            value = left.pop() if left else "-"
+        if name not in _PLAIN or (value.startswith("-") and not has_value):
+            return None
+        flags[name[2:].replace("-", "_")] = value
+    return flags

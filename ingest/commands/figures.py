@@ -9,8 +9,8 @@ from contextlib import closing
 from rich.cells import cell_len, set_cell_size
 
 from ingest import look
-from ingest.commands.options import settings_of
 from ingest.commands.report import Printer, print_json
+from ingest.commands.settings import settings_of
 from ingest.errors import EX_OK, NothingFound
 from ingest.ledger import Opening, State, open_configured
 from ingest.story.results import name

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ingest import files, look
 from ingest.commands import ledgers, listing, report, showing
-from ingest.commands.options import settings_of
+from ingest.commands.settings import settings_of
 from ingest.config.tables import Settings
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Filter, Ledger, Opening, Record, open_configured

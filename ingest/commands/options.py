@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all commands share: their common flags, and the settings that flags stand for."""
+"""What all commands share: their common flags."""
 
 import argparse
 import logging
@@ -9,9 +9,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ingest.commands import logs
-from ingest.config import load as config
-from ingest.config.reading import Sources
-from ingest.config.tables import Settings
 from ingest.errors import UsageError
 from ingest.words import harmless, meant
 
@@ -122,26 +119,3 @@ def complain(text: str, *, bare: bool = False) -> None:
         from ingest.commands import output
 
         output.silence(2)
-
-
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings with the command line's flags over them. Raises ``ConfigError``."""
-    return trace(arguments)[0]
-
-
-def trace(arguments: argparse.Namespace) -> tuple[Settings, Sources]:
-    """Those, and what gave each that is not its default. Raises as ``settings_of``."""
-    flags: dict[tuple[str, str], Any] = {
-        ("patchwork", "url"): getattr(arguments, "patchwork", None),
-        ("requests", "contexts"): tuple(getattr(arguments, "contexts", None) or ()) or None,
-        ("retests", "file"): getattr(arguments, "retests", None),
-        ("state", "dir"): arguments.state,
-        ("smtp", "listen"): tuple(getattr(arguments, "smtp", None) or ()) or None,
-        ("lmtp", "listen"): tuple(getattr(arguments, "lmtp", None) or ()) or None,
-        ("http", "listen"): tuple(getattr(arguments, "http", None) or ()) or None,
-        ("maildir", "path"): getattr(arguments, "maildir", None),
-    }
-    given = {key: value for key, value in flags.items() if value is not None}
-    settings, sources = config.trace(given, file=arguments.config)
-    logs.follow(settings.log.format, settings.log.level)
-    return settings, sources

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import closing
 
 from ingest.commands import report
-from ingest.commands.options import settings_of
+from ingest.commands.settings import settings_of
 from ingest.config.tables import Settings
 from ingest.errors import EX_OK, NothingFound
 from ingest.handover.by_hand import SOURCE

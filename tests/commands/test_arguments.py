@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands import command_line
-from ingest.commands.arguments import in_order
+from ingest.commands import command_line, options
+from ingest.commands.arguments import in_order, plain
 from ingest.errors import UsageError
 from tests.support.command_line import Command, reply
 
@@ -78,3 +78,39 @@ def test_a_pipe_that_cannot_read_its_flags_defers_wherever_they_stand(tmp_path: 
         )
         assert done.returncode == 75
         assert done.stderr.count(b"\n") == 1
+
+
+PLAIN = [
+    [],
+    ["--state", "/var/lib/x"],
+    ["--state=/var/lib/x", "--list-id", "dev.dpdk.org"],
+    ["--config", "/etc/x.toml", "--patchwork=https://x", "--retests", "/r.json"],
+    ["--state", "a", "--state=b"],
+    ["--state="],
+    ["--state", ""],
+]
+
+
+@pytest.mark.parametrize("flags", PLAIN, ids=" ".join)
+def test_plain_flags_of_a_pipe_are_read_as_argparse_reads_them(flags: list[str]) -> None:
+    assert plain(flags) is not None
+    unset = vars(options.pipe_parser().parse_args([]))
+    assert unset | (plain(flags) or {}) == vars(options.pipe_parser().parse_args(flags))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--state"],
+        ["--state", "--config", "x", "y"],
+        ["--stat", "x"],
+        ["--contexts", "a,b"],
+        ["-v"],
+        ["--json"],
+        ["--", "--state", "x"],
+        ["a mail"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_plain_is_left_to_argparse(flags: list[str]) -> None:
+    assert plain(flags) is None

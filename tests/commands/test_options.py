@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.commands import command_line, flag_values, options
+from ingest.commands.settings import settings_of
 from ingest.errors import ConfigError, UsageError
 
 FLAGS = {
@@ -55,7 +56,7 @@ def test_flags_stand_above_what_is_configured(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("RECHECK_INGEST_PATCHWORK_URL", "http://environment.example.org")
     monkeypatch.setenv("RECHECK_INGEST_REQUESTS_CONTEXTS", "one")
     flags = ["--patchwork", "http://flag.example.org", "--state", "/tmp/state"]
-    settings = options.settings_of(options.pipe_parser().parse_args(flags))
+    settings = settings_of(options.pipe_parser().parse_args(flags))
     assert settings.patchwork.url == "http://flag.example.org"
     assert settings.requests.contexts == ("one",)
     assert settings.state.dir == "/tmp/state"
@@ -64,7 +65,7 @@ def test_flags_stand_above_what_is_configured(monkeypatch: pytest.MonkeyPatch) -
 def test_a_flag_with_a_wrong_value_is_named() -> None:
     arguments = options.pipe_parser().parse_args(["--patchwork", "ftp://x", "--state", "/tmp/s"])
     with pytest.raises(ConfigError, match=r"\[patchwork\] url, given by a flag"):
-        options.settings_of(arguments)
+        settings_of(arguments)
 
 
 @pytest.mark.parametrize(

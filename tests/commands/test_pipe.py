@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest import locks
 from ingest.sandbox import Sandbox
 from tests.support.command_line import SECOND, Command, imports, reply
 from tests.support.places import ROOT
@@ -120,10 +121,10 @@ def test_the_installed_command_imports_nothing_more_for_a_mail_without_a_request
     }
 
 
-# What a request takes beyond what reads Patchwork's answers and mail: the ledger, and the flags.
+# What a request takes beyond what reads Patchwork's answers and mail: the ledger.
 NEEDED = {
     *("sqlite3", "sqlite3.dbapi2", "_sqlite3", "resource", "fcntl", "gc"),
-    *("argparse", "gettext", "concurrent", "concurrent.futures", "concurrent.futures._base"),
+    *("concurrent", "concurrent.futures", "concurrent.futures._base"),
     "encodings.utf_8_sig",
 }
 
@@ -146,6 +147,25 @@ def test_a_mail_with_a_request_imports_nothing_that_it_has_no_use_for(
     assert {each for each in others if not each.startswith("ingest")} <= NEEDED
     assert others.isdisjoint(
         f"ingest.{each}" for each in ("patchwork.freedesktop", "sinks.webhook", "story", "web")
+    )
+
+
+def test_beside_a_service_a_mail_is_only_put_into_the_ledger(
+    command: Command, patchwork: Sandbox
+) -> None:
+    script = Path(sys.executable).with_name("recheck-ingest")
+    flags = ("--state", command.state, "--patchwork", patchwork.url)
+    assert command("pipe", mail=reply(), url=patchwork.url).returncode == 0
+    lock = f"{command.state}/ledger.sqlite-worker-1.lock"
+    held = locks.take(lock, mode=0o660, patience=0)
+    assert held is not None
+    try:
+        imported = imports(script, "pipe", *flags, mail=reply("2@example.org"))
+    finally:
+        os.close(held)
+    assert command.status()["mails"]["queued"] == 1
+    assert imported.isdisjoint(
+        {b"requests", b"mailparser", b"argparse", b"shutil", b"ingest.worker", b"ingest.sinks"}
     )
 
 

@@ -5,7 +5,8 @@ import argparse
 import time
 from contextlib import closing
 
-from ingest.commands.options import PROGRAM, Commands, settings_of
+from ingest.commands.options import PROGRAM, Commands
+from ingest.commands.settings import settings_of
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Opening, open_configured
 from ingest.words import harmless

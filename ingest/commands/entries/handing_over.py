@@ -8,7 +8,8 @@ import time
 from contextlib import closing
 
 from ingest.commands import flag_values
-from ingest.commands.options import Commands, complain, settings_of
+from ingest.commands.options import Commands, complain
+from ingest.commands.settings import settings_of
 from ingest.config.values import DAY
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import Opening, open_configured

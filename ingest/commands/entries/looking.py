@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from ingest.commands import flag_values, options
-from ingest.commands.options import Commands, settings_of
+from ingest.commands.options import Commands
+from ingest.commands.settings import settings_of, trace
 from ingest.errors import EX_CONFIG, EX_OK, EX_UNAVAILABLE, NothingFound
 from ingest.ledger.values import Outcome
 
@@ -147,7 +148,7 @@ def _config(arguments: argparse.Namespace) -> int:
     from ingest.config import load
     from ingest.config.effective import effective
 
-    settings, sources = options.trace(arguments)
+    settings, sources = trace(vars(arguments))
     configuration.show(
         effective(settings, sources),
         file=settings.origin,

@@ -8,7 +8,8 @@ import time
 from contextlib import closing
 
 from ingest.commands import flag_values
-from ingest.commands.options import Commands, add_list_id, complain, settings_of
+from ingest.commands.options import Commands, add_list_id, complain
+from ingest.commands.settings import settings_of
 from ingest.config.tables import StateSettings
 from ingest.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, StateUnavailable, UsageError
 from ingest.ledger import WORKER_LEASE, Ledger, Outcome, open_configured

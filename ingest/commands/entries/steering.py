@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from ingest import files
 from ingest.commands import flag_values
-from ingest.commands.options import PROGRAM, Commands, Parser, complain, settings_of
+from ingest.commands.options import PROGRAM, Commands, Parser, complain
+from ingest.commands.settings import settings_of
 from ingest.config.tables import Settings, StateSettings
 from ingest.errors import EX_OK, NothingFound, UsageError
 from ingest.ledger import (
