@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import open_ledger
+from ingest.ledger import Ledger, open_ledger
 from tests.support import history, postgres
 from tests.support.ledger_values import arrival, record
 from tests.support.postgres import Cluster, send
@@ -61,9 +61,47 @@ def test_what_was_acknowledged_is_there_after_the_primary_is_lost(
     with closing(open_ledger(pair.ledger(quick_path), timeout=2.0)) as ledger:
         first = [record(ledger, f"{number}@example.org") for number in range(20)]
         pair.take_over()
+        print(f"promotion: acknowledged again after {accepted(ledger, 'b') * 1000:.0f} ms")
         assert not ledger.accept(arrival("7@example.org"))[1]
         assert ledger.requests() == first
         assert record(ledger, "new@example.org").number == 21
+
+
+@contextmanager
+def freezing() -> Iterator[Callable[[Cluster], None]]:
+    """What has a server hang, until the block is left."""
+    frozen: list[int] = []
+
+    def freeze(primary: Cluster) -> None:
+        frozen.extend(primary.processes())
+        send(signal.SIGSTOP, frozen)
+
+    try:
+        yield freeze
+    finally:
+        send(signal.SIGCONT, frozen)
+
+
+def accepted(ledger: Ledger, id: str) -> float:
+    """Accept a mail as soon as that can be done; how many seconds that took."""
+    began = time.monotonic()
+    while True:
+        try:
+            ledger.accept(arrival(id))
+            return time.monotonic() - began
+        except StateUnavailable:
+            time.sleep(0.01)
+
+
+def test_a_primary_that_hangs_is_given_up_for_the_one_that_takes_over(
+    pair: Pair, quick_path: Path
+) -> None:
+    with closing(open_ledger(pair.ledger(quick_path), timeout=2.0)) as ledger, freezing() as freeze:
+        first = record(ledger, "a@example.org")
+        pair.take_over(freeze)
+        print(f"a hung primary: acknowledged again after {accepted(ledger, 'b'):.1f} s")
+        assert ledger.requests() == [first]
+        assert len(ledger.find("b")) == 1
 
 
 def test_nothing_is_acknowledged_that_the_standby_lacks(pair: Pair, quick_path: Path) -> None:
@@ -203,15 +241,9 @@ def late(pair: Pair) -> None:
 
 def thawed(pair: Pair) -> None:
     """The primary hangs, is given up, and comes back while another one is there."""
-    frozen: list[int] = []
-
-    def freeze(primary: Cluster) -> None:
-        frozen.extend(primary.processes())
-        send(signal.SIGSTOP, frozen)
-
-    pair.take_over(freeze)
-    time.sleep(0.5)
-    send(signal.SIGCONT, frozen)
+    with freezing() as freeze:
+        pair.take_over(freeze)
+        time.sleep(0.5)
     time.sleep(1.0)
     pair.standby.kill()
 
