@@ -237,6 +237,8 @@ def rehearse(
             else:
                 summary.count(made.outcome.value, made.reason)
             if made.wanted:
+                # Whoever keeps what is shown does not keep the mail.
+                made = replace(made, mail=None, raw=b"")
                 show(Rehearsal(item.where, headers.message_id(head), made))
     if offline and labels.are_asked_for(settings.requests):
         summary.warnings.append(_NOT_ASKED)
