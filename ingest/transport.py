@@ -6,25 +6,20 @@ A timeout of requests bounds the wait for the next byte only: it never cuts off 
 one byte now and then, nor a resolver that hangs.
 """
 
-import socket
 import threading
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from typing import TYPE_CHECKING
 
 from ingest.errors import Unavailable
 from ingest.value import Value
 from ingest.words import printable
+
+if TYPE_CHECKING:
+    from ingest.connection import Session
 
 _PIECE = 1 << 16
 # Seconds. However long a server asks us to wait, a day later it is asked again.
@@ -88,7 +83,7 @@ class Client:
         self._max_answer = max_answer
         self._server = server
         self._shown = shown
-        self._session = _Session()
+        self._session = _session()
 
     def get(self, url: str, seconds: float, headers: Mapping[str, str] | None = None) -> Reply:
         """The answer to a GET; redirects are not followed. Raises ``Unavailable``, after
@@ -131,7 +126,7 @@ class Client:
         finally:
             if not answer.done():
                 session.cut()
-                self._session = _Session()
+                self._session = _session()
 
     def close(self) -> None:
         """Close the connection."""
@@ -142,16 +137,26 @@ class Client:
         self._session.cut()
 
 
-def _ask(session: "_Session", question: _Question, answer: Future[Reply]) -> None:
+def _session() -> "Session":
+    from ingest.connection import Session  # imports requests, which only who asks has to wait for
+
+    return Session()
+
+
+def _ask(session: "Session", question: _Question, answer: Future[Reply]) -> None:
     try:
         answer.set_result(_answer(session, question))
     except BaseException as error:  # noqa: BLE001  raised again where the question was asked
         answer.set_exception(error)
 
 
-def _answer(session: "_Session", question: _Question) -> Reply:
+def _answer(session: "Session", question: _Question) -> Reply:
+    from ingest import connection
+
     try:
-        with _sent(session, question) as response:
+        with session.sent(
+            question.method, question.url, question.headers, question.content, question.seconds
+        ) as response:
             response.raw.enforce_content_length = True  # older releases of urllib3 do not
             body = bytearray()
             for piece in response.raw.stream(_PIECE, decode_content=False):
@@ -162,37 +167,9 @@ def _answer(session: "_Session", question: _Question) -> Reply:
             return Reply(
                 response.status_code, response.headers, _decoded(bytes(body), coding, question)
             )
-    # requests lets some of its own library's errors through, and ValueErrors of URLs.
-    except (requests.RequestException, HTTPError, ValueError) as error:
-        cause = _cause(error).replace(question.url, question.target)
+    except connection.ERRORS as error:
+        cause = connection.cause(error).replace(question.url, question.target)
         raise _unreachable(question, cause) from error
-
-
-def _sent(session: "_Session", question: _Question) -> requests.Response:
-    """The head of the answer. Where the server has closed the connection of an earlier question,
-    perhaps while this one was under way, a GET is sent once more by a new one (RFC 9112, section
-    9.3.1): that says nothing of the server."""
-    made = session.made
-    try:
-        return session.ask(question)
-    except requests.ConnectionError as error:
-        was_closed = session.made == made and isinstance(_innermost(error), ConnectionError)
-        if question.method != "GET" or not was_closed:
-            raise
-        return session.ask(question)
-
-
-def _authorization(question: _Question) -> Any:
-    """Who we are: what the header says, else user and password of the URL. Without an answer of
-    ours requests would read a .netrc, which is meant for other programs."""
-    user, password = requests.utils.get_auth_from_url(question.url)
-    if "Authorization" in question.headers or not (user or password):
-        return _as_it_is
-    return user, password
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _decoded(body: bytes, coding: str, question: _Question) -> bytes:
@@ -221,104 +198,3 @@ def _too_large(question: _Question) -> Unavailable:
 
 def _unreachable(question: _Question, cause: str) -> Unavailable:
     return Unavailable(f"{question.server} at {question.target} cannot be reached: {cause}")
-
-
-class _Session(requests.Session):
-    """A session that another thread can cut off, and that carries nothing from one answer into
-    the next question."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        self._guard = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self._is_cut = False
-        self.made = 0  # connections
-        self._settings: dict[tuple[str, ...], Any] = {}
-        adapter = _Adapter(self)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def ask(self, question: _Question) -> requests.Response:
-        """Send a question; its answer as far as the head."""
-        return self.request(
-            question.method,
-            question.url,
-            headers=dict(question.headers),
-            data=question.content,
-            auth=_authorization(question),
-            timeout=question.seconds,
-            stream=True,
-            allow_redirects=False,
-        )
-
-    def merge_environment_settings(self, url: Any, *arguments: Any) -> Any:
-        """Which proxy and certificates the environment names for a server. It is gone through once:
-        that costs half as much as a question."""
-        server = urlsplit(url)[:2]
-        if server not in self._settings:
-            self._settings[server] = super().merge_environment_settings(url, *arguments)
-        return dict(self._settings[server])
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None ever: requests would read the whole body of a redirect, of any size, in order to
-        prepare a next request that is not asked for."""
-
-    def note(self, sock: object) -> None:
-        """A connection was made."""
-        self.made += 1
-        if not isinstance(sock, socket.socket):  # TLS inside a proxy's TLS
-            return
-        with self._guard:
-            self._sockets = [each for each in self._sockets if each.fileno() >= 0] + [sock]
-            if self._is_cut:
-                _shut(sock)
-
-    def cut(self) -> None:
-        """End whatever this session's connections are waiting for; it is of no use afterwards."""
-        with self._guard:
-            self._is_cut = True
-            for sock in self._sockets:
-                _shut(sock)
-        self.close()
-
-
-def _shut(sock: socket.socket) -> None:
-    # Not SSLSocket's own method, which is not meant to be called while another thread reads.
-    with suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-class _Adapter(HTTPAdapter):
-    """Tells the session of each connection that is made."""
-
-    def __init__(self, session: _Session) -> None:
-        self._session = session
-        super().__init__()
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if "ConnectionCls" not in vars(pool):
-            kind, note = pool.ConnectionCls, self._session.note
-
-            def connect(connection: Any) -> None:
-                kind.connect(connection)
-                note(connection.sock)
-
-            pool.ConnectionCls = type(kind.__name__, (kind,), {"connect": connect})
-        return pool
-
-
-def _innermost(error: Exception) -> BaseException:
-    inner: BaseException = error
-    while inner.__cause__ or inner.__context__:
-        inner = inner.__cause__ or inner.__context__ or inner
-    return inner
-
-
-def _cause(error: Exception) -> str:
-    """The innermost cause in a few words; requests' own texts name objects in memory."""
-    inner = _innermost(error)
-    if isinstance(error, requests.Timeout):
-        return "timed out"
-    return printable(getattr(inner, "strerror", None) or inner) or type(inner).__name__

@@ -38,7 +38,7 @@ FLOORS = (
     ("config",),
     ("signs",),
     ("mail",),
-    ("addresses", "transport", "files", "locks", "words", "errors", "value"),
+    ("addresses", "connection", "transport", "files", "locks", "words", "errors", "value"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND = len(FLOORS) - 1

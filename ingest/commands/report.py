@@ -10,10 +10,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
-
 from ingest import signs
 from ingest.policy import selection
 from ingest.story import health
@@ -24,6 +20,8 @@ from ingest.story.status import Database, Status
 from ingest.words import ago, as_json, counted, harmless, listed, moment, times, utc
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ingest.commands import catch_up
     from ingest.commands.finding import Finding
     from ingest.commands.replay import Rehearsal, Summary
@@ -67,12 +65,16 @@ class Printer:
     """Prints lines on standard output, in colours if that is a terminal."""
 
     def __init__(self) -> None:
+        from rich.console import Console  # what prints JSON has no use for it
+
         # Mails' ids and reasons are long; they are not to be wrapped in a pipe or a log.
         self._console = Console(highlight=False, soft_wrap=True, emoji=False)
 
     def line(self, *parts: Part, as_is: bool = False) -> None:
         """Print one line. On a terminal a longer one is wrapped between words, its further lines
         below its text; ``as_is``: it is to be copied, and is left to the terminal."""
+        from rich.text import Text
+
         text = Text()
         for part in parts:
             said, style = (part, "") if isinstance(part, str) else part
@@ -80,7 +82,9 @@ class Printer:
         for each in [text] if as_is or not self._console.is_terminal else self._wrapped(text):
             self._console.print(each)
 
-    def _wrapped(self, text: Text) -> list[Text]:
+    def _wrapped(self, text: "Text") -> "list[Text]":
+        from rich.text import Text
+
         width = self._console.width
         begun = _BEGINNING.match(text.plain)
         indent = begun.end() if begun else 0
@@ -97,6 +101,8 @@ class Printer:
 def _breaks(text: str, width: int) -> list[int]:
     """Where a text is broken into lines of so many columns: between words only, for what is longer
     than a line is to be copied."""
+    from rich.cells import cell_len
+
     found, column = [], 0
     for word in re.finditer(r"\S+\s*", text):
         if column and column + cell_len(word[0].rstrip()) > width:

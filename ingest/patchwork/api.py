@@ -14,8 +14,6 @@ from http.client import responses
 from typing import Any
 from urllib.parse import urljoin
 
-from requests.utils import parse_header_links
-
 from ingest import __version__
 from ingest.config.tables import PatchworkSettings
 from ingest.errors import NoApi, OutOfTime, Unanswered, Unavailable
@@ -116,6 +114,8 @@ class Api:
         """The rows of one page, and the path of the next one, "" at the end. Of the Link header
         only the query is followed: the scheme and host that it names may be others. Raises
         ``Unavailable`` or ``Unanswered``."""
+        from requests.utils import parse_header_links
+
         reply, content = self._fetch(path)
         rows = self._checked_rows(content, path)
         links = parse_header_links(reply.headers.get("Link", ""))
