@@ -9,9 +9,9 @@ from ingest.commands.options import PROGRAM, Commands, Parser
 
 _EPILOG = """\
 examples:
-  recheck-ingest demo                        the whole program at work, without a network
-  recheck-ingest quickstart                  the commands that set up this machine
-  recheck-ingest replay --dry-run list.mbox  what an archive asks for; nothing is written
+  recheck-ingest demo                        the program at work, without a network
+  recheck-ingest quickstart                  how to set up this machine
+  recheck-ingest replay --dry-run list.mbox  what an archive asks for
   recheck-ingest show MESSAGE-ID             why a request did or did not run
   recheck-ingest take -o batch.json          what a lab has not had yet
 

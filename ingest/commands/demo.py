@@ -77,6 +77,7 @@ def main(*, verbose: bool = False, keep: bool = False, web: bool = False) -> int
         code = shown.run(raws, verbose)
         with shown.pages() if web else nullcontext():
             if keep or web:
+                print("  Ctrl-C ends the demo's Patchwork and removes its folder")
                 sys.stdout.flush()
                 _wait_for_interrupt()
         return code
@@ -154,7 +155,6 @@ class _Demonstration:
             flags = f"--state {self._state} --patchwork {self._url} --retests {self._retests}"
             print(f"  recheck-ingest status {flags}")
             print(f"  recheck-ingest take {flags}")
-            print("  Ctrl-C ends the demo's Patchwork and removes its folder")
             return
         print("  recheck-ingest demo --verbose   every mail's story; --web: the pages")
         print("  recheck-ingest quickstart       the commands that set up this machine")

@@ -19,6 +19,8 @@ from ingest.words import ago, clipped, counted, harmless, listed, moment
 
 # Columns of a label, and weeks and labels that are printed; --json has all.
 _LABEL, _MOST_WEEKS, _MOST_LABELS = 40, 12, 30
+# What stands in a column where there is nothing.
+_NOTHING = frozenset(("0", "0 of 0", "-"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,10 +44,11 @@ def show(stats: Stats) -> None:
     since = f" since {moment(stats.since.timestamp())}" if stats.since else ""
     labels = counted(total.labels, "label")
     out.line(f"requests     {total.requests}{since}, {labels} asked for")
-    out.line(f"results      {_share(total.ended)} have one: {_states(total) or 'none yet'}")
+    out.line(f"results      {_share(total.ended)} have one; in all {_states(total)}")
     if total.states.get(State.ASKED):
         out.line("             asked: not seen to be taken, as by a lab that only reads the file")
-    out.line(f"turned       {_share(total.turned)} that had failed succeeded, same version")
+    if total.turned.of:
+        out.line(f"turned       {_share(total.turned)} that had failed succeeded, same version")
     out.line(f"handed over  {_times(total.handed_over)}")
     out.line(f"result       {_times(total.result)}")
     out.line("")
@@ -78,10 +81,11 @@ def _label(label: str | None) -> str:
 
 
 def _table(out: Printer, head: str, rows: Iterable[tuple[str, Figures]]) -> None:
-    """Figures one a line, below the heads of their columns."""
+    """Figures one a line, below the heads of their columns. Columns without any are left out."""
     heads = [head, "asked", *COUNTED, "open", "turned", "handed over", "result"]
-    lines = [heads, *([first, *_cells(figures)] for first, figures in rows)]
-    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(heads))]
+    columns_of = zip(heads, *([first, *_cells(figures)] for first, figures in rows), strict=True)
+    lines = [*zip(*(each for each in columns_of if not _NOTHING.issuperset(each[1:])), strict=True)]
+    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(lines[0]))]
     for first, *others in lines:
         columns = (f"{text:>{width}}" for text, width in zip(others, widths[1:], strict=True))
         out.line(f"{set_cell_size(first, widths[0])}  {'  '.join(columns)}")
@@ -109,7 +113,7 @@ def _share(share: Share) -> str:
 
 def _times(times: Times) -> str:
     if times.median is None:
-        return "never"
+        return "not yet"
     return f"half within {_ago(times.median)}, 9 of 10 within {_ago(times.most)}, {_often(times)}"
 
 

@@ -66,6 +66,8 @@ def _list(arguments: argparse.Namespace) -> int:
             found = len(requests)
             results = ledger.results.of(each.number for each in requests)
             listing.requests(requests, results, settings, form)
+    if not found and arguments.attention:
+        raise NothingFound("nothing needs a person now")
     if not found:
         raise NothingFound("nothing fits; list --mail also has the mails that asked for nothing")
     return EX_OK

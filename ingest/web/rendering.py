@@ -58,8 +58,8 @@ OUTCOMES = {
 }
 # And what each result of a label means.
 RESULTS = {
-    "asked": "It is recorded, and nobody was seen to take it, as a lab is not that only reads a "
-    "retest JSON.",
+    "asked": "It is recorded. Nobody was seen to take it yet; a lab that only reads the retest "
+    "JSON never is.",
     "handed over": "The lab has it.",
     "pending": "It runs.",
     "success": "It succeeded.",

@@ -73,17 +73,17 @@ def test_known_rates_are_found(
 
 GOLDEN = """\
 requests     100, 200 labels asked for
-results      120 of 200 (60.0%) have one: 70 handed over, 60 success, 60 fail, 10 overdue
+results      120 of 200 (60.0%) have one; in all 70 handed over, 60 success, 60 fail, 10 overdue
 turned       40 of 100 (40.0%) that had failed succeeded, same version
 handed over  half within 2 min, 9 of 10 within 2 min, of 200 labels
 result       half within 60 min, 9 of 10 within 3 h, of 120 labels
 
-label  asked  success  warning  fail  cancelled  overdue  open     turned  handed over  result
-iol-a    100       40        0    60          0        0     0  40 of 100        2 min  60 min
-iol-b    100       20        0     0          0       10    70     0 of 0        2 min     3 h
+label  asked  success  fail  overdue  open     turned  handed over  result
+iol-a    100       40    60        0     0  40 of 100        2 min  60 min
+iol-b    100       20     0       10    70     0 of 0        2 min     3 h
 
-week      asked  success  warning  fail  cancelled  overdue  open     turned  handed over  result
-2023-W46    200       60        0    60          0       10    70  40 of 100        2 min  60 min
+week      asked  success  fail  overdue  open     turned  handed over  result
+2023-W46    200       60    60       10    70  40 of 100        2 min  60 min
 
 waiting longest
 """

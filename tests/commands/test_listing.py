@@ -294,3 +294,11 @@ def test_a_cancelled_request_says_why(
     assert [each["cancelled"] for each in json.loads(out)] == [None, "the wrong series"]
     _, out = listed(folder, capsys)
     assert "iol-a cancelled, iol-b cancelled" in out
+
+
+def test_where_nothing_needs_a_person_that_is_told(
+    ledger: Ledger, quick_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.accept(arrival("a@example.org"))
+    assert cli.main(["list", "--attention", "--state", str(quick_path)]) == 1
+    assert capsys.readouterr().err == "recheck-ingest: nothing needs a person now\n"

@@ -105,6 +105,25 @@ def test_no_page_is_wider_than_the_window(
     assert not wide
 
 
+# Cells of tables that have no room for the words in them.
+NARROW = """
+[...document.querySelectorAll("td, th")].filter(each =>
+    each.innerText.length > 10 && each.clientWidth > 1 && each.clientWidth < 100
+).map(each => each.innerText)
+"""
+
+
+@pytest.mark.parametrize("width", [600, 760, 1000])
+def test_between_a_phone_and_a_desktop_every_column_has_room(
+    tab: Tab, url: str, width: int
+) -> None:
+    tab.look((width, 900))
+    for path in PATHS.values():
+        tab.open(url + path)
+        assert tab.run("document.documentElement.scrollWidth") <= width, path
+        assert tab.run(NARROW) == [], path
+
+
 def test_the_browser_has_nothing_to_complain_about(tab: Tab, url: str) -> None:
     tab.problems.clear()
     for path in PATHS.values():
