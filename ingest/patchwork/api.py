@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from http.client import responses
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin
 
@@ -354,7 +354,8 @@ def _not_json(reply: Reply, url: str) -> str:
 
 
 def _problem(reply: Reply, url: str) -> str:
-    phrase = f"{reply.status} {responses.get(reply.status, '')}".rstrip()
+    phrases = [each.phrase for each in HTTPStatus if each == reply.status]
+    phrase = " ".join([str(reply.status), *phrases])
     return f"Patchwork answers {phrase} to {url}"
 
 
