@@ -28,14 +28,18 @@ class Value:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         names = self.__match_args__  # type: ignore[attr-defined]
-        state = vars(self)
-        state.update(self._defaults)
-        state.update(zip(names, values, strict=False))
-        state.update(named)
-        for name, make in self._makers.items():
-            if name not in state:
-                state[name] = make()
-        if state.keys() != self._names or len(values) > len(names):
+        state = self.__dict__
+        if self._defaults:
+            state.update(self._defaults)
+        if values:
+            state.update(zip(names, values))  # noqa: B905  see below
+        if named:
+            state.update(named)
+        if self._makers:
+            for name, make in self._makers.items():
+                if name not in state:
+                    state[name] = make()
+        if len(state) != len(names) or len(values) > len(names) or not named.keys() <= self._names:
             kind, given = type(self).__name__, [*map(repr, values), *named]
             raise TypeError(f"{kind} is made of {', '.join(names)}, not of {', '.join(given)}")
 

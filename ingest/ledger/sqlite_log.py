@@ -53,7 +53,8 @@ class SqliteLog(Mails, Log):
         promised = self._hold_head() if new else 0.0
         entered: list[Request] = []
         for each in new:
-            later = replace(each, recorded=max(each.recorded, promised))
+            is_late = each.recorded >= promised
+            later = each if is_late else replace(each, recorded=promised)
             entered += self._enter(later, ending.reason)
         took = (each.recorded - each.received for each in entered if each.rated and each.received)
         timings.note(self._db, timings.RECORDED, took)
