@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ingest.errors import UsageError
+from ingest.words import meant
 
 # What "help files" stands for, which is no guide of its own.
 FILES = "files"
@@ -38,7 +39,8 @@ def text(topic: str | None) -> str:
         names = "".join(f"  {name:16}{title}\n" for name, title in titles.items())
         return f"recheck-ingest help TOPIC prints a guide. The topics are:\n\n{names}"
     if topic not in topics():
-        raise UsageError(f"there is no guide about {topic!r}; see recheck-ingest help")
+        near = meant(topic, [*topics(), FILES])
+        raise UsageError(f"there is no guide about {topic!r}{near}; see recheck-ingest help")
     return topics()[topic].read_text()
 
 

@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     """Usage errors as sysexits.h has them, and as errors of ours."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        raise UsageError(f"{message}; see {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.dest == "command" and value not in (action.choices or ()):

@@ -30,6 +30,11 @@ def test_an_unknown_topic_is_a_usage_error() -> None:
         guides.text("nosuch")
 
 
+def test_a_misspelt_topic_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"about 'pagse' \(did you mean pages\?\); see"):
+        guides.text("pagse")
+
+
 def test_files_names_folders_of_ready_files_and_what_is_in_them() -> None:
     lines = guides.text("files").splitlines()
     assert lines[0] == str(ROOT / "aliases.example")

@@ -193,8 +193,8 @@ def _filters(command: argparse.ArgumentParser) -> None:
         "--state",
         metavar="STATE|DIR",
         action=_StateOrFolder,
-        help=f"mails of this state ({', '.join(Outcome)}), with --mail understood; anything else "
-        "is the ledger's folder",
+        help=f"mails of this state ({', '.join(Outcome)}), as --mail lists them; anything else is "
+        "the ledger's folder",
     )
     for flag, metavar, help in (
         ("series", "NUMBER", "Patchwork's number of the series"),
