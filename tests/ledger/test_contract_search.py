@@ -299,6 +299,16 @@ def test_a_mail_that_has_to_wait_is_found_by_what_it_waits_for(ledger: Ledger) -
     assert ledger.search_mails(Filter(texts=("it is failed",)))
 
 
+def test_the_labels_and_projects_that_were_asked_for_are_known(ledger: Ledger) -> None:
+    """Each once, in order, and of very many the first; of arguments alone there is no label."""
+    assert ledger.names() == ((), ())
+    for number, labels in enumerate([("b", "a"), (), ("a", "\u00e9", "Z"), ("c",)]):
+        project = ("dpdk", "", "ci", "dpdk")[number]
+        record(ledger, f"{number}@example.org", contexts=labels, project=project)
+    assert ledger.names() == (("Z", "a", "b", "c", "\u00e9"), ("ci", "dpdk"))
+    assert ledger.names(2) == (("Z", "a"), ("ci", "dpdk"))
+
+
 def test_an_unknown_label_with_quotes_in_it_finds_nothing(ledger: Ledger) -> None:
     record(ledger, "a@example.org")
     for evil in ("' OR 1 --", '"', "%", "*"):
