@@ -69,7 +69,7 @@ class Queue:
             " WHERE queue.mail = next.mail"
             " RETURNING mail.*, queue.*, queue.claimed AS holder, raw.bytes AS raw,"
             f" {LOOSE}",
-            *(now, who),
+            *(now, who, self._session.pace),
         )
         return found[0] if found else None
 

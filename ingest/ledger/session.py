@@ -23,8 +23,8 @@ _KEPT = "BEGIN"
 _LOOSE = "BEGIN; SET LOCAL synchronous_commit = off"
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-# As that, in what a statement returns that is a transaction by itself.
-LOOSE = "set_config('synchronous_commit', 'off', true)"
+# As that, in what a statement returns that is a transaction by itself; takes ``Session.pace``.
+LOOSE = "set_config('synchronous_commit', ?, true)"
 
 # With the values that it takes.
 Statement = tuple[str, Sequence[object]]
@@ -94,6 +94,12 @@ class Session:
         """One statement of a transaction, within ``writing`` or ``reading``."""
         with self._deadline.within(self._db.fileno()):
             return self._db.execute(sql(statement), as_sent(values))
+
+    @property
+    def pace(self) -> str:
+        """Whether what is committed next is waited for: not a loose statement by itself, but all
+        that is in a transaction with it."""
+        return "on" if self._in_transaction() else "off"
 
     def run_all(self, *statements: Statement) -> list[psycopg.Cursor[Row]]:
         """Statements of a transaction, which are sent together and waited for once."""

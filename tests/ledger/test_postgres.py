@@ -379,6 +379,23 @@ def test_results_handed_over_and_told_together_do_not_wait_for_each_other(
             done.result()
 
 
+def test_what_is_committed_together_with_a_claim_is_not_lost_with_a_server(
+    url: str, ledger: Ledger
+) -> None:
+    """A claim alone is on the disk a while later, for nobody waits for that."""
+
+    def is_written() -> bool:
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+            return connection.execute(found).fetchone() == (True,)
+
+    ledger.accept_all([arrival(each, sender=each) for each in "abc"])
+    with ledger.batch():
+        claimed(ledger)
+        ledger.accept(arrival("d"))
+    assert is_written()
+
+
 # Databases, roles, releases
 
 
