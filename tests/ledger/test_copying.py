@@ -38,6 +38,7 @@ from ingest.ledger import (
 )
 from ingest.ledger.copying import Table
 from ingest.ledger.moving import move
+from tests.support import postgres
 from tests.support.ledger_values import NOON, arrival, claimed, finish, put_back, record
 from tests.support.ledgers import LEDGERS
 
@@ -247,6 +248,21 @@ def test_nothing_is_copied_into_a_ledger_that_has_mails(way: tuple[str, str]) ->
 def test_nothing_moves_from_where_there_is_no_ledger(quick_path: Path) -> None:
     with pytest.raises(NoLedger):
         moved(f"sqlite:{quick_path}/none", LEDGERS["postgresql"](quick_path))
+
+
+def test_a_ledger_moves_to_a_role_that_owns_no_more_than_its_database(quick_path: Path) -> None:
+    cluster = postgres.shared()
+    old = f"sqlite:{quick_path}/old"
+    with closing(open_ledger(old)) as ledger:
+        fill(ledger)
+    cluster.execute("CREATE ROLE mover LOGIN")
+    cluster.execute("CREATE DATABASE of_mover OWNER mover")
+    try:
+        tables = moved(old, cluster.url("of_mover").replace("recheck@", "mover@"))
+        assert "mail" in {table.name for table in tables}
+    finally:
+        cluster.execute("DROP DATABASE of_mover WITH (FORCE)")
+        cluster.execute("DROP ROLE mover")
 
 
 def test_two_of_one_kind_are_not_copied(quick_path: Path) -> None:
