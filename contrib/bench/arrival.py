@@ -17,12 +17,14 @@ from servers import free_port, patchwork, served
 
 # Seconds that a mail may take at most.
 _LONGEST = 30.0
+# Fewer than the questions that one sender's mails may cost Patchwork in an hour.
+_MAILS = 150
 
 
 def measure(plan: Plan) -> Iterator[Row]:
     """Each mail is followed by a turn of the baseline. A mail asks for a patch of which nothing is
     known yet, and every tenth of a millisecond the file is looked at."""
-    mails, rounds = plan.size(smtp.SERIES, 10), plan.several(3)
+    mails, rounds = plan.size(_MAILS, 10), plan.several(3)
     pairs, took = [], []
     with plan.folder() as folder, patchwork(folder, smtp.SERIES) as server:
         for number in range(rounds):
