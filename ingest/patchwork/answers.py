@@ -17,6 +17,8 @@ from ingest.patchwork.dialect import Clue, Dialect, Found, Project, Standing, Ta
 # Of a series, those whose checks are asked for.
 _MOST_PATCHES = 100
 _MOST_REVISIONS = 5
+# Texts of answers of which is known what they say.
+_MOST_READ = 100
 _DAY = 86400.0
 _ANEW = "patchwork is asked anew"
 _T = TypeVar("_T")
@@ -44,6 +46,7 @@ class Answers:
         self._memory = memory
         self._table = table
         self._clock = clock
+        self._read: dict[str, tuple[str, Any]] = {}
 
     def find(
         self,
@@ -182,8 +185,7 @@ class Answers:
         key, now = f"{self.dialect.base} answer: {question}", self._clock()
         text = self._memory.recall(key, now)
         if text is not None:
-            given, value = json.loads(text)
-            kept = read(value)
+            given, kept = self._parsed(question, text, read)
             if is_enough(kept) or (not anew and self._is_fresh(given, now)):
                 return kept, True
         answer = ask()
@@ -191,6 +193,16 @@ class Answers:
         seconds = self._table.remember_found if lasts(answer) else self._table.remember_missing
         self._memory.remember(key, json.dumps([self._clock(), value]), now + seconds)
         return answer, False
+
+    def _parsed(self, question: str, text: str, read: Callable[[Any], _T]) -> tuple[float, _T]:
+        """When an answer was given, and the answer: many mails have the same text of it read."""
+        known = self._read.get(question)
+        if known is None or known[0] != text:
+            given, value = json.loads(text)
+            if len(self._read) >= _MOST_READ:
+                self._read.clear()
+            known = self._read[question] = text, (given, read(value))
+        return known[1]
 
     def _is_fresh(self, given: float, now: float) -> bool:
         """Whether an answer was given a moment ago. One that was given later than now is one of a
