@@ -20,7 +20,9 @@ class FromTheCommandLine(BuildHookInterface):  # type: ignore[type-arg]
             return
         # The same sources give the same files, whatever the size of the terminal.
         os.environ["COLUMNS"] = "80"
-        folder = Path(tempfile.mkdtemp())
+        # It goes with this hook, when the wheel is made or could not be.
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
         for number, (place, text) in enumerate(self._made().items()):
             file = folder / str(number)
             file.write_text(text)
