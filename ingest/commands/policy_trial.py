@@ -10,7 +10,6 @@ from ingest.commands import report
 from ingest.commands.settings import settings_of
 from ingest.config.tables import Settings
 from ingest.errors import EX_OK, NothingFound
-from ingest.handover.by_hand import SOURCE
 from ingest.ledger import Ledger, Opening, Request, open_configured, requests_after
 from ingest.policy import trial
 from ingest.policy.trial import Judged
@@ -40,13 +39,8 @@ def replayed(ledger: Ledger, settings: Settings, since: float) -> list[Judged]:
         mails = ledger.find(request.message_id)
         return next((each.list_id for each in mails if each.id == request.mail_id), "")
 
-    def by_mail(request: Request) -> bool:
-        name = f"mail-{request.mail_id}"
-        mails = ledger.find(name) if request.message_id == name else []
-        return not any(each.source.startswith(SOURCE) for each in mails)
-
     late = (each for each in requests_after(ledger, 0) if each.recorded >= since)
-    asked = [each for each in late if by_mail(each)]
+    asked = [each for each in late if not each.is_by_hand]
     return list(trial.tried(asked, settings.policy, list_of))
 
 

@@ -63,6 +63,11 @@ class Request(Value):
     cancelled: str = ""  # why nobody is handed it any more, "" if it was not cancelled
 
     @property
+    def is_by_hand(self) -> bool:
+        """Whether no mail asked for it: one that does replies to something."""
+        return self.message_id == f"mail-{self.mail_id}" and not self.parent
+
+    @property
     def sent(self) -> float:
         """The mail's date as far as it decides anything. A sender's clock may be ahead: no mail was
         sent after it was received."""

@@ -291,7 +291,7 @@ class Watch:
         are of a revision, they are of none."""
         if request.revision:
             return (_NO_PATCH,)
-        if request.submission.kind == "patch":
+        if request.submission.kind == "patch" and not request.is_by_hand:
             return (request.submission.id,)
         key = f"{self._dialect.base} results of series {request.series}"
         kept = self._ledger.recall(key, self._clock())

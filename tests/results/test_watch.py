@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.ledger import Request, State
+from ingest.handover import by_hand
+from ingest.ledger import Request, State, Submission
 from ingest.results import word
 from ingest.sandbox import Sandbox
 from ingest.sinks.check import description
@@ -199,6 +200,20 @@ def test_what_the_lab_said_since_stays_until_a_check_changes_the_worst(
     watching.posts("warning", patch=FIRST)
     watching.looks()
     assert watching.states(request) == {"iol-a": "warning", "iol-b": "asked"}
+
+
+def test_the_results_of_what_was_asked_for_by_hand_are_on_any_patch_of_the_series(
+    watching: Watching,
+) -> None:
+    wish = by_hand.Wish(SERIES, ("iol-a",), {}, "Ada", "command")
+    target = by_hand.Target(Submission("patch", FIRST))
+    asked, _ = by_hand.ask(
+        watching.ledger, watching.settings, wish, watching.clock(), target=target
+    )
+    watching.watch.begin()
+    watching.posts("success", patch=SECOND)
+    watching.looks()
+    assert watching.states(asked) == {"iol-a": "success"}
 
 
 def test_a_request_is_followed_for_so_long(watching_with: MakeWatching) -> None:
