@@ -12,6 +12,7 @@ from ingest.ledger.values import MOST_HAPPENINGS
 MIGRATIONS: tuple[Migration, ...] = (
     *RELEASED,
     (
+        upgrade.escaped,
         # Whose series a request is for, and which revision of it; see ``Request``. Until now there
         # was one server.
         "ALTER TABLE request ADD COLUMN server TEXT NOT NULL DEFAULT ''",

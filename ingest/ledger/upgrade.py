@@ -160,3 +160,21 @@ def _update(
     places = ", ".join(f"{column} = ?" for column in columns)
     values = map(made.storable, columns.values())
     database.execute(f"UPDATE {table} SET {places} WHERE {key} = ?", (*values, id))
+
+
+def escaped(database: sqlite3.Connection) -> None:
+    """To schema 4: NUL in texts becomes an escape, as ``rows.storable`` writes it. Older releases
+    kept it, and PostgreSQL takes none. Stories are JSON, which has none."""
+    database.create_function("escaped", 1, _escaped, deterministic=True)
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    texts = "SELECT name FROM pragma_table_info(?) WHERE type = 'TEXT' AND name <> 'story'"
+    for table in [row[0] for row in database.execute(tables).fetchall()]:
+        columns = [row[0] for row in database.execute(texts, (table,)).fetchall()]
+        if columns:
+            anew = ", ".join(f"{each} = escaped({each})" for each in columns)
+            which = " OR ".join(f"instr({each}, char(0)) > 0" for each in columns)
+            database.execute(f"UPDATE OR IGNORE {table} SET {anew} WHERE {which}")
+
+
+def _escaped(text: str | None) -> str | None:
+    return None if text is None else str(made.storable(text))
