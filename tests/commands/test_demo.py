@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``demo``: the whole program at work, on this machine alone."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -55,6 +56,22 @@ def test_a_demo_that_is_kept_can_be_played_with_until_it_is_interrupted(tmp_path
     assert (demo.returncode, err) == (0, "")
     assert "are gone" in out
     assert not Path(command.split()[3]).exists()
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "ingest", "demo", "--keep"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    assert any("Ctrl-C ends" in line for line in demo.stdout)
+    assert list(tmp_path.iterdir()) != []
+    demo.terminate()
+    demo.communicate(timeout=PATIENCE)
+    assert (demo.returncode, list(tmp_path.iterdir())) == (128 + signal.SIGTERM, [])
 
 
 @pytest.mark.slow

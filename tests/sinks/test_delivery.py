@@ -442,7 +442,7 @@ def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0
     labs.hangs("lab")
-    labs.environment["RECHECK_INGEST_PIPE_BUDGET"] = "2"
+    labs.environment["RECHECK_INGEST_PIPE_BUDGET"] = "5"
     labs.has("command", "lab", "retry", "0.1")
     pipe = labs.starts("pipe").process
     assert pipe.communicate(MAIL % (b"one", b"one"), timeout=60) == (b"", b"")

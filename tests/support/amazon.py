@@ -31,6 +31,7 @@ def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
+@cache
 def certificate(name: str, *, days: int = 1) -> bytes:
     """A certificate of the key for a host, signed by itself, in PEM. ``days``: until it ends."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

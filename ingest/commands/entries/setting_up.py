@@ -2,6 +2,7 @@
 """Commands for the first hour."""
 
 import argparse
+import signal
 import sys
 
 from ingest.commands.options import Commands
@@ -60,6 +61,8 @@ def _quickstart(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from ingest.commands import demo
 
+    # Its folder goes, however it ends.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     return demo.main(verbose=bool(arguments.verbose), keep=arguments.keep, web=arguments.web)
 
 
