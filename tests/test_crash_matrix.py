@@ -7,13 +7,10 @@ and the same document. The tables name the points; the last tests take every lin
 PostgreSQL a sample is taken of both.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from ingest.sandbox import Sandbox
 from tests.support.crash_lab import (
     CLAIMS,
     COMMIT,
@@ -30,13 +27,12 @@ from tests.support.crash_lab import (
     Lab,
     Labs,
     contexts,
+    labs_of,
     over_both,
     samples,
     unstamped,
 )
-from tests.support.crashes import Commands, Place, Point
-from tests.support.leftovers import memory
-from tests.support.places import RECORDED
+from tests.support.crashes import Place, Point
 from tests.support.service import eventually
 
 
@@ -184,22 +180,15 @@ ON_THE_WAY_TO_A_PROGRAM = {
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox:
-        yield sandbox.url
+def labs_of_kind() -> Iterator[Callable[[str], Labs]]:
+    with labs_of("patch", "series") as made:
+        yield made
 
 
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with Commands() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def labs(url: str, commands: Commands, request: pytest.FixtureRequest) -> Iterator[Labs]:
+@pytest.fixture
+def labs(labs_of_kind: Callable[[str], Labs], request: pytest.FixtureRequest) -> Labs:
     """Of a kind of ledger, a file if none is said."""
-    with TemporaryDirectory(dir=memory()) as folder:
-        yield Labs(Path(folder), url, commands, getattr(request, "param", "sqlite"))
+    return labs_of_kind(getattr(request, "param", "sqlite"))
 
 
 # The tables

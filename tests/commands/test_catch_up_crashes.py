@@ -10,10 +10,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -31,14 +30,13 @@ from tests.support.crash_lab import (
     Labs,
     Result,
     contexts,
+    labs_of,
     over_both,
     samples,
 )
-from tests.support.crashes import Commands, Ended, Place, Point
-from tests.support.leftovers import memory
+from tests.support.crashes import Ended, Place, Point
 from tests.support.mails import patch
 from tests.support.missed_mails import PATCH, answers
-from tests.support.places import RECORDED
 
 CATCH_UP, EVENTS = "commands/catch_up.py", "sources/events.py"
 STARTED = Place(CATCH_UP, "with ledger.lease(lease) as held:")
@@ -67,17 +65,17 @@ POINTS = {
 
 
 @pytest.fixture(scope="module")
-def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
+def labs_of_kind() -> Iterator[Callable[[str], Labs]]:
     """Of a Patchwork that was told of two requests and of a mail that quotes one, and by mail of
     nothing."""
-    names = ("patch", "series", "replies")
-    mboxes = [str(RECORDED / f"{name}.mbox") for name in names]
-    with (
-        Sandbox(*mboxes) as box,
-        Commands() as commands,
-        TemporaryDirectory(dir=memory()) as folder,
-    ):
-        yield Labs(Path(folder), box.url, commands, getattr(request, "param", "sqlite"))
+    with labs_of("patch", "series", "replies") as made:
+        yield made
+
+
+@pytest.fixture
+def labs(labs_of_kind: Callable[[str], Labs], request: pytest.FixtureRequest) -> Labs:
+    """Of a kind of ledger, a file if none is said."""
+    return labs_of_kind(getattr(request, "param", "sqlite"))
 
 
 def run(lab: Lab, die: Point | int | None = None, count_from: Place | None = None) -> Ended:

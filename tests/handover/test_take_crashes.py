@@ -6,16 +6,13 @@ in its place until the cursor has moved, or the file is emptied, is the same han
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from ingest.ledger import open_ledger
-from ingest.sandbox import Sandbox
 from tests.support.crash_lab import (
     COMMIT,
     COMMITTED,
@@ -23,13 +20,12 @@ from tests.support.crash_lab import (
     NEW,
     Lab,
     Labs,
+    labs_of,
     over_both,
     samples,
 )
-from tests.support.crashes import Commands, Ended, Place, Point
+from tests.support.crashes import Ended, Place, Point
 from tests.support.desk import labels
-from tests.support.leftovers import memory
-from tests.support.places import RECORDED
 from tests.test_crash_matrix import FILES, REPLACED, RETESTS, at
 
 TAKE, STOCK = "handover/take.py", "handover/from_file.py"
@@ -119,13 +115,15 @@ CONFIRMING = (
 
 
 @pytest.fixture(scope="module")
-def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
-    with (
-        Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox,
-        Commands() as commands,
-        TemporaryDirectory(dir=memory()) as folder,
-    ):
-        yield Labs(Path(folder), sandbox.url, commands, getattr(request, "param", "sqlite"))
+def labs_of_kind() -> Iterator[Callable[[str], Labs]]:
+    with labs_of("patch", "series") as made:
+        yield made
+
+
+@pytest.fixture
+def labs(labs_of_kind: Callable[[str], Labs], request: pytest.FixtureRequest) -> Labs:
+    """Of a kind of ledger, a file if none is said."""
+    return labs_of_kind(getattr(request, "param", "sqlite"))
 
 
 def taking(

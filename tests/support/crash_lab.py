@@ -3,19 +3,23 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from shutil import copytree, rmtree
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from ingest.ledger import Cursor, open_ledger
 from ingest.retests import document as retests
+from ingest.sandbox import Sandbox
 from ingest.sinks import json_file
 from ingest.sources import mbox
 from tests.support import postgres
 from tests.support.crashes import Commands, Ended, Place, Point
+from tests.support.leftovers import memory
 from tests.support.mails import reply
 from tests.support.places import RECORDED
 from tests.support.sqlite_files import is_sound
@@ -278,3 +282,18 @@ class Labs:
             assert run(lab).code == 0
             self._results[make.__name__] = lab.result()
         return self._results[make.__name__]
+
+
+@contextmanager
+def labs_of(*mboxes: str) -> Iterator[Callable[[str], Labs]]:
+    """What gives the labs of a kind of ledger, made once each. Their Patchwork has these of the
+    recorded mboxes."""
+    files = [str(RECORDED / f"{name}.mbox") for name in mboxes]
+    with Sandbox(*files) as sandbox, Commands() as commands, ExitStack() as stack:
+
+        @cache
+        def of(kind: str) -> Labs:
+            folder = stack.enter_context(TemporaryDirectory(dir=memory()))
+            return Labs(Path(folder), sandbox.url, commands, kind)
+
+        yield of

@@ -232,6 +232,8 @@ def _warm() -> None:
     import ingest.commands.cli
     import ingest.commands.pipe
     import ingest.commands.report
+    import ingest.handover.take
+    import ingest.ledger.postgres
     import ingest.ledger.sqlite
     import ingest.sinks.json_file
     import ingest.worker  # noqa: F401
