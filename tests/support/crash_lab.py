@@ -50,7 +50,7 @@ _ON_POSTGRES = {
     CLAIMS: Place(QUEUE, 'f"WITH next AS ({which})"'),
     WAITS: Place(QUEUE, "columns, text = asdict(wait)"),
     TAKEN_BACK: Place(LOG, "return [list(map(made.request, each.fetchall()"),
-    ENDING: Place(LOG, "_, _, *found = self._session.end_with("),
+    ENDING: Place(LOG, "_, *found = self._session.end_with("),
 }
 _AT_ONCE = {
     Point(COMMIT, CLAIMS): Point(_ON_POSTGRES[CLAIMS]),
