@@ -122,9 +122,9 @@ class Writer:
     def _run(self) -> None:
         while batch := self._next():
             outcomes = self._keep(batch)
-            self._answer(batch, outcomes)
             if not all(isinstance(each, Exception) for each in outcomes):
-                self._kept()
+                self._kept()  # first, for whoever works on it has the longer way
+            self._answer(batch, outcomes)
         self._close_ledger()
 
     def _keep(self, batch: list[_Mail]) -> list[intake.Receipt | Exception]:
