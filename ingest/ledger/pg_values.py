@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Statements and values as psycopg takes them."""
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
@@ -8,11 +9,15 @@ from hashlib import sha256
 
 from ingest.ledger.rows import storable
 
+# A place for a list.
+_LISTED = re.compile(r"\?(?=::[a-z ]+\[\])")
+
 
 @lru_cache(maxsize=1000)
 def sql(statement: str) -> str:
-    """A statement with its places as the driver has them."""
-    return statement.replace("%", "%%").replace("?", "%s")
+    """A statement with its places as the driver has them; lists go as they are, for to write their
+    texts in quotes takes as long as all else."""
+    return _LISTED.sub("%b", statement.replace("%", "%%")).replace("?", "%s")
 
 
 def as_sent(values: Sequence[object]) -> list[object]:
