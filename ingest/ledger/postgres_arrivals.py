@@ -65,7 +65,8 @@ class Arrivals:
             values = list(map(as_sent, zip(*map(dict.values, given), strict=True)))
         ids: dict[bytes, tuple[int, bool]] = {}
         wanted = {bytes(each["digest"]) for each in given}  # type: ignore[call-overload]
-        # A mail that another connection takes in meanwhile is neither new nor known at first.
+        # A mail that another connection takes in or drops meanwhile is neither new nor known at
+        # first.
         while wanted - ids.keys():
             for row in self._session.write(statement, *values):
                 ids[bytes(row["digest"])] = row["id"], row["new"]
@@ -132,7 +133,8 @@ def _statement(names: tuple[str, ...], *, many: bool) -> str:
     whether it is new.
 
     A known mail is locked: that is written, so that "known" is said, too, only when every
-    synchronous standby has the mail. New ones are inserted in the order of their digests, so that
+    synchronous standby has the mail; one that is dropped before it is locked is not new. New ones
+    are inserted in the order of their digests, so that
     two connections that take in the same mails do not wait for each other.
 
     Senders are the same if the index holds them for the same. With one condition more the server,
@@ -146,14 +148,17 @@ def _statement(names: tuple[str, ...], *, many: bool) -> str:
     found = ", ".join(name.removeprefix("search_") for name in search)
     text = f"""
         WITH given ({", ".join(names)}) AS ({given}),
+        there AS MATERIALIZED (
+            SELECT id, digest FROM mail WHERE digest IN (SELECT digest FROM given)
+        ),
         held AS MATERIALIZED (
-            SELECT mail.id, mail.digest FROM mail WHERE digest IN (SELECT digest FROM given)
-            ORDER BY digest FOR KEY SHARE
+            SELECT mail.* FROM (SELECT id FROM there ORDER BY digest) AS there,
+                LATERAL (SELECT id, digest FROM mail WHERE id = there.id FOR KEY SHARE) AS mail
         ),
         dropped AS (SELECT digest FROM known WHERE digest IN (SELECT digest FROM given)),
         fresh AS (
             SELECT DISTINCT ON (digest) * FROM given
-            WHERE digest NOT IN (SELECT digest FROM held)
+            WHERE digest NOT IN (SELECT digest FROM there)
                 AND digest NOT IN (SELECT digest FROM dropped)
             ORDER BY digest, place
         ),

@@ -97,6 +97,20 @@ def test_who_drops_a_mail_and_who_cancels_its_request_do_not_wait_for_each_other
         assert done in ({"dropped": 1, "cancelled": False}, {"dropped": 0, "cancelled": True})
 
 
+def test_a_mail_that_is_dropped_while_a_copy_of_it_comes_stays_known(url: str) -> None:
+    drop = "WITH gone AS (DELETE FROM mail RETURNING digest) INSERT INTO known TABLE gone"
+    with closing(open_ledger(url)) as ledger:
+        ledger.accept(arrival())
+        kept: list[tuple[int, bool]] = []
+        with holding(url, drop) as until:
+            accept = partial(ledger.accept, arrival())
+            wrong = at_once(
+                lambda: kept.append(accept()), lambda: until(lambda waiting: waiting > 0)
+            )
+        assert (wrong, kept) == ([], [(0, False)])
+        assert ledger.totals().mails["queued"] == 0
+
+
 def test_a_long_list_is_taken_in_by_two_in_opposite_orders(cluster: Cluster, url: str) -> None:
     before = deadlocks(cluster)
     mails = [arrival(f"{number}@example.org") for number in range(2000)]
