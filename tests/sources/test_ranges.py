@@ -4,6 +4,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from ingest.sources import ranges
 from ingest.sources.mbox import Reader
 from ingest.sources.mbox_pieces import Item
+from tests.support.places import ROOT
 
 FROM = b"From robin@example.org Wed Sep  6 09:01:00 2023\n"
 HEADER = b"From: robin@example.org\nDate: today\nMessage-ID: <%d@example.org>\n"
@@ -123,3 +126,42 @@ def test_a_small_file_starts_no_process(tmp_path: Path) -> None:
     before = children()
     for _ in Reader(str(path), processes=2).searched():
         assert children() == before
+
+
+_READING = """
+import sys, time
+from ingest.sources import ranges
+from ingest.sources.mbox import Reader
+ranges.RANGE = 50_000
+for _ in Reader(sys.argv[1], processes=3).searched():
+    print("reading", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", ["all of them, by Ctrl-C", "the first, for good"])
+def test_whatever_ends_the_process_that_asks_ends_them_all(stop: str, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(archive(random.Random(10), 3_000_000))
+    command = [sys.executable, "-c", _READING, str(path)]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "reading\n"
+        if stop == "the first, for good":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        # Both ends of these are closed only when no process has them any more.
+        assert process.stdout.read().count("reading") == 0
+        assert process.stderr.read().count("Traceback") <= 1
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
