@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 
 from ingest.sources import mbox_pieces
+from ingest.sources.mbox_boundaries import LOOKED_AHEAD
 from ingest.sources.mbox_pieces import Found, Item
 from ingest.sources.unpacked import Input, Unpacked
 
@@ -168,7 +169,7 @@ def search(path: str, file: str, begin: int, stop: int, longest: int, is_boundar
         at = begin if is_boundary else begin - 4  # what stands before a separator is looked at
         os.lseek(source.fileno(), at, os.SEEK_SET)
         unpacked = Unpacked(source, is_plain=True)
-        piece = unpacked.read(mbox_pieces.PIECE)
+        piece = unpacked.read(4 * LOOKED_AHEAD)
         if not is_boundary:
             passed, piece = mbox_pieces.to_boundary(piece, 4, unpacked, stop - begin)
             at += passed
