@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 
@@ -83,7 +83,9 @@ def _in_order(find: Callable[[int], _Part], count: int, others: int) -> Generato
     os.close(into)
     forks: dict[int, int] = {}  # by what each answers through
     try:
-        forks.update(_fork(find, numbers) for _ in range(others))
+        for _ in range(others):
+            answers, pid = _fork(find, numbers, forks)
+            forks[answers] = pid
         found: dict[int, _Part] = {}
         are_left = True
         for wanted in range(count):
@@ -109,9 +111,10 @@ def _in_order(find: Callable[[int], _Part], count: int, others: int) -> Generato
             _end(answers, pid)
 
 
-def _fork(find: Callable[[int], _Part], numbers: int) -> tuple[int, int]:
+def _fork(find: Callable[[int], _Part], numbers: int, earlier: Iterable[int]) -> tuple[int, int]:
     """A process that finds what others leave to it: what it answers through, and its id. One that
-    cannot go on, as its file is gone, just ends: whoever waits for its answer finds out why."""
+    cannot go on, as its file is gone, just ends: whoever waits for its answer finds out why.
+    ``earlier``: what earlier ones answer through."""
     answers, into = os.pipe()
     with warnings.catch_warnings():
         # Python warns of locks that other threads of ours hold now. The fork takes none.
@@ -120,6 +123,8 @@ def _fork(find: Callable[[int], _Part], numbers: int) -> tuple[int, int]:
     if pid == 0:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # is for the process that asks
+            for each in (answers, *earlier):  # else none would see that nobody reads any more
+                os.close(each)
             with open(into, "wb") as file:
                 while number := os.read(numbers, _NUMBER):
                     part = find(int.from_bytes(number))
