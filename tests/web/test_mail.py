@@ -210,10 +210,12 @@ def test_a_mail_above_the_limit_is_kept_cut_and_told(quick_path: Path) -> None:
 
 def test_when_the_ledger_cannot_be_written_it_is_to_be_sent_again(quick_path: Path) -> None:
     with Site(quick_path) as site:
-        (quick_path / "ledger.sqlite").mkdir()
+        file = quick_path / "ledger.sqlite"
+        file.unlink(missing_ok=True)
+        file.mkdir()
         assert site.post("/mail", request("one")) == (503, "Try again later.\n")
         assert site.get("/readyz") == (503, "the ledger cannot be written\n")
-        (quick_path / "ledger.sqlite").rmdir()
+        file.rmdir()
         assert site.post("/mail", request("one")) == (200, "queued\n")
 
 
