@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The PostgreSQL ledger as one side of a move."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,8 +9,10 @@ from functools import cached_property
 from itertools import chain
 from operator import itemgetter
 
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import tuple_row
 
+from ingest.errors import StateUnavailable
 from ingest.ledger.copying import (
     HAPPENINGS,
     HEAD,
@@ -34,6 +37,10 @@ _OURS = "(SELECT relnamespace FROM pg_class WHERE oid = 'mail'::regclass)"
 # Those whose indexes are made when their rows are there, and the memory that this may take.
 _LARGE = ("mail", "raw", "event", "mail_search", "request", "request_search", "result")
 _SORTED_IN = "256MB"
+
+# Whole tables are locked in no order that all writers have: who closes a ledger gives way before
+# the server looks for a deadlock (deadlock_timeout), and tries again.
+_YIELDS_AFTER, _PAUSE, _TRIES = "300ms", 0.05, 100
 
 # What of a mail is in other tables here.
 _QUEUE = ("mail", "turn", *OF_THE_QUEUE, "tries", "claimed")
@@ -183,6 +190,17 @@ class PostgresSide:
         return found
 
     def refuse(self, why: str) -> None:
+        for _ in range(_TRIES - 1):
+            try:
+                self._refuse(why)
+                return
+            except StateUnavailable as error:
+                if not isinstance(error.__cause__, LockNotAvailable):
+                    raise
+            time.sleep(_PAUSE)
+        self._refuse(why)
+
+    def _refuse(self, why: str) -> None:
         tables = [
             row["name"]
             for row in self._session.rows(
@@ -191,6 +209,7 @@ class PostgresSide:
             )
         ]
         with self._session.writing():
+            self._session.run(f"SET LOCAL lock_timeout = '{_YIELDS_AFTER}'")
             self._session.run("DELETE FROM meta WHERE key = 'moved'")
             for table in sorted(tables):
                 self._session.run(f"DROP TRIGGER IF EXISTS moved ON {table}")

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ingest.errors import StateUnavailable
 from ingest.ledger import Cursor, Keep, open_ledger, postgres_arrivals
 from tests.support.ledger_values import NOON, arrival, record
 from tests.support.postgres import Cluster
@@ -126,6 +127,31 @@ def test_a_long_list_is_taken_in_by_two_in_opposite_orders(cluster: Cluster, url
         assert at_once(partial(accept, 1), partial(accept, -1), begin_together) == []
     assert deadlocks(cluster) == before
     assert sum(new) == len(mails)
+
+
+def test_a_ledger_is_closed_though_somebody_writes_to_its_tables_in_another_order(
+    cluster: Cluster, url: str
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    cluster.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '1s'")  # as servers have it
+    before = deadlocks(cluster)
+    with closing(open_ledger(url)) as ledger, psycopg.connect(url) as writer:
+        record(ledger, "a@example.org")
+        writer.execute("UPDATE result SET url = 'x'")
+
+        def write() -> None:
+            with psycopg.connect(url, autocommit=True) as watching:
+                waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+                while not watching.execute(waiting).fetchone():
+                    time.sleep(0.005)
+            writer.execute("DELETE FROM answer")
+            writer.commit()
+
+        assert at_once(partial(ledger.side().refuse, "it was moved"), write) == []
+        with pytest.raises(StateUnavailable, match="it was moved"):
+            ledger.accept(arrival())
+    assert deadlocks(cluster) == before
+    cluster.execute(f"ALTER DATABASE {name} RESET deadlock_timeout")
 
 
 @pytest.mark.slow
