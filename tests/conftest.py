@@ -32,7 +32,7 @@ from tests.support.questions import Connect
 OVER_BOTH = frozenset(
     (
         *("test_worker.py", "test_worker_policy.py", "test_worker_schedule.py"),
-        "test_one_by_one.py",
+        *("test_one_by_one.py", "test_delivery.py"),
         *("test_reruns.py", "test_reruns_consumers.py"),
         *("test_take.py", "test_take_loop.py", "test_peek.py", "test_withdrawal.py"),
         "test_events_of_many.py",

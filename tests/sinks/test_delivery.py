@@ -33,8 +33,9 @@ from tests.support.service import MAIL, Service, eventually
 LONG = "3600"
 
 
-def settings_of(folder: Path, **sinks: object) -> tables.Settings:
-    state = tables.StateSettings(dir=str(folder), ledger=f"sqlite:{folder}/ledger.sqlite")
+def settings_of(folder: Path, ledger_url: str = "", **sinks: object) -> tables.Settings:
+    url = ledger_url or f"sqlite:{folder}/ledger.sqlite"
+    state = tables.StateSettings(dir=str(folder), ledger=url)
     retests = tables.RetestsSettings(file=str(folder / "retests.json"))
     return replace(tables.Settings(state=state, retests=retests), **sinks)  # type: ignore[arg-type]
 
@@ -91,12 +92,15 @@ def test_all_sinks_are_named_the_retest_json_first_and_what_each_is_for() -> Non
     assert [sink.name for sink in sinks] == list(delivery.wanted(settings))
 
 
+# Of a ledger that this machine has alone.
+@pytest.mark.parametrize("ledger_kind", ["sqlite"])
 def test_a_new_sink_begins_at_the_end_of_the_log_the_retest_json_at_its_beginning(
-    ledger: Ledger, quick_path: Path
+    ledger: Ledger, ledger_url: str, quick_path: Path
 ) -> None:
     record(ledger, "before@example.org")
     settings = settings_of(
         quick_path,
+        ledger_url,
         command={"run": command("true")},
         json_file={"lab": sink_tables.JsonFileSettings(file=str(quick_path / "lab.json"))},
     )
@@ -107,21 +111,26 @@ def test_a_new_sink_begins_at_the_end_of_the_log_the_retest_json_at_its_beginnin
     assert list(at.values()) == [0, 1, 1]
 
 
-def test_a_sink_that_was_away_goes_on_where_it_was(ledger: Ledger, quick_path: Path) -> None:
+def test_a_sink_that_was_away_goes_on_where_it_was(
+    ledger: Ledger, ledger_url: str, quick_path: Path
+) -> None:
     ledger.set_cursor(Cursor("command:run", 1))
     for name in "abc":
         record(ledger, f"{name}@example.org")
-    delivery.begin(ledger, settings_of(quick_path, command={"run": command("true")}))
+    delivery.begin(ledger, settings_of(quick_path, ledger_url, command={"run": command("true")}))
     assert ledger.cursor("command:run").position == 1
 
 
-def test_it_lags_only_if_something_is_due(ledger: Ledger, quick_path: Path) -> None:
-    settings = settings_of(quick_path, command={"run": command("true")})
+def test_it_lags_only_if_something_is_due(
+    ledger: Ledger, ledger_url: str, quick_path: Path
+) -> None:
+    settings = settings_of(quick_path, ledger_url, command={"run": command("true")})
     delivery.begin(ledger, settings)
     assert not delivery.lag(ledger, settings, 1000.0)
     record(ledger, "a@example.org")
     assert delivery.lag(ledger, settings, 1000.0)
-    ledger.set_cursor(Cursor(json_file.name(settings.retests.file), 1))
+    host = delivery.host_of(settings.state)
+    ledger.set_cursor(Cursor(json_file.name(settings.retests.file, host), 1))
     ledger.set_cursor(Cursor("command:run", 0, tries=1, due=1001.0))
     assert not delivery.lag(ledger, settings, 1000.0)
     assert delivery.lag(ledger, settings, 1001.0)
@@ -130,11 +139,15 @@ def test_it_lags_only_if_something_is_due(ledger: Ledger, quick_path: Path) -> N
 # Once.
 
 
-def test_once_has_each_sink_hand_over_what_is_due(ledger: Ledger, quick_path: Path) -> None:
+def test_once_has_each_sink_hand_over_what_is_due(
+    ledger: Ledger, ledger_url: str, quick_path: Path
+) -> None:
     out = quick_path / "out"
     script = f'echo "$RECHECK_MESSAGE_ID" >> {out}'
     settings = settings_of(
-        quick_path, command={"a": command("sh", "-c", script), "b": command("sh", "-c", script)}
+        quick_path,
+        ledger_url,
+        command={"a": command("sh", "-c", script), "b": command("sh", "-c", script)},
     )
     delivery.begin(ledger, settings)
     record(ledger, "x@example.org")
@@ -145,11 +158,11 @@ def test_once_has_each_sink_hand_over_what_is_due(ledger: Ledger, quick_path: Pa
 
 
 def test_what_is_not_done_in_the_time_there_is_is_ended_and_tried_again(
-    ledger: Ledger, quick_path: Path
+    ledger: Ledger, ledger_url: str, quick_path: Path
 ) -> None:
     numbers = quick_path / "pids"
     slow = command("sh", "-c", f"echo $$ >> {numbers}; sleep 600", timeout=3600.0)
-    settings = settings_of(quick_path, command={"slow": slow})
+    settings = settings_of(quick_path, ledger_url, command={"slow": slow})
     delivery.begin(ledger, settings)
     record(ledger, "x@example.org")
     # Its clock jumps past the end as soon as the program is at work.
@@ -163,8 +176,10 @@ def test_what_is_not_done_in_the_time_there_is_is_ended_and_tried_again(
 # Threads.
 
 
-def test_each_sink_works_as_soon_as_it_is_woken(ledger: Ledger, quick_path: Path) -> None:
-    settings = settings_of(quick_path, command={"run": command("true")})
+def test_each_sink_works_as_soon_as_it_is_woken(
+    ledger: Ledger, ledger_url: str, quick_path: Path
+) -> None:
+    settings = settings_of(quick_path, ledger_url, command={"run": command("true")})
     at_work = Delivery(settings)
     delivery.begin(ledger, settings)
     at_work.start()
@@ -183,10 +198,11 @@ def test_one_that_was_never_started_is_stopped(quick_path: Path) -> None:
     Delivery(settings_of(quick_path)).stop(1.0)
 
 
+@pytest.mark.parametrize("ledger_kind", ["sqlite"])
 def test_a_ledger_that_cannot_be_opened_for_a_while_is_waited_for(
-    ledger: Ledger, quick_path: Path
+    ledger: Ledger, ledger_url: str, quick_path: Path
 ) -> None:
-    delivery.begin(ledger, settings_of(quick_path, command={"run": command("true")}))
+    delivery.begin(ledger, settings_of(quick_path, ledger_url, command={"run": command("true")}))
     record(ledger, "x@example.org")
     (quick_path / "broken" / "ledger.sqlite").mkdir(parents=True)
     folder, mended = quick_path / "state", quick_path / "mended"
@@ -204,12 +220,16 @@ def test_a_ledger_that_cannot_be_opened_for_a_while_is_waited_for(
 
 
 @pytest.mark.slow
-def test_a_new_sink_of_a_running_service_gets_nothing_old(ledger: Ledger, quick_path: Path) -> None:
+def test_a_new_sink_of_a_running_service_gets_nothing_old(
+    ledger: Ledger, ledger_url: str, quick_path: Path
+) -> None:
     """Whichever of its threads is the first at the ledger."""
     out = quick_path / "out"
     record(ledger, "old@example.org")
     script = f'echo "$RECHECK_MESSAGE_ID" >> {out}'
-    at_work = Delivery(settings_of(quick_path, command={"run": command("sh", "-c", script)}))
+    at_work = Delivery(
+        settings_of(quick_path, ledger_url, command={"run": command("sh", "-c", script)})
+    )
     at_work.start()
     try:
         eventually(lambda: ledger.cursor("command:run").position == 1)
