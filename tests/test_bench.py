@@ -13,7 +13,7 @@ import pytest
 from tests.support.places import ROOT
 
 BENCH = ROOT / "contrib" / "bench"
-_MANY = ("accepts together", "finished")
+_MANY = ("accepts 50 p99", "accepts together", "finished", "finished / accepts")
 ROWS = {
     "replay": {
         "replay scan / mail-parser",
