@@ -56,6 +56,7 @@ class Writer:
         self._max_size = max_size
         self._counted_in = counted_in
         self._kept = kept
+        self._is_writing = False
         self._ledger: Ledger | None = None
         self._last = self._counted = float("-inf")
         self._uncounted: list[tuple[bytes, str]] = []
@@ -106,8 +107,8 @@ class Writer:
         return time.monotonic() - self._last < _MOMENTS
 
     def is_behind(self) -> bool:
-        """Whether mail waits for other mail that is being written."""
-        return not self._mails.empty()
+        """Whether mail is being written, or waits for that."""
+        return self._is_writing or not self._mails.empty()
 
     def is_well(self) -> bool:
         """Whether its thread lives."""
@@ -121,7 +122,9 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next():
+            self._is_writing = True
             outcomes = self._keep(batch)
+            self._is_writing = False
             if not all(isinstance(each, Exception) for each in outcomes):
                 self._kept()  # first, for whoever works on it has the longer way
             self._answer(batch, outcomes)
