@@ -137,12 +137,15 @@ def quick_path() -> Iterator[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What these files say of a ledger they say of each kind."""
+    """What these files say of a ledger they say of each kind. That PostgreSQL does what is asked of
+    it is said by tests/ledger; here it is one more test of the same that takes its time."""
     marks = metafunc.definition.iter_markers("parametrize")
     chosen = any(mark.args[0] == "ledger_kind" for mark in marks)
     is_meant = "ledger_kind" in metafunc.fixturenames and not chosen
     if is_meant and metafunc.definition.path.name in OVER_BOTH:
-        metafunc.parametrize("ledger_kind", LEDGERS)
+        slow = pytest.mark.slow
+        kinds = [pytest.param(each, marks=() if each == "sqlite" else slow) for each in LEDGERS]
+        metafunc.parametrize("ledger_kind", kinds)
 
 
 @pytest.fixture

@@ -166,9 +166,9 @@ def second(lab: Lab) -> str:
 @pytest.mark.parametrize(
     ("labs", "consumer", "case"),
     [
-        (kind, consumer, case)
+        each
         for consumer, cases in (("default", DEFAULT), ("lab", NAMED))
-        for kind, case in over_both(case for case in cases if case.again)
+        for each in over_both((case for case in cases if case.again), consumer)
     ],
     ids=str,
     indirect=["labs"],

@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from shutil import copytree, rmtree
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any
+
+import pytest
 
 from ingest.ledger import Cursor, open_ledger
 from ingest.retests import document as retests
@@ -23,8 +25,6 @@ from tests.support.leftovers import memory
 from tests.support.mails import reply
 from tests.support.places import RECORDED
 from tests.support.sqlite_files import is_sound
-
-_T = TypeVar("_T")
 
 # With this variable set, the tests of every line take every line: that takes minutes.
 EVERY_LINE = "RECHECK_TEST_EVERY_LINE"
@@ -195,10 +195,15 @@ _EVERY = {"sqlite": 1, "postgresql": 6}
 KINDS = tuple(_EVERY)
 
 
-def over_both(points: Iterable[_T]) -> list[tuple[str, _T]]:
-    """Each of these for a ledger in a file, and some for one in PostgreSQL, with the kind."""
+def over_both(points: Iterable[object], *others: object) -> list[Any]:
+    """Each of these for a ledger in a file, and some, as slow tests, for one in PostgreSQL: the
+    kind, the others and it, as parameters of a test."""
     tried = list(points)
-    return [(kind, each) for kind, every in _EVERY.items() for each in tried[::every]]
+    return [
+        pytest.param(kind, *others, each, marks=() if kind == "sqlite" else pytest.mark.slow)
+        for kind, every in _EVERY.items()
+        for each in tried[::every]
+    ]
 
 
 def samples(total: int, labs: "Labs") -> range:
