@@ -43,6 +43,7 @@ def work(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> N
             asked = request(mail, recorded=now())
             for each in ledger.finish(mail, Outcome.DONE, "", ended(Outcome.DONE), [asked]):
                 diary.write("recorded", each.number, each.id)
+            time.sleep(_PAUSE / 10)
 
 
 def accept(ledger: Ledger, diary: Diary, name: str, now: Callable[[], float]) -> None:
