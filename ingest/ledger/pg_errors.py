@@ -15,7 +15,9 @@ _ADVICE = {
     "53300": "the server has too many connections: raise max_connections",
     "55000": "have [state] ledger say where it is now",
     "55P03": "another process has held what is needed for too long",
-    "40P01": "two processes waited for each other; it is tried again",
+    "40P01": "two processes waited for each other: try again",
+    "54000": "a name is longer than an index takes, 2,700 bytes: give it a shorter one",
+    "57P": "the server is starting or stopping: try again",
     "25006": "the server only reads: name every host of the cluster in [state] ledger",
 }
 
@@ -42,4 +44,9 @@ def advice(error: Exception) -> str:
     if not code:  # of a connection that could not be made, the driver gives the text alone
         code = next((code for text, code in _TEXTS.items() if text in str(error)), "")
     fallback = "check that the server runs, and [state] ledger"
-    return _ADVICE.get(code) or _ADVICE.get(code[:2]) or (f"code {code}" if code else fallback)
+    return (
+        _ADVICE.get(code)
+        or _ADVICE.get(code[:3])
+        or _ADVICE.get(code[:2])
+        or (f"code {code}" if code else fallback)
+    )

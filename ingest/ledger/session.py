@@ -85,6 +85,9 @@ class Session:
                 f"the connection to {self.name} was lost, and with it the lease of "
                 f"{', '.join(self._leases)}"
             )
+        if self._db.closed and self._batching:
+            # On another one, what comes would be written without what came before.
+            raise LostConnection(f"the connection to the ledger {self.name} was lost in a batch")
         if self._db.closed:
             self._db = self._connect()
 

@@ -6,8 +6,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from ingest.errors import ConfigError, LostLease, NoLedger, StateUnavailable
 from ingest.ledger import (
     WORKER_LEASE,
+    Cursor,
     Event,
     Ledger,
     Opening,
@@ -276,6 +278,30 @@ def test_a_mail_costs_no_more_when_its_sender_has_many(url: str) -> None:
     before = read()
     accept(range(5000, 5005))
     assert read() - before < 100
+
+
+def test_a_batch_whose_connection_was_lost_writes_nothing_whatever_is_caught(
+    url: str, ledger: Ledger
+) -> None:
+    with pytest.raises(StateUnavailable), ledger.batch():
+        ledger.set_cursor(Cursor("first", 1))
+        cut(url)
+        for _ in range(2):
+            with pytest.raises(StateUnavailable):
+                ledger.cursors()
+        with suppress(StateUnavailable):
+            ledger.set_cursor(Cursor("second", 2))
+    assert ledger.cursors() == ()
+
+
+def test_a_name_that_no_index_takes_is_told_and_harms_nothing(ledger: Ledger) -> None:
+    name = f"json_file:/{Random(1).randbytes(3000).hex()}"
+    with pytest.raises(
+        StateUnavailable, match=r"longer than an index takes.*give it a shorter one"
+    ):
+        ledger.set_cursor(Cursor(name, 1))
+    ledger.set_cursor(Cursor("short", 1))
+    assert [each.name for each in ledger.cursors()] == ["short"]
 
 
 def test_what_happens_is_followed_without_a_gap(url: str, ledger: Ledger) -> None:
