@@ -66,10 +66,10 @@ class Arrivals:
         ids: dict[bytes, tuple[int, bool]] = {}
         wanted = {bytes(each["digest"]) for each in given}  # type: ignore[call-overload]
         # A mail that another connection takes in or drops meanwhile is neither new nor known at
-        # first.
+        # first. What the first round took in is known to the second, and was new all the same.
         while wanted - ids.keys():
             for row in self._session.write(statement, *values):
-                ids[bytes(row["digest"])] = row["id"], row["new"]
+                ids.setdefault(bytes(row["digest"]), (row["id"], row["new"]))
         kept = []
         for each in given:
             key = bytes(each["digest"])  # type: ignore[call-overload]
@@ -134,8 +134,8 @@ def _statement(names: tuple[str, ...], *, many: bool) -> str:
 
     A known mail is locked: that is written, so that "known" is said, too, only when every
     synchronous standby has the mail; one that is dropped before it is locked is not new. New ones
-    are inserted in the order of their digests, so that
-    two connections that take in the same mails do not wait for each other.
+    are inserted in the order of their digests, so that two connections that take in the same mails
+    do not wait for each other.
 
     Senders are the same if the index holds them for the same. With one condition more the server,
     as long as it has no statistics, reads all mails of a sender to find the last one.

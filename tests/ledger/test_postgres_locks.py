@@ -112,6 +112,20 @@ def test_a_mail_that_is_dropped_while_a_copy_of_it_comes_stays_known(url: str) -
         assert ledger.totals().mails["queued"] == 0
 
 
+def test_a_mail_that_comes_together_with_one_that_is_dropped_meanwhile_is_new(url: str) -> None:
+    drop = "WITH gone AS (DELETE FROM mail RETURNING digest) INSERT INTO known TABLE gone"
+    with closing(open_ledger(url)) as ledger:
+        ledger.accept(arrival())
+        kept: list[tuple[int, bool]] = []
+        with holding(url, drop) as until:
+            mails = [arrival(), arrival("b@example.org")]
+            wrong = at_once(
+                lambda: kept.extend(ledger.accept_all(mails)),
+                lambda: until(lambda waiting: waiting > 0),
+            )
+        assert (wrong, [is_new for _, is_new in kept]) == ([], [False, True])
+
+
 def test_a_long_list_is_taken_in_by_two_in_opposite_orders(cluster: Cluster, url: str) -> None:
     before = deadlocks(cluster)
     mails = [arrival(f"{number}@example.org") for number in range(2000)]
