@@ -139,7 +139,6 @@ IN_THE_SINK = {
     "the new file is half written": at(FILES, "stream.flush()"),
     "the new file is written": at(FILES, "_permit(stream.fileno(), "),
     "the new file has its permissions": at(FILES, "os.fsync(stream.fileno())"),
-    "the new file is on the disk": at(RETESTS, "if placed is None or state(path) != placed"),
     "the new file is whole": at(RETESTS, "is_ready = ready(second)"),
     "that it is, is about to be noted": Point(COMMIT, Place(RETESTS, "is_ready = ready(second)")),
     "that it is, is noted": Point(COMMITTED, Place(RETESTS, "is_ready = ready(second)")),

@@ -50,7 +50,6 @@ def append(
     promise: Callable[[float], float],
     ready: Callable[[float], bool] = lambda second: True,
     found: Callable[[Document], None] = lambda document: None,
-    placed: "State" = None,
 ) -> "State":
     """Merge requests into the file under its lock; the state that the file is in then.
 
@@ -60,9 +59,8 @@ def append(
     than that of the present content. ``ready`` is called with this second when the new content is
     on the disk and about to take its place, see ``left``; if that gives False, the content is made
     anew with another second. ``found`` is called with the present content of a file that is a
-    retest JSON, or of none, before anything is merged into it. ``placed``: the state that the last
-    call left the file in, None after a restart. Raises ``SinkUnavailable`` if the file cannot be
-    read or written.
+    retest JSON, or of none, before anything is merged into it. Raises ``SinkUnavailable`` if the
+    file cannot be read or written.
     """
     with locked(path, patience):
         try:
@@ -80,10 +78,9 @@ def append(
                     files.sync(files.target(path).parent)
                     break
                 _write(path, dump(merged), mode)
-                # That there is a new file is proof of what became of it, see ``left``, unless an
-                # old one is certain to be there.
-                if placed is None or state(path) != placed:
-                    files.sync(files.target(path).parent)
+                # After a loss of power this name is the only proof that the new content never took
+                # its place, see ``left``: a consumer may take the old file before we are back.
+                files.sync(files.target(path).parent)
                 is_ready = ready(second)
             if is_ready:
                 _put_in_place(path)

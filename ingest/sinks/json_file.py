@@ -68,10 +68,8 @@ class JsonFile:
         self._revisions = revisions
         self._pause = pause
         self._patience = patience
-        # The state in which the file was looked at last, at first that of no file; and in which it
-        # was left here.
+        # The state in which the file was looked at last, at first that of no file.
         self._state: retest_file.State = (0, 0, 0, 0)
-        self._placed: retest_file.State = None
 
     def is_due(self, ledger: Ledger, now: float) -> bool:
         """See ``Sink``."""
@@ -213,7 +211,7 @@ class JsonFile:
             if not cursor.begun and retest_file.state(self._path) != self._state:
                 self._note_taken(ledger, cursor, present, now)
 
-        self._placed = retest_file.append(
+        state = retest_file.append(
             self._path,
             requests,
             mode=self._mode,
@@ -224,10 +222,9 @@ class JsonFile:
             promise=promise,
             ready=begin,
             found=found,
-            placed=self._placed,
         )
         if not cursor.begun:
-            self._state = self._placed
+            self._state = state
 
 
 def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Cursor:

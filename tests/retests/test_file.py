@@ -17,7 +17,7 @@ from ingest.errors import SinkUnavailable
 from ingest.retests import document as retests
 from ingest.retests import file as retest_file
 from tests.support.parts import eventually, require
-from tests.support.retest_files import NOON, append, asked, contexts, merge_in, other, take
+from tests.support.retest_files import NOON, append, asked, contexts, other, take
 from tests.support.syncs import watched
 from tests.support.users import as_user, open_folder
 
@@ -56,38 +56,13 @@ def test_new_content_is_on_the_disk_before_and_after_it_takes_its_place(
     quick: Path, synced: list[str]
 ) -> None:
     folder = quick.parent.name
-    append(quick, asked())
-    assert synced == [
-        *(".retests.json.new+", folder),
-        *(".retests.json.new > retests.json", folder),
-    ]
-
-
-def test_a_file_that_was_put_there_is_known_to_be_on_the_disk(
-    quick: Path, synced: list[str]
-) -> None:
-    placed = merge_in(quick, None)
-    synced.clear()
-    assert merge_in(quick, placed) == retest_file.state(str(quick))
-    assert synced == [".retests.json.new+", ".retests.json.new > retests.json", quick.parent.name]
-
-
-@pytest.mark.parametrize("change", ["another file", "no file"])
-def test_of_a_file_that_was_changed_since_nothing_is_known(
-    quick: Path, synced: list[str], change: str
-) -> None:
-    placed = merge_in(quick, None)
-    content = quick.read_bytes()
-    quick.unlink()
-    if change == "another file":
-        quick.write_bytes(content)
-    synced.clear()
-    merge_in(quick, placed)
-    folder = quick.parent.name
-    assert synced == [
-        *(".retests.json.new+", folder),
-        *(".retests.json.new > retests.json", folder),
-    ]
+    for number in (1, 2):
+        synced.clear()
+        append(quick, asked(number))
+        assert synced == [
+            *(".retests.json.new+", folder),
+            *(".retests.json.new > retests.json", folder),
+        ]
 
 
 def test_content_whose_second_cannot_be_kept_is_made_anew(quick: Path) -> None:

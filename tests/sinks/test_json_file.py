@@ -26,6 +26,7 @@ from tests.support.clock import Clock
 from tests.support.examples import examples
 from tests.support.leftovers import memory
 from tests.support.retest_files import NOON, asked, contexts
+from tests.support.syncs import watched
 
 NOW = NOON + 20_000
 PAUSE = 60.0
@@ -331,6 +332,30 @@ def test_what_no_consumer_could_take_before_a_crash_is_handed_out(sink: Sink) ->
     assert taken(sink) == {"c-1"}
     sink.publish()
     assert taken(sink) == {"c-2"}
+
+
+def test_what_was_about_to_be_written_when_power_was_lost_is_handed_out(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a consumer takes the old file before the sink is back. Of a file whose folder was
+    not synced since, the name goes with the power."""
+    file = sink.file()
+    sink.record(asked(1))
+    assert sink.deliver(file) == 1
+    sink.record(asked(2))
+    done = watched(monkeypatch)
+
+    def lose_power(new: Path, _: Path) -> None:
+        if sink.path.parent.name not in done:
+            new.unlink()
+        raise SystemExit
+
+    with monkeypatch.context() as here, pytest.raises(SystemExit):
+        here.setattr(os, "replace", lose_power)
+        sink.deliver(file)
+    sink.path.unlink()
+    assert sink.publish() >= 1
+    assert "c-2" in contexts(sink.document())
 
 
 def test_a_file_that_could_not_be_put_in_its_place_is_not_taken_for_delivered(sink: Sink) -> None:

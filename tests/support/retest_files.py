@@ -64,20 +64,6 @@ def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int
     return after != before
 
 
-def merge_in(path: Path, placed: retest_file.State) -> retest_file.State:
-    """Merge one more request into a file that the last call left in this state."""
-    number = placed[2] if placed else 0
-    return retest_file.append(
-        str(path),
-        [asked(contexts=(f"c-{number}",))],
-        mode=0o644,
-        now=NOON,
-        patience=30,
-        promise=lambda beyond: NOON + 20_000,
-        placed=placed,
-    )
-
-
 def contexts(document: retests.Document) -> set[str]:
     """Every context that a document asks for."""
     return {each for entry in document["retests"].values() for each in entry["contexts"]}
