@@ -2,6 +2,7 @@
 """Wake-ups between the machines that share a ledger: without them each would find out what the
 others did by looking, a second later."""
 
+import time
 from collections.abc import Callable, Mapping
 
 from ingest.background import Background, Trouble
@@ -12,7 +13,7 @@ from ingest.ledger import Ledger
 MAIL, REQUESTS = "mail", "requests"
 
 # Seconds between two wake-ups that are sent, and those for which one is waited at once.
-_APART, _AT_ONCE = 0.02, 1.0
+APART, _AT_ONCE = 0.02, 1.0
 
 
 class Wakeups:
@@ -56,10 +57,10 @@ class Wakeups:
 
     def _send(self, ledger: Ledger, thread: Background) -> None:
         while not thread.is_stopping():
-            thread.rest(_AT_ONCE)
-            while self._wanted and not thread.is_stopping():
+            thread.rest(0 if self._wanted else _AT_ONCE)
+            if self._wanted:
                 ledger.wake(self._wanted.pop())
-                thread.rest(_APART)
+                time.sleep(APART)  # not a rest, which the next mail would end
 
     def _listen(self, ledger: Ledger, thread: Background) -> None:
         while not thread.is_stopping():
