@@ -109,11 +109,19 @@ class Queue:
         return found
 
     def _hold(self, ids: Sequence[int]) -> None:
-        """Nobody else changes mails until this transaction ends; see ``locking``."""
-        self._session.run_all(
-            ("SELECT 1 FROM queue WHERE mail = ANY(?) ORDER BY mail FOR UPDATE", (ids,)),
-            ("SELECT 1 FROM mail WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE", (ids,)),
-        )
+        """Nobody else changes mails until this transaction ends; see ``locking`` for the order."""
+        is_whole = False
+        while not is_whole:
+            _, held, _, there = self._session.run_all(
+                ("SAVEPOINT held", ()),
+                ("SELECT mail FROM queue WHERE mail = ANY(?) ORDER BY mail FOR UPDATE", (ids,)),
+                ("SELECT 1 FROM mail WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE", (ids,)),
+                ("SELECT mail FROM queue WHERE mail = ANY(?)", (ids,)),
+            )
+            # One that was queued again until its mail was locked is locked in its turn.
+            places = {row["mail"] for row in held.fetchall()}
+            is_whole = places >= {row["mail"] for row in there.fetchall()}
+            self._session.run(f"{'RELEASE' if is_whole else 'ROLLBACK TO'} SAVEPOINT held")
 
     def _end(self, id: int, outcome: Outcome, reason: str, at: float, events: list[Event]) -> None:
         self._session.run_all(self._ending(id, outcome, reason, at, events))

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from ingest.errors import StateUnavailable
-from ingest.ledger import Cursor, Keep, open_ledger, postgres_arrivals
-from tests.support.ledger_values import NOON, arrival, record
+from ingest.ledger import Cursor, Keep, Outcome, open_ledger, postgres_arrivals
+from tests.support.ledger_values import NOON, arrival, claimed, finish, record
 from tests.support.postgres import Cluster
 from tests.support.writers import Writers
 
@@ -166,6 +166,45 @@ def test_a_ledger_is_closed_though_somebody_writes_to_its_tables_in_another_orde
             ledger.accept(arrival())
     assert deadlocks(cluster) == before
     cluster.execute(f"ALTER DATABASE {name} RESET deadlock_timeout")
+
+
+def test_who_holds_a_mail_holds_the_place_in_the_queue_that_it_is_given_meanwhile(
+    cluster: Cluster, url: str
+) -> None:
+    before, is_held = deadlocks(cluster), threading.Event()
+    with (
+        closing(open_ledger(url)) as ledger,
+        psycopg.connect(url) as retrying,
+        psycopg.connect(url, autocommit=True) as watching,
+    ):
+
+        def somebody_waits() -> None:
+            while not watching.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                time.sleep(0.005)
+
+        ledger.accept(arrival("a"))
+        finish(ledger, claimed(ledger), Outcome.UNRESOLVED)
+        ledger.accept(arrival("b"))
+        retrying.execute("UPDATE mail SET outcome = 'queued', ended = NULL WHERE id = 1")
+        retrying.execute("INSERT INTO queue (mail, turn, due, since, begun) VALUES (1, 0, 0, 0, 0)")
+
+        def cancel() -> None:
+            with ledger.batch():
+                ledger.steering.hold([1, 2])
+                is_held.set()
+                somebody_waits()
+                assert all(ledger.steering.cancel(id, "no", NOON) for id in (1, 2))
+
+        def hasten() -> None:
+            somebody_waits()
+            retrying.commit()
+            is_held.wait()
+            for id in (1, 2):
+                retrying.execute("SELECT 1 FROM queue WHERE mail = %s FOR UPDATE", [id])
+            retrying.commit()
+
+        assert at_once(cancel, hasten) == []
+    assert deadlocks(cluster) == before
 
 
 @pytest.mark.slow
