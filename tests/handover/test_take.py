@@ -604,6 +604,7 @@ def test_what_is_not_of_our_form_stays_with_what_it_is_of(desk: Desk) -> None:
     assert desk.takes()["retests"]["1"]["by"] == "hand"
 
 
+@pytest.mark.slow
 def test_a_log_that_is_long_is_given_whole(desk: Desk) -> None:
     with desk.opened() as ledger, ledger.batch():
         for number in range(501):  # more than is read in one go

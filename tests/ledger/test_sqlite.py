@@ -117,6 +117,7 @@ def test_a_new_ledger_is_on_the_disk_with_its_folders(quick_path: Path, synced: 
     ]
 
 
+@pytest.mark.slow
 def test_the_write_ahead_log_stays_short(path: Path) -> None:
     ledger = opened(path)
     log = path.with_name("ledger.sqlite-wal")

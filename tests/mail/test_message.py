@@ -699,6 +699,7 @@ def test_thirty_levels_can_be_read(kind: bytes) -> None:
     assert read.text == (R if kind.startswith(b"multipart") else "")
 
 
+@pytest.mark.slow
 def test_two_levels_of_a_million_lines_can_be_read() -> None:
     assert parse(nested(2, b"multipart/mixed") + b"\n" * 1_000_000).text == R
 

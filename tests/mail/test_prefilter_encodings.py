@@ -285,6 +285,7 @@ FULL = {  # by the square of their number it would take hours
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("line", "head", "answer"), FULL.values(), ids=FULL)
 def test_a_mail_full_of_fields_gets_an_answer_soon(line: bytes, head: bytes, answer: bool) -> None:

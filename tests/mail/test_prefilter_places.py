@@ -60,6 +60,7 @@ def holds_keyword(body: bytes) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + COUNT // 1000)
 def test_no_keyword_is_missed_however_quoted_printable_spells_it() -> None:
     chance = random.Random(None if ANEW else 20)
