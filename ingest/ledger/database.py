@@ -24,8 +24,8 @@ from ingest.ledger.values import Opening
 # STRICT tables came with 3.37, RETURNING with 3.35.
 OLDEST_SQLITE = (3, 37, 0)
 
-# The write-ahead log is copied into the file when it is longer than this many bytes: a mail's way
-# takes a quarter of a MiB of it, and Postfix's largest file is three times as long.
+# The write-ahead log is copied into the file when it is longer than this many bytes, or than a
+# third of the longest file that this process may write: a mail's way takes a quarter of a MiB.
 _LONGEST_LOG = 16 << 20
 _CHECKPOINT_PATIENCE = 500  # milliseconds
 
@@ -285,7 +285,9 @@ class Database:
         bug, sqlite.org/wal.html); nor does it ever make the log's file smaller.
         """
         with suppress(OSError, sqlite3.Error):  # all is durable, and the next commit tries again
-            if os.stat(self._log).st_size > _LONGEST_LOG:
+            limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+            longest = _LONGEST_LOG if limit < 0 else min(_LONGEST_LOG, limit // 3)
+            if os.stat(self._log).st_size > longest:
                 self._db.execute(f"PRAGMA busy_timeout={_CHECKPOINT_PATIENCE}")
                 try:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
