@@ -48,7 +48,7 @@ def test_pipe_refuses_what_the_whole_command_line_refuses_in_the_same_words(
     ):
         with pytest.raises(UsageError) as raised:
             parser.parse_args(arguments)
-        said.append(str(raised.value).partition(" (see ")[0])
+        said.append(str(raised.value).partition("; see ")[0])
     assert said[0] == said[1]
 
 
