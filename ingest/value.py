@@ -39,7 +39,12 @@ class Value:
             for name, make in self._makers.items():
                 if name not in state:
                     state[name] = make()
-        if len(state) != len(names) or len(values) > len(names) or not named.keys() <= self._names:
+        if (
+            len(state) != len(names)
+            or len(values) > len(names)
+            or not named.keys() <= self._names
+            or (values and named and not named.keys().isdisjoint(names[: len(values)]))
+        ):
             kind, given = type(self).__name__, [*map(repr, values), *named]
             raise TypeError(f"{kind} is made of {', '.join(names)}, not of {', '.join(given)}")
 

@@ -80,8 +80,14 @@ def test_a_value_is_replaced_and_never_changed() -> None:
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [((), {}), (("a",), {"colour": "red"}), ((), {"colour": "red"}), (("a", 1.0, 2.0), {})],
-    ids=["too few", "unknown", "another", "too many"],
+    [
+        ((), {}),
+        (("a",), {"colour": "red"}),
+        ((), {"colour": "red"}),
+        (("a", 1.0, 2.0), {}),
+        (("a",), {"url": "b"}),
+    ],
+    ids=["too few", "unknown", "another", "too many", "twice"],
 )
 def test_what_was_not_declared_so_is_refused(
     values: tuple[object, ...], named: dict[str, object]
