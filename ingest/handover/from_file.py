@@ -43,7 +43,9 @@ def opened(ledger: Ledger, settings: Settings, clock: Clock, patience: float) ->
         raise UsageError("there is no retest JSON: set [retests] file, or take by --consumer NAME")
     file = next(delivery.files(settings))
     with leased(ledger, lease_name(file.name), f"another process that writes {path}", patience):
-        if not delivery.is_paused(ledger, file.name):
+        if delivery.is_paused(ledger, file.name):
+            file.finish(ledger, clock, patience)
+        else:
             file.publish(ledger, clock, patience)
         with retest_file.locked(path, patience):
             document = retest_file.read(path, clock())

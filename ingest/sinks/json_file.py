@@ -120,6 +120,12 @@ class JsonFile:
             raise trouble from error
         return count
 
+    def finish(self, ledger: Ledger, clock: Clock, patience: float) -> None:
+        """Bring to its end what a writer that died had begun, and begin nothing. Only the holder
+        of the sink's lease calls it. Raises as ``deliver``."""
+        if _settle(ledger, self._path, ledger.cursor(self.name), patience).begun:
+            self.publish(ledger, clock, patience, stop=lambda: True)
+
     def preview(self, ledger: Ledger) -> tuple[retests.Document, int]:
         """What the file would hold if it were brought up to the end of the request log, and the
         number of the last request in that. Nothing is written. Raises ``SinkUnavailable``."""

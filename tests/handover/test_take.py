@@ -5,6 +5,7 @@ once and in batches that are confirmed."""
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from ingest.errors import SinkUnavailable, UsageError
 from ingest.handover import take
+from ingest.ledger import Pause
 from ingest.retests import document as retests
+from ingest.sinks import json_file
 from tests.support.desk import HOLD, Desk, labels
-from tests.support.ledger_values import record
+from tests.support.ledger_values import NOON, record
 from tests.support.retest_files import other
 
 EMPTY = retests.empty()
@@ -67,6 +70,25 @@ def test_what_is_taken_from_the_retest_json_is_handed_over_and_no_sooner(
 
 
 # Once
+
+
+def test_what_a_killed_sink_had_put_there_is_taken_once_also_while_the_sink_is_paused(
+    desk: Desk,
+) -> None:
+    desk.asks("a")
+    name = json_file.name(str(desk.retests))
+    with desk.opened() as ledger:
+        before = ledger.cursor(name)
+    desk.publishes()
+    with desk.opened() as ledger:
+        second = retests.stamped(retests.load(desk.retests.read_text()))
+        ledger.set_cursor(replace(before, begun=1, second=second))  # the last that it had kept
+        ledger.steering.pause(Pause(name, NOON))
+    desk.asks("b", series=2)
+    assert labels(desk.takes()) == ["a"]
+    with desk.opened() as ledger:
+        ledger.steering.resume(name, NOON)
+    assert labels(desk.takes()) == ["b"]
 
 
 @pytest.mark.parametrize("single", FORMS)
