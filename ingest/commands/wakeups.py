@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wake-ups between the machines that share a ledger: without them each would find out what the
-others did by looking, a second later."""
+"""Wake-ups between the machines that share a ledger. Without them each machine would notice new
+mail and new requests only at its next look, up to a second later."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,16 +9,16 @@ from ingest.background import Background, Trouble
 from ingest.config.tables import StateSettings
 from ingest.ledger import Ledger
 
-# What others are told: there is mail to work on, there are requests to hand over.
+# What the other machines are told: there is mail to work on, there are requests to hand over.
 MAIL, REQUESTS = "mail", "requests"
 
-# Seconds between two wake-ups that are sent, and those for which one is waited at once.
+# Seconds between two wake-ups that are sent; and the longest wait for a wake-up in one call.
 APART, _AT_ONCE = 0.02, 1.0
 
 
 class Wakeups:
-    """Threads that tell others, and listen to them; none for a ledger that is not shared.
-    ``woken``: what to call for each thing that may be told."""
+    """Two threads, one that sends wake-ups and one that listens. A ledger that is not shared needs
+    neither. ``woken``: the function to call for each kind of wake-up."""
 
     def __init__(self, state: StateSettings, woken: Mapping[str, Callable[[], None]]) -> None:
         self._woken = woken
@@ -28,7 +28,7 @@ class Wakeups:
         self._threads = [self._sender, self._listener] if state.is_shared else []
 
     def send(self, what: str) -> None:
-        """Have others told, soon."""
+        """Wake the other machines soon."""
         self._wanted.add(what)
         self._sender.wake()
 

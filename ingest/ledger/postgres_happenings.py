@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What happens to all mails, as the PostgreSQL ledger tells it to those who follow.
+"""The events of all mails, as the PostgreSQL ledger gives them to readers that follow them.
 
-A row has its number before its transaction ends, so that a later number may be seen before an
-earlier one. Who follows waits at such a gap until it is filled, or until nobody can fill it: who
-has its number began before the row behind it came, so that all who write now began later.
+A row gets its number before its transaction ends, so a reader may see a later number before an
+earlier one. At such a gap the reader waits until the missing row appears, or until no transaction
+can write it any more: its transaction began before the next row came, so the gap is closed once
+every open transaction began later than that.
 """
 
 from ingest.ledger import rows as made

@@ -19,7 +19,7 @@ from ingest.ledger.values import BOUNDS, Queued
 # The planner believes that head has one row if it is found by its key.
 _ONE = "one = 1"
 
-# Whoever waited for this reads what was committed last, also in the statement that waited.
+# A statement that waited for this lock reads the row as it was committed last.
 _HEAD = f"SELECT last, second FROM head WHERE {_ONE} FOR UPDATE"
 
 
@@ -35,7 +35,7 @@ class PostgresLog(Mails, Log):
         return float(head["second"])
 
     def _take_back(self, mail: Queued, asked: Sequence[Request]) -> list[list[Request]]:
-        # Who enters a request under a Message-ID has seen all that were entered under it.
+        # One transaction at a time enters requests under a Message-ID, so it sees all earlier ones.
         names = sorted({key_of(f"request {each.message_id}") for each in asked})
         namesakes = ((NAMESAKES, (each.message_id, each.series, each.server)) for each in asked)
         found = self._check_claim(mail, *namesakes, locks=names)
