@@ -35,12 +35,14 @@ def build(folder: Path, **environment: str) -> Path:
 
 
 def run(*command: str | Path, **environment: str) -> str:
+    # What is compiled at an installation lies beside it, and not where tests keep it.
+    plain = {key: value for key, value in os.environ.items() if key != "PYTHONPYCACHEPREFIX"}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**plain, **environment},
         timeout=300,
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
