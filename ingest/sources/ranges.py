@@ -24,8 +24,9 @@ from ingest.sources.unpacked import Input, Unpacked
 RANGE = 4 << 20
 # Ranges of a file for which forks are worth their time.
 _LEAST = 8
-# Ranges of a file at most: their numbers, of so many bytes each, all stand in a pipe (pipe(7)).
-_MOST, _NUMBER = 16_000, 4
+# Ranges of a file at most: their numbers, of so many bytes each, all stand in a pipe, which holds
+# no more than a page for a user who has many of them (pipe(7)).
+_MOST, _NUMBER = 1_000, 4
 # Ranges that are found before it is their turn.
 _AHEAD = 8
 _END = 1 << 62  # behind the end of any file
