@@ -7,6 +7,7 @@ ledger makes it safe to end it at any moment.
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Modules that others import when they are first used. A service has them before connections take
+# all the files that it may open.
+_NEEDED_LATE = ("ingest.connection", "mailparser")
+
 
 def run(load: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT, with the settings that ``load`` gives now and at SIGHUP.
@@ -53,6 +58,8 @@ def run(load: Callable[[], Settings]) -> None:
 
 async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
     open_configured(settings.state).close()  # what is wrong with it is better told now
+    for late in _NEEDED_LATE:
+        importlib.import_module(late)
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
