@@ -106,8 +106,7 @@ class Background(Thread):
     ``work`` gets the ledger and this thread; it returns when ``is_stopping``, and calls ``rest``
     whenever it has done what there was. Whatever it raises is outlived: after a pause it is called
     again with the ledger opened anew. ``patience``: seconds between two signs of life after which
-    the thread is no longer well; ``after``: seconds that it stays at rest when it is woken, for it
-    has time, and others are at work then.
+    the thread is no longer well.
     """
 
     def __init__(
@@ -117,10 +116,8 @@ class Background(Thread):
         work: Callable[[Ledger, "Background"], None],
         *,
         patience: float = math.inf,
-        after: float = 0.0,
     ) -> None:
         super().__init__(name, self._keep_working)
-        self._after = after
         self._state = state
         self._do = work
         self._patience = patience
@@ -157,8 +154,7 @@ class Background(Thread):
         if self._guard.trouble:
             self._guard.over()
             self._note(None)
-        if self._wanted.wait(min(seconds, threading.TIMEOUT_MAX)) and self._after:
-            self._stopping.wait(self._after)
+        self._wanted.wait(min(seconds, threading.TIMEOUT_MAX))
         self._wanted.clear()
 
     def is_well(self) -> bool:

@@ -10,9 +10,6 @@ from ingest.ledger import Ledger
 from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.outage import of_server
 
-# Seconds that what wakes it is left to others first: a request is on its way to a lab then.
-_AFTER = 0.1
-
 
 class PatchworkThread:
     """The thread; none is started if ``interval`` is 0. ``work``: see ``Background``; ``server``:
@@ -30,7 +27,7 @@ class PatchworkThread:
         self._settings = settings
         self._interval = interval
         self._patchwork: Patchwork | None = None
-        self._thread = Background(of_server(name, server), settings.state, work, after=_AFTER)
+        self._thread = Background(of_server(name, server), settings.state, work)
 
     def start(self) -> None:
         """Begin."""
