@@ -5,6 +5,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -132,13 +133,14 @@ def _texts(node: dict[str, Any]) -> Iterator[str]:
 def chromium(*, scripts: bool = True) -> Iterator[Tab]:
     """A browser of its own with one tab; ``scripts``: whether JavaScript is on."""
     program = require("chromium")
-    with tempfile.TemporaryDirectory(prefix="chromium.") as folder:
+    with tempfile.TemporaryDirectory(prefix="chromium.", ignore_cleanup_errors=True) as folder:
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         flags += ["--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0"]
         process = subprocess.Popen(
             [program, *flags, f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": folder},  # what it leaves there goes with the folder
         )
         try:
             file = Path(folder, "DevToolsActivePort")
