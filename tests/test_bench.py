@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The benchmarks run; what they measure is not asserted."""
 
+import importlib
 import json
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +126,38 @@ def test_a_result_describes_the_machine_and_stands_beside_a_later_one(tmp_path: 
     shown = run("retests", "--quick", "--compare", before).stdout
     assert shown.count("1234.00") == 1
     assert "ratio before" in shown
+
+
+# Tells whoever connects first its port.
+_GREETER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listening:
+    connection, (_, port) = listening.accept()
+    connection.sendall(b"%d" % port)
+"""
+
+
+def test_nobody_connects_to_a_server_before_what_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    servers = importlib.import_module("servers")
+    port = servers.free_port()
+    with (
+        servers.served(port, sys.executable, "-c", _GREETER, str(port)),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as first,
+    ):
+        assert int(first.recv(10)) == first.getsockname()[1]
+
+
+def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    servers = importlib.import_module("servers")
+    with (
+        pytest.raises(RuntimeError, match="did not start"),
+        servers.served(servers.free_port(), sys.executable, "-c", ""),
+    ):
+        pass
 
 
 @pytest.mark.slow
