@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Mails as they come into the PostgreSQL ledger: each once, and each with its turn.
-
-A mail is taken in by one statement, which is a transaction by itself, so that many hosts and
-connections do that side by side. No row is written by all of them: a sender's next turn follows
-from the sender's last mail.
-"""
+"""Mails as they come into the PostgreSQL ledger: each once, and each with its turn."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
+from ingest.ledger import pg_arriving
 from ingest.ledger import rows as made
 from ingest.ledger.locking import in_order
 from ingest.ledger.pg_values import as_sent
 from ingest.ledger.session import Session
 from ingest.ledger.values import MOST_NOTICES, Arrival, Event, Outcome
-
-# The types of what is given, all others being texts.
-_TYPES = {
-    "place": "bigint",
-    "digest": "bytea",
-    "received": "double precision",
-    "size": "bigint",
-    "ended": "double precision",
-    "filed_submission": "bigint",
-    "filed_comment": "bigint",
-    "cut": "integer",
-    "bytes": "bytea",
-    "stored": "bigint",
-}
-
-# Given for other tables than mail.
-_BESIDE = frozenset(("place", "bytes", "stored", "told"))
 
 
 class Arrivals:
@@ -58,11 +36,13 @@ class Arrivals:
 
     def _accept(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
         given = [_columns(place, each) for place, each in enumerate(arrivals)]
-        statement = _statement(tuple(given[0]), many=len(given) > 1)
-        # A list for each column is read faster than a place for each value; one mail has none.
-        values: Sequence[object] = tuple(given[0].values())
-        if len(given) > 1:
-            values = list(map(as_sent, zip(*map(dict.values, given), strict=True)))
+        names = tuple(given[0])
+        if len(given) == 1 and (
+            found := self._session.write(pg_arriving.of_new(names), *given[0].values())
+        ):
+            return [(found[0]["id"], True)]
+        statement = pg_arriving.of_any(names)
+        values = list(map(as_sent, zip(*map(dict.values, given), strict=True)))
         ids: dict[bytes, tuple[int, bool]] = {}
         wanted = {bytes(each["digest"]) for each in given}  # type: ignore[call-overload]
         # A mail that another connection takes in or drops meanwhile is neither new nor known at
@@ -124,82 +104,3 @@ def _columns(place: int, arrival: Arrival) -> dict[str, object]:
         "told": made.story_text([Event(arrival.received, "accepted", {"source": arrival.source})]),
         **{f"search_{name}": text for name, text in words.items()},
     }
-
-
-@lru_cache(maxsize=64)
-def _statement(names: tuple[str, ...], *, many: bool) -> str:
-    """The statement that takes in mails, given by these columns, of which each is a list if it
-    takes in ``many``; for each digest that is kept then, the mail's id, 0 if it was dropped, and
-    whether it is new.
-
-    A known mail is locked: that is written, so that "known" is said, too, only when every
-    synchronous standby has the mail; one that is dropped before it is locked is not new. New ones
-    are inserted in the order of their digests, so that two connections that take in the same mails
-    do not wait for each other.
-
-    Senders are the same if the index holds them for the same. With one condition more the server,
-    as long as it has no statistics, reads all mails of a sender to find the last one.
-    """
-    of_list = "[]" if many else ""
-    places = ", ".join(f"?::{_TYPES.get(name, 'text')}{of_list}" for name in names)
-    given = f"SELECT * FROM unnest({places})" if many else f"VALUES ({places})"
-    search = [name for name in names if name.startswith("search_")]
-    of_mail = [name for name in names if name not in _BESIDE and name not in search]
-    found = ", ".join(name.removeprefix("search_") for name in search)
-    text = f"""
-        WITH given ({", ".join(names)}) AS ({given}),
-        there AS MATERIALIZED (
-            SELECT id, digest FROM mail WHERE digest IN (SELECT digest FROM given)
-        ),
-        held AS MATERIALIZED (
-            SELECT mail.* FROM (SELECT id FROM there ORDER BY digest) AS there,
-                LATERAL (SELECT id, digest FROM mail WHERE id = there.id FOR KEY SHARE) AS mail
-        ),
-        dropped AS (SELECT digest FROM known WHERE digest IN (SELECT digest FROM given)),
-        fresh AS (
-            SELECT DISTINCT ON (digest) * FROM given
-            WHERE digest NOT IN (SELECT digest FROM there)
-                AND digest NOT IN (SELECT digest FROM dropped)
-            ORDER BY digest, place
-        ),
-        present AS (
-            SELECT coalesce(min(turn), 0) AS turn FROM queue
-            WHERE claimed IS NULL AND waiting = ''
-        ),
-        numbered AS MATERIALIZED (
-            SELECT fresh.*,
-                nextval(pg_get_serial_sequence('mail', 'id')) AS id,
-                greatest((SELECT turn FROM present), 1 + coalesce((
-                    SELECT mail.turn FROM mail
-                    WHERE left(mail.sender, 300) = left(fresh.sender, 300) AND mail.id >
-                            (SELECT value::bigint FROM meta WHERE key = 'turns after')
-                    ORDER BY mail.id DESC LIMIT 1
-                ), -1)) - 1 + row_number() OVER (
-                    PARTITION BY left(sender, 300) ORDER BY place
-                ) AS turn
-            FROM (SELECT * FROM fresh ORDER BY place) AS fresh
-        ),
-        mails AS (
-            INSERT INTO mail (id, turn, {", ".join(of_mail)})
-            SELECT id, turn, {", ".join(of_mail)} FROM numbered ORDER BY digest
-            ON CONFLICT (digest) DO NOTHING RETURNING id, digest
-        ),
-        entered AS (SELECT numbered.* FROM numbered JOIN mails USING (id)),
-        raws AS (
-            INSERT INTO raw (mail, ended, stored, bytes)
-            SELECT id, ended, stored, bytes FROM entered
-        ),
-        queued AS (
-            INSERT INTO queue (mail, turn, due, since, begun)
-            SELECT id, turn, received, received, received FROM entered WHERE outcome = 'queued'
-        ),
-        told AS (INSERT INTO event (mail, text) SELECT id, told FROM entered ORDER BY place),
-        found AS (
-            INSERT INTO mail_search (mail, {found}) SELECT id, {", ".join(search)} FROM entered
-        )
-        SELECT digest, id, true AS new FROM mails
-        UNION ALL SELECT digest, id, false FROM held
-        UNION ALL SELECT digest, 0, false FROM dropped
-    """
-    # The driver remembers what it has read of a statement of up to 4096 characters.
-    return " ".join(text.split())
