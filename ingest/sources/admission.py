@@ -15,6 +15,9 @@ from ingest.ledger import Envelope
 
 Accept = Callable[[bytes, str, Envelope], Awaitable[Receipt]]
 
+# Bytes that are read from a session at a time.
+_READ_AT_ONCE = 256 << 10
+
 # 421 throughout: who is turned away for a setting of ours shall keep the mail and try again.
 NOT_ALLOWED = "421 4.7.1 This client is not among the peers that may send here"
 TOO_MANY_SESSIONS = "421 4.3.2 Too many sessions, try again later"
@@ -65,6 +68,8 @@ class Live:
         self.count = 0
         self.receiving = 0  # bytes of the mails that are being received
         self.stopping = False
+        # What a session has just been sent, until it is told so.
+        self.buffer = memoryview(bytearray(_READ_AT_ONCE))
         self.empty = asyncio.Event()
         self.empty.set()
 

@@ -20,6 +20,7 @@ from ingest.ledger import Envelope
 from ingest.sources import smtp_data
 from ingest.sources.admission import NOT_ALLOWED, STOPPING, Live, Service
 from ingest.sources.alarm import Alarm
+from ingest.sources.replies import with_enhanced
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +41,6 @@ _KEPT = {
 _TRY_AGAIN = "451 4.3.0 The mail cannot be stored now, try again later"
 _NO_PLACE = "421 4.3.2 Another client needs the place of this idle session, try again later"
 _TIMED_OUT = "421 4.4.2 It took too long, good-bye"
-
-# RFC 3463 for the replies that aiosmtpd gives without an enhanced status code (RFC 2034).
-_ENHANCED = {
-    "221": "2.0.0",
-    "250": "2.0.0",
-    "252": "2.0.0",
-    "451": "4.3.0",
-    "454": "4.7.0",
-    "500": "5.5.2",
-    "501": "5.5.4",
-    "502": "5.5.1",
-    "503": "5.5.1",
-    "530": "5.7.0",
-    "552": "5.3.4",
-    "553": "5.1.3",
-    "554": "5.7.0",
-    "555": "5.5.4",
-}
-_HAS_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
 
 class _OneLimit(dict[str, int]):
@@ -154,7 +136,7 @@ class _Hooks:
         return not refusal
 
 
-class Session(smtp.SMTP):
+class Session(smtp.SMTP, asyncio.BufferedProtocol):
     """An SMTP session."""
 
     # Of a reader's buffer, and so of commands; a mail's lines may be as long as the mail.
@@ -251,6 +233,17 @@ class Session(smtp.SMTP):
         self._live.leave(self.peer)
         super().connection_lost(error)
 
+    # What asyncio.Protocol is given is a new object of 256 KiB each time, which the system maps and
+    # unmaps again: that costs as much as all else that a command needs, and more beside threads.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See ``asyncio.BufferedProtocol``."""
+        return self._live.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See ``asyncio.BufferedProtocol``."""
+        self._reader.feed_data(self._live.buffer[:nbytes])
+
     # Time limits.
 
     def _await_mail(self) -> None:
@@ -290,7 +283,7 @@ class Session(smtp.SMTP):
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply; a text is given the enhanced status code that it lacks."""
-        reply = status if isinstance(status, bytes) else _with_enhanced(status).encode()
+        reply = status if isinstance(status, bytes) else with_enhanced(status).encode()
         self._writer.write(reply + b"\r\n")
         await self._writer.drain()
         self._replies_given += 1
@@ -381,13 +374,6 @@ class LmtpSession(Session, lmtp.LMTP):
 
     def _replies(self, status: str, recipients: int) -> bytes:
         return b"\r\n".join([status.encode()] * recipients)
-
-
-def _with_enhanced(status: str) -> str:
-    code, mark, text = status[:3], status[3:4], status[4:]
-    if code not in _ENHANCED or _HAS_ENHANCED.match(text):
-        return status
-    return f"{code}{mark}{_ENHANCED[code]} {text}"
 
 
 def session(service: Service, live: Live, peer: str, *, local: bool) -> Session:

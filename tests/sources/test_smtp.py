@@ -2,6 +2,7 @@
 """The SMTP and LMTP dialogues: what is accepted, what is refused and how, what is kept."""
 
 import asyncio
+import contextlib
 import smtplib
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +203,23 @@ def test_the_end_of_data_is_seen_however_it_is_cut(sink: Sink, client: Client) -
         client.send(bytes([byte]))
     assert client.reply().startswith("250 2.0.0 ")
     assert [mail.raw for mail in sink.kept()] == [request("a")]
+
+
+def test_mails_that_come_in_pieces_and_in_turns_are_kept_apart(sink: Sink) -> None:
+    bodies = [bytes([letter]) * 78 + b"\r\n" for letter in b"xyz"]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(sink.client()) for _ in bodies]
+        for each, client in enumerate(clients):
+            client.data("ci@lab.example.org")
+            client.send(request(str(each)))
+        for _ in range(20):
+            for body, client in zip(bodies, clients, strict=True):
+                client.send(body)
+        for client in clients:
+            client.send(b".\r\n")
+            assert client.reply().startswith("250 2.0.0 OK, queued")
+    wanted = {request(str(each)) + body * 20 for each, body in enumerate(bodies)}
+    assert {mail.raw for mail in sink.kept()} == wanted
 
 
 SMUGGLING = (

@@ -34,6 +34,16 @@ def test_starttls_is_offered_with_a_certificate(quick_path: Path, certificate: s
         assert len(sink.kept()) == 2
 
 
+def test_a_large_mail_is_kept_whole_through_tls(quick_path: Path, certificate: str) -> None:
+    mail = request("large", b"".join(b"line %d\r\n" % number for number in range(100_000)))
+    with serving(quick_path, tls_certificate=certificate) as sink, sink.client() as client:
+        client.say("STARTTLS")
+        with encrypted(client) as safe:
+            safe.say("EHLO client.example.org")
+            assert safe.deliver(mail).startswith("250 2.0.0 ")
+        assert [each.raw for each in sink.kept()] == [mail]
+
+
 def test_what_was_sent_ahead_of_tls_is_forgotten(quick_path: Path, certificate: str) -> None:
     with serving(quick_path, tls_certificate=certificate) as sink, sink.client() as client:
         client.send(b"STARTTLS\r\nNOOP injected\r\nNOOP injected\r\n")
