@@ -61,6 +61,19 @@ class Queue:
                     self._give_up(row["id"], str(error), now)
         return None
 
+    def claim_several(self, now: float, who: str, most: int) -> list[Queued]:
+        mail = self.claim(now, who)
+        return [] if mail is None else [mail]
+
+    def release(self, mails: Sequence[Queued]) -> None:
+        with self._session.writing(durable=False):
+            for mail in sorted(mails, key=lambda each: each.id):
+                self._session.run(
+                    "UPDATE queue SET starts = starts - 1, claimed = NULL"
+                    " WHERE mail = ? AND claimed = ?",
+                    *(mail.id, mail.holder),
+                )
+
     def _take(self, which: str, now: float, who: str) -> Row | None:
         found = self._session.write(
             f"WITH next AS ({which})"

@@ -74,7 +74,16 @@ class Ledger(Protocol):
     def claim(self, now: float, who: str) -> Queued | None:
         """Take up a queued mail that is due, None if none is: those that were never tried first,
         each sender's in turn, then what has been due longest. It is not given again before it was
-        finished, put back or recovered. ``who``: the lease that the worker holds."""
+        finished, put back, released or recovered. ``who``: the lease that the worker holds."""
+
+    def claim_several(self, now: float, who: str, most: int) -> list[Queued]:
+        """As ``claim``, of mails that were never begun ``most`` at once, in their order; none if
+        none is due. A mail that was begun before comes alone. There may be fewer than are due: in
+        PostgreSQL one, for workers on other machines take the next ones."""
+
+    def release(self, mails: Sequence[Queued]) -> None:
+        """Give back mails that were taken up and not begun, as if they had not been. Those that
+        are no longer their holder's stay as they are."""
 
     def recover(self, now: float, who: str) -> int:
         """Make due again what a worker that died had taken up under this lease; how many there

@@ -111,37 +111,56 @@ class Mails(Retention):
         return id, True
 
     def claim(self, now: float, who: str) -> Queued | None:
-        while (chosen := self._next(now)) is not None:  # an idle worker only reads
+        return next(iter(self.claim_several(now, who, 1)), None)
+
+    def claim_several(self, now: float, who: str, most: int) -> list[Queued]:
+        while chosen := self._next(now, most):  # an idle worker only reads
             # The mark that the mail is being worked on may be lost with the power.
             with self._db.writing(durable=False):
-                row = self._db.run(
-                    "UPDATE mail SET starts = starts + 1, claimed = 1, holder = ?"
-                    " WHERE id = ? AND outcome = 'queued' AND claimed = 0 RETURNING *",
-                    who,
-                    chosen,
-                ).fetchone()
-            if row is None:  # another worker was faster
-                continue
-            try:
-                return made.queued(row)
-            except ValueError as error:
-                with self._db.writing():
-                    self._give_up(row["id"], str(error), now)
-        return None
+                rows = [row for id in chosen for row in self._mark(id, who)]
+            taken = []
+            for row in rows:  # fewer if another worker was faster
+                try:
+                    taken.append(made.queued(row))
+                except ValueError as error:
+                    with self._db.writing():
+                        self._give_up(row["id"], str(error), now)
+            if taken:
+                return taken
+        return []
 
-    def _next(self, now: float) -> int | None:
-        """The mail that is to be taken up next."""
+    def _mark(self, id: int, who: str) -> list[Row]:
+        return self._db.run(
+            "UPDATE mail SET starts = starts + 1, claimed = 1, holder = ?"
+            " WHERE id = ? AND outcome = 'queued' AND claimed = 0 RETURNING *",
+            who,
+            id,
+        ).fetchall()
+
+    def _next(self, now: float, most: int) -> list[int]:
+        """The mails that are to be taken up next."""
         # Of a clock that was set back, see ``hasten``.
         fresh = (
-            f"SELECT id FROM mail INDEXED BY mail_fresh{turns.FRESH} AND due <= ?"
-            " ORDER BY turn, id LIMIT 1"
+            f"SELECT id, starts, size FROM mail INDEXED BY mail_fresh{turns.FRESH} AND due <= ?"
+            " ORDER BY turn, id LIMIT ?"
         )
         due = (
             "SELECT id FROM mail INDEXED BY mail_due"
             " WHERE outcome = 'queued' AND claimed = 0 AND due <= ? ORDER BY due, id LIMIT 1"
         )
-        rows = self._db.rows(fresh, now) or self._db.rows(due, now)
-        return int(rows[0]["id"]) if rows else None
+        if rows := self._db.rows(fresh, now, most):
+            return turns.together((row["id"], row["starts"], row["size"]) for row in rows)
+        return [int(row["id"]) for row in self._db.rows(due, now)]
+
+    def release(self, mails: Sequence[Queued]) -> None:
+        with self._db.writing(durable=False):
+            for mail in mails:
+                self._db.run(
+                    "UPDATE mail SET claimed = 0, starts = starts - 1"
+                    " WHERE id = ? AND claimed = 1 AND holder = ?",
+                    mail.id,
+                    mail.holder,
+                )
 
     def recover(self, now: float, who: str) -> int:
         mine = "claimed = 1 AND holder IN (?, '')"  # without a name: of an older release

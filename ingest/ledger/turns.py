@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whose mail is worked on next among those that were never tried: senders take turns."""
 
+from collections.abc import Iterable
+
 from ingest.ledger.connection import Connection
 
 # What was never tried.
 FRESH = " WHERE outcome = 'queued' AND waiting = '' AND claimed = 0"
+
+# Bytes of the mails that one worker takes up together.
+_MOST_BYTES = 1 << 20
 
 # A transaction takes at most so many senders' turns along that are of no use any more.
 _AT_ONCE = 1000
@@ -32,6 +37,22 @@ class Turns:
         """Have later transactions know of them."""
         for sender, last in self._last.items():
             self._db.run("INSERT OR REPLACE INTO turn VALUES (?, ?)", sender, last)
+
+
+def together(fresh: Iterable[tuple[int, int, int]]) -> list[int]:
+    """The first ones of these mails, which a worker may take up together: the ids of as many as
+    are not too large. A mail that was begun before, by a worker that died, is taken up alone: so
+    it cannot have its neighbours given up. ``fresh``: id, starts and size of each, in turn."""
+    chosen: list[int] = []
+    room = _MOST_BYTES
+    for id, starts, size in fresh:
+        room -= size
+        if chosen and (starts or room < 0):
+            break
+        chosen.append(id)
+        if starts:
+            break
+    return chosen
 
 
 def forget(database: Connection) -> None:

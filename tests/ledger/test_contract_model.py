@@ -148,12 +148,37 @@ class Machine(RuleBasedStateMachine):
         taken = self.ledger.claim(self.now, WORKER_LEASE)
         assert (taken and taken.id) == (expected[0].id if expected else None)
         if taken:
-            mail = expected[0]
-            assert (taken.wait.waiting, taken.wait.tries) == (mail.waiting, mail.tries)
-            assert taken.raw.startswith(mail.name.encode())
-            mail.claimed = True
-            mail.starts += 1
-            self.in_hand[taken.id] = taken
+            self.take(taken, expected[0])
+
+    @rule(most=st.integers(1, 4))
+    def claim_several(self, most: int) -> None:
+        expected = self.due()
+        several = self.ledger.claim_several(self.now, WORKER_LEASE, most)
+        assert bool(several) == bool(expected)
+        assert len(several) <= most
+        taken = expected[: len(several)]
+        assert [each.id for each in several] == [each.id for each in taken]
+        if len(several) > 1:
+            assert not any(mail.starts or mail.waiting for mail in taken)
+        for queued, mail in zip(several, taken, strict=True):
+            self.take(queued, mail)
+
+    def take(self, taken: Queued, mail: Mail) -> None:
+        assert (taken.wait.waiting, taken.wait.tries) == (mail.waiting, mail.tries)
+        assert taken.raw.startswith(mail.name.encode())
+        mail.claimed = True
+        mail.starts += 1
+        self.in_hand[taken.id] = taken
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def release(self, data: Any) -> None:
+        given = data.draw(st.lists(st.sampled_from(sorted(self.in_hand)), unique=True))
+        self.ledger.release([self.in_hand.pop(each) for each in given])
+        for each in given:
+            mail = self.by_id(each)
+            mail.claimed = False
+            mail.starts -= 1
 
     @precondition(lambda self: self.in_hand)
     @rule(
