@@ -93,10 +93,13 @@ class Session:
 
     # Statements
 
-    def run(self, statement: str, *values: object) -> psycopg.Cursor[Row]:
-        """One statement of a transaction, within ``writing`` or ``reading``."""
+    def run(
+        self, statement: str, *values: object, prepare: bool | None = None
+    ) -> psycopg.Cursor[Row]:
+        """One statement of a transaction, within ``writing`` or ``reading``. ``prepare``: the
+        server is to keep it for the next time, if not None from the first time on or never."""
         with self._deadline.within(self._db.fileno()):
-            return self._db.execute(sql(statement), as_sent(values))
+            return self._db.execute(sql(statement), as_sent(values), prepare=prepare)
 
     @property
     def pace(self) -> str:
@@ -207,7 +210,8 @@ class Session:
 
     def _write(self, statement: str, *values: object) -> list[Row]:
         self._warned = False
-        found = self.run(statement, *values).fetchall()
+        # What is a transaction by itself is done again and again: to accept, to claim.
+        found = self.run(statement, *values, prepare=True).fetchall()
         self._refuse_warned()
         return found
 
