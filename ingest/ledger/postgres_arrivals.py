@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mails as they come into the PostgreSQL ledger: each once, and each with its turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ingest.ledger import pg_arriving
 from ingest.ledger import rows as made
@@ -37,10 +37,12 @@ class Arrivals:
     def _accept(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
         given = [_columns(place, each) for place, each in enumerate(arrivals)]
         names = tuple(given[0])
-        if len(given) == 1 and (
-            found := self._session.write(pg_arriving.of_new(names), *given[0].values())
-        ):
-            return [(found[0]["id"], True)]
+        again = False
+        if len(given) == 1:
+            alone = given[0].values()
+            found, again = self._session.write_again(pg_arriving.of_new(names), *alone)
+            if found:
+                return [(found[0]["id"], True)]
         statement = pg_arriving.of_any(names)
         values = list(map(as_sent, zip(*map(dict.values, given), strict=True)))
         ids: dict[bytes, tuple[int, bool]] = {}
@@ -48,8 +50,12 @@ class Arrivals:
         # A mail that another connection takes in or drops meanwhile is neither new nor known at
         # first. What the first round took in is known to the second, and was new all the same.
         while wanted - ids.keys():
-            for row in self._session.write(statement, *values):
+            found, is_repeated = self._session.write_again(statement, *values)
+            again = again or is_repeated
+            for row in found:
                 ids.setdefault(bytes(row["digest"]), (row["id"], row["new"]))
+        if again:
+            ids |= self._taken_in(given, [id for id, new in ids.values() if not new])
         kept = []
         for each in given:
             key = bytes(each["digest"])  # type: ignore[call-overload]
@@ -57,6 +63,21 @@ class Arrivals:
             ids[key] = id, False  # what stands twice in a list is new once
             kept.append((id, new))
         return kept
+
+    def _taken_in(
+        self, given: Sequence[Mapping[str, object]], known: list[int]
+    ) -> dict[bytes, tuple[int, bool]]:
+        """Which of the known mails these are that were taken in, as new, by a statement whose
+        answer was lost."""
+        ours = {(each["digest"], each["received"], each["source"]) for each in given}
+        found = self._session.rows(
+            "SELECT id, digest, received, source FROM mail WHERE id = ANY(?)", known
+        )
+        return {
+            bytes(row["digest"]): (row["id"], True)
+            for row in found
+            if (bytes(row["digest"]), row["received"], row["source"]) in ours
+        }
 
     def _drop_notices(self) -> None:
         """Drop all but the newest, without a trace."""

@@ -191,22 +191,27 @@ class Session:
         """A transaction of one statement, or a part of the one that is open: what it gives. It is
         done again if the connection was lost meanwhile, and must bear that. Raises
         ``StateUnavailable``."""
+        return self.write_again(statement, *values)[0]
+
+    def write_again(self, statement: str, *values: object) -> tuple[list[Row], bool]:
+        """As ``write``, and whether it was done again: then it may have found what it wrote the
+        first time."""
         with self._lock, self._told("written"):
             if self._batching:
                 with self._part_of_batch():
-                    return self.run(statement, *values).fetchall()
+                    return self.run(statement, *values).fetchall(), False
             if self._in_transaction():
-                return self.run(statement, *values).fetchall()
+                return self.run(statement, *values).fetchall(), False
             self._ready()
             self._refuse_alone()
             try:
-                return self._write(statement, *values)
+                return self._write(statement, *values), False
             except psycopg.OperationalError:
                 if not self._db.closed or self._leases:
                     raise
                 self._ready()
                 self._refuse_alone()
-                return self._write(statement, *values)
+                return self._write(statement, *values), True
 
     def _write(self, statement: str, *values: object) -> list[Row]:
         self._warned = False

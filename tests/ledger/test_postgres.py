@@ -29,6 +29,7 @@ from ingest.ledger import (
 from ingest.ledger.masking import masked
 from tests.support import ledger_processes, postgres
 from tests.support.ledger_values import NOON, arrival, claimed, record, request
+from tests.support.relay import relayed
 
 
 @pytest.fixture
@@ -48,10 +49,10 @@ def database(name: str, how: str = "") -> Iterator[str]:
 
 
 def cut(url: str) -> None:
-    """End every connection to a database."""
+    """End every connection to a database, and wait for that."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
@@ -79,6 +80,27 @@ def test_what_was_begun_on_a_connection_that_was_lost_is_not_there(
         cut(url)
         ledger.accept(arrival("b"))
     assert ledger.find("a") == ledger.find("b") == []
+
+
+def test_a_mail_is_told_as_new_though_the_answer_of_its_commit_was_lost(
+    url: str, quick_path: Path
+) -> None:
+    with (
+        relayed(url, quick_path) as (by_relay, relay),
+        closing(open_ledger(by_relay)) as ledger,
+        closing(open_ledger(url)) as other,
+    ):
+        other.accept(arrival("b", source="elsewhere"))
+        relay.lose(b"SELECT 1\0")
+        assert ledger.accept(arrival("a")) == (2, True)
+        assert relay.has_lost()
+        assert ledger.accept(arrival("a")) == (2, False)
+        relay.lose(b"SELECT 4\0")
+        several = [arrival(each, at=NOON + 1) for each in ("a", "b", "c", "d", "c")]
+        kept = ledger.accept_all(several)
+        assert relay.has_lost()
+        assert [new for _, new in kept] == [False, False, True, True, False]
+        assert other.totals().mails["queued"] == 4
 
 
 def reads(ledger: Ledger) -> object:
@@ -292,6 +314,18 @@ def test_a_batch_whose_connection_was_lost_writes_nothing_whatever_is_caught(
         with suppress(StateUnavailable):
             ledger.set_cursor(Cursor("second", 2))
     assert ledger.cursors() == ()
+
+
+def test_what_the_driver_ignores_of_a_lost_connection_is_not_logged(
+    url: str, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told by the error that is raised."""
+    ledger.accept(arrival("a"))
+    with pytest.raises(StateUnavailable), ledger.batch():
+        mail = claimed(ledger)
+        cut(url)
+        ledger.finish(mail, Outcome.DONE, "", [], [request(mail)])
+    assert caplog.messages == []
 
 
 def test_a_name_that_no_index_takes_is_told_and_harms_nothing(ledger: Ledger) -> None:
