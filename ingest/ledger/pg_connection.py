@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How a connection to PostgreSQL is made, and what it must be like."""
 
+import logging
 import re
 from typing import Any
 
@@ -27,6 +28,14 @@ _GONE = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "9000",
 }
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what the driver logs is not said by the error that it raises as well."""
+    return not str(record.msg).startswith("error ignored")
+
+
+logging.getLogger("psycopg").addFilter(_is_news)
 
 
 def connect(url: str, timeout: float, deadline: Deadline) -> psycopg.Connection[Row]:
