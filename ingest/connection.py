@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,21 +18,17 @@ from ingest.words import printable
 ERRORS = (requests.RequestException, HTTPError, ValueError)
 
 
-class Session(requests.Session):
-    """A session that another thread can cut off, and that carries nothing from one answer into
-    the next question."""
+class Session:
+    """The connections to servers that one client asks, which another thread can cut off. Of what
+    requests has in a session, such as cookies, hooks and redirects, nothing is wanted here."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._guard = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._is_cut = False
         self.made = 0  # connections
-        self._settings: dict[tuple[str, ...], Any] = {}
-        adapter = _Adapter(self)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
+        self._surroundings: dict[tuple[str, ...], Any] = {}
+        self._adapter = _Adapter(self)
 
     def sent(
         self,
@@ -48,17 +43,16 @@ class Session(requests.Session):
         more by a new one (RFC 9112, section 9.3.1): that says nothing of the server."""
 
         def ask() -> requests.Response:
-            return self.request(
-                method,
-                url,
-                headers=dict(headers),
-                data=content,
-                auth=_authorization(url, headers),
-                timeout=seconds,
-                stream=True,
-                allow_redirects=False,
-            )
+            return self._adapter.send(asked, timeout=seconds, **self._surrounding(url))
 
+        asked = requests.PreparedRequest()
+        asked.prepare(
+            method,
+            url,
+            headers={**requests.utils.default_headers(), **headers},
+            data=content,
+            auth=_authorization(url, headers),
+        )
         made = self.made
         try:
             return ask()
@@ -68,17 +62,15 @@ class Session(requests.Session):
                 raise
             return ask()
 
-    def merge_environment_settings(self, url: Any, *arguments: Any) -> Any:
+    def _surrounding(self, url: str) -> dict[str, Any]:
         """Which proxy and certificates the environment names for a server. It is gone through once:
         that costs half as much as a question."""
         server = urlsplit(url)[:2]
-        if server not in self._settings:
-            self._settings[server] = super().merge_environment_settings(url, *arguments)
-        return dict(self._settings[server])
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None ever: requests would read the whole body of a redirect, of any size, in order to
-        prepare a next request that is not asked for."""
+        if server not in self._surroundings:
+            with requests.Session() as plain:
+                found = plain.merge_environment_settings(url, {}, True, None, None)
+            self._surroundings[server] = found
+        return dict(self._surroundings[server])
 
     def note(self, sock: object) -> None:
         """A connection was made."""
@@ -97,6 +89,10 @@ class Session(requests.Session):
             for sock in self._sockets:
                 _shut(sock)
         self.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody waits for."""
+        self._adapter.close()
 
 
 def _shut(sock: socket.socket) -> None:

@@ -7,11 +7,13 @@ one byte now and then, nor a resolver that hangs.
 """
 
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ingest.errors import Unavailable
@@ -84,6 +86,7 @@ class Client:
         self._server = server
         self._shown = shown
         self._session = _session()
+        self._asker = _Asker()
 
     def get(self, url: str, seconds: float, headers: Mapping[str, str] | None = None) -> Reply:
         """The answer to a GET; redirects are not followed. Raises ``Unavailable``, after
@@ -115,26 +118,48 @@ class Client:
             server=self._server,
             target=self._shown(url),
         )
-        answer: Future[Reply] = Future()
-        session = self._session
-        asking = (session, question, answer)
-        threading.Thread(target=_ask, args=asking, name="question", daemon=True).start()
+        answer = self._asker.ask(self._session, question)
         try:
             return answer.result(seconds)
         except TimeoutError as error:
             raise _unreachable(question, "timed out") from error
         finally:
             if not answer.done():
-                session.cut()
-                self._session = _session()
+                self.cut()
+                self._session, self._asker = _session(), _Asker()
 
     def close(self) -> None:
         """Close the connection."""
+        self._asker = _Asker()
         self._session.close()
 
     def cut(self) -> None:
         """End the question that another thread waits for, and any further one."""
         self._session.cut()
+
+
+_Asked = tuple["Session", _Question, Future[Reply]]
+
+
+class _Asker:
+    """A thread that asks one question after the other, so that whoever waits for an answer can
+    leave it behind with a resolver that hangs. It ends when nobody has the asker any more."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        weakref.finalize(self, self._asked.put, None)
+
+    def ask(self, session: "Session", question: _Question) -> Future[Reply]:
+        """Have a question asked."""
+        answer: Future[Reply] = Future()
+        self._asked.put((session, question, answer))
+        if not (self._thread and self._thread.is_alive()):
+            self._thread = threading.Thread(
+                target=_ask_all, args=(self._asked,), name="question", daemon=True
+            )
+            self._thread.start()
+        return answer
 
 
 def _session() -> "Session":
@@ -143,11 +168,14 @@ def _session() -> "Session":
     return Session()
 
 
-def _ask(session: "Session", question: _Question, answer: Future[Reply]) -> None:
-    try:
-        answer.set_result(_answer(session, question))
-    except BaseException as error:  # noqa: BLE001  raised again where the question was asked
-        answer.set_exception(error)
+def _ask_all(asked: "SimpleQueue[_Asked | None]") -> None:
+    while one := asked.get():
+        session, question, answer = one
+        try:
+            answer.set_result(_answer(session, question))
+        except BaseException as error:  # noqa: BLE001  raised again where the question was asked
+            answer.set_exception(error)
+        del session, question, answer, one
 
 
 def _answer(session: "Session", question: _Question) -> Reply:

@@ -155,10 +155,7 @@ def test_a_question_that_is_given_up_leaves_nothing_behind(
     patchwork = connect(hell.url, timeout=0.1)
     with pytest.raises(Unanswered):
         resolve(patchwork, reply(OURS))
-    for thread in set(threading.enumerate()) - before:
-        if thread.name == "question":
-            thread.join(10)
-            assert not thread.is_alive()
+    asking = [each for each in set(threading.enumerate()) - before if each.name == "question"]
     # And the client is as good as new, if only the machine answers in time at last.
     hell.route(lambda seen: rows(patch_row(OURS)))
     found = None
@@ -166,6 +163,11 @@ def test_a_question_that_is_given_up_leaves_nothing_behind(
         with suppress(Unanswered):
             found = found or resolve(patchwork, reply(OURS))
     assert found is not None
+    asking += [each for each in set(threading.enumerate()) - before if each.name == "question"]
+    patchwork.close()
+    for thread in asking:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_name_server_that_hangs_costs_two_time_outs_and_leaves_nothing_behind(
