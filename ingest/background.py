@@ -148,14 +148,16 @@ class Background(Thread):
         """Say that the work goes on."""
         self._last_sign = time.monotonic()
 
-    def rest(self, seconds: float) -> None:
-        """Say that the work was done, and wait until there is more: to be woken, or for so long."""
+    def rest(self, seconds: float) -> bool:
+        """Say that the work was done, and wait until there is more: to be woken, or for so long.
+        Whether it was woken."""
         self.sign()
         if self._guard.trouble:
             self._guard.over()
             self._note(None)
-        self._wanted.wait(min(seconds, threading.TIMEOUT_MAX))
+        is_woken = self._wanted.wait(min(seconds, threading.TIMEOUT_MAX))
         self._wanted.clear()
+        return is_woken
 
     def is_well(self) -> bool:
         """Whether it lives, and gave a sign of life lately."""

@@ -48,13 +48,13 @@ class Working:
         be worked on, as far as that comes on."""
         self._settings = settings
         self._is_behind = is_behind
-        self._delivery = Delivery(settings)
+        self._delivery = Delivery(settings, self._wake_followers)
         servers = settings.server_names
         self._followers = [Follower(settings, server) for server in servers]
         self._inboxes = Inboxes(settings, self.wake)
         woken: dict[str, Callable[[], None]] = {
             MAIL: self._wake_workers,
-            REQUESTS: partial(self._published, None),
+            REQUESTS: self._delivery.wake,
         }
         self._wakeups = Wakeups(settings.state, woken)
         # An attempt asks several questions, each of which may take a timeout.
@@ -119,11 +119,10 @@ class Working:
 
     def _publish(self, until: float | None) -> None:
         """There may be new requests."""
-        self._published(until)
+        self._delivery.wake(until)
         self._wakeups.send(REQUESTS)
 
-    def _published(self, until: float | None) -> None:
-        self._delivery.wake(until)
+    def _wake_followers(self) -> None:
         for thread in self._followers:
             thread.wake()
 

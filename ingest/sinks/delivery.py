@@ -250,14 +250,27 @@ def once(
         over.set()
 
 
-class Delivery:
-    """Every sink in a thread of its own, each with its own connection to the ledger."""
+def _nothing() -> None:
+    """What is done where there is nothing to do."""
 
-    def __init__(self, settings: Settings) -> None:
+
+class Delivery:
+    """Every sink in a thread of its own, each with its own connection to the ledger.
+
+    ``then`` is called when the first file, if there is one, has what they were woken for: whoever
+    reads that file waits for it, and for the rest of this process nobody does."""
+
+    def __init__(self, settings: Settings, then: Callable[[], None] = _nothing) -> None:
         self._ending = threading.Event()
+        known = list(files(settings))
+        self._then = _nothing if known else then
         self._threads = [
-            Background(each.name, settings.state, partial(_deliver_on, each, settings))
-            for each in (*files(settings), *receivers(settings, self._ending.is_set))
+            Background(
+                each.name,
+                settings.state,
+                partial(_deliver_on, each, settings, then if each in known[:1] else _nothing),
+            )
+            for each in (*known, *receivers(settings, self._ending.is_set))
         ]
 
     def start(self) -> None:
@@ -269,6 +282,7 @@ class Delivery:
         """Have each look at the request log now."""
         for thread in self._threads:
             thread.wake()
+        self._then()
 
     def stop(self, timeout: float) -> None:
         """End them between two requests. What is still at one shortly before ``timeout`` seconds
@@ -289,10 +303,16 @@ class Delivery:
         return [thread.trouble for thread in self._threads if thread.trouble]
 
 
-def _deliver_on(sink: Sink, settings: Settings, ledger: Ledger, thread: Background) -> None:
-    """Have one sink hand over what comes, until its thread is stopped."""
+def _deliver_on(
+    sink: Sink, settings: Settings, then: Callable[[], None], ledger: Ledger, thread: Background
+) -> None:
+    """Have one sink hand over what comes, until its thread is stopped. ``then`` is called when it
+    has done what it was woken for."""
     begin(ledger, settings)
+    is_woken = False
     while not thread.is_stopping():
         if sink.is_due(ledger, time.time()):
             deliver(sink, ledger, until=None, stop=thread.is_stopping)
-        thread.rest(POLL)
+        if is_woken:
+            then()
+        is_woken = thread.rest(POLL)
