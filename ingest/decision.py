@@ -16,6 +16,7 @@ from ingest.errors import (
     NotYet,
     OutOfTime,
     Permanent,
+    StateUnavailable,
     Temporary,
     Unanswered,
     Unavailable,
@@ -114,7 +115,7 @@ def resolve(
     ``received``: Unix time of reception, used where the mail has no date; ``filing``: where
     Patchwork has filed the mail, if that is known. Only an error that
     says that Patchwork is down has the mail wait for the server; any other failed question
-    concerns this mail alone. Raises ``OutOfTime``.
+    concerns this mail alone. Raises ``OutOfTime`` and ``StateUnavailable``.
     """
     if not decision.is_open or decision.mail is None or decision.wanted is None:
         return decision
@@ -135,7 +136,7 @@ def resolve(
             trailed = replace(decision, target=target, trail=tuple(trail))
             return replace(trailed, outcome=Outcome.REJECTED, reason=refused)
         wanted, reason = labels.known(wanted, target, patchwork, settings.requests, trail)
-    except OutOfTime:
+    except (OutOfTime, StateUnavailable):
         raise
     except IsSubmission as error:
         return replace(decision, outcome=Outcome.IGNORED, reason=str(error), trail=tuple(trail))

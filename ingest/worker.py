@@ -8,15 +8,16 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import astuple, replace
+from dataclasses import replace
 
-from ingest import background, decision, schedule
+from ingest import background, decision, recording, schedule
 from ingest.config.tables import Settings, StateSettings
 from ingest.config.values import DAY
 from ingest.decision import Decision
-from ingest.errors import LostClaim, OutOfTime, StateUnavailable, Unavailable
+from ingest.errors import OutOfTime, StateUnavailable, Unavailable
+from ingest.in_hand import Came, InHand, Write
 from ingest.ledger import (
     WORKER_LEASE,
     Event,
@@ -24,19 +25,13 @@ from ingest.ledger import (
     Ledger,
     Outcome,
     Queued,
-    Request,
-    Submission,
     Wait,
     Waiting,
 )
-from ingest.mail import reason as why
-from ingest.mail import recheck
 from ingest.mail.message import Mail
-from ingest.mail.requester import Requester
 from ingest.mail.trust import PATCHWORK, Trust
 from ingest.patchwork import outage
 from ingest.patchwork.attempt import Memory
-from ingest.patchwork.dialect import Target
 from ingest.patchwork.servers import Chooser, Servers
 from ingest.policy import rules
 from ingest.results import overdue
@@ -47,14 +42,11 @@ from ingest.words import clipped, counted, named
 
 log = logging.getLogger(__name__)
 
-# Characters kept of what a mail says of itself.
-_LONGEST_SUBJECT, _LONGEST_NAME = 500, 320
 # Characters of what is asked for in the step that tells of it; the request has all.
 _LONGEST_ASKED = 2000
 
-# In the place of what is not known of a request that is refused before Patchwork is asked.
-_UNKNOWN = Target(0, "patch", 0, "")
-
+# Seconds after which what was decided of mails that were taken up together is written.
+_TOGETHER = 0.05
 # Seconds between two looks at the queue.
 POLL = 1.0
 # Seconds between two looks for what is overdue.
@@ -101,6 +93,8 @@ class Worker:
         self._report = report
         self._publish = publish or self._deliver
         self._holder = holder
+        self._hand = InHand(ledger, holder, tell=self._tell, failing=self._failing)
+        patchwork.before_asking(self._hand.settle)
         self._recovered = False
         self._files: list[Sink] = []
         self._tidied = self._judged = -math.inf
@@ -119,14 +113,14 @@ class Worker:
             log.warning("the clock was set back: %s tried now", counted(early, "waiting mail"))
         worked, published = 0, self._clock()
         while not stop() and (until is None or self._clock() < until):
-            queued = self._ledger.claim(self._clock(), self._holder)
-            if queued is None:
+            if not self._hand.take(self._clock()):
                 break
             try:
-                self.work_on(queued)
+                worked += self._work_on_hand(until, stop)
             except OutOfTime:
                 break
-            worked += 1
+            finally:
+                self._hand.settle()
             # A long queue does not hold up what is known already. A clock that is set back does
             # not hold it up for long either.
             if not published <= self._clock() < published + POLL:
@@ -134,6 +128,17 @@ class Worker:
                 published = self._clock()
         self._publish(until)
         self._tidy(self._clock())
+        return worked
+
+    def _work_on_hand(self, until: float | None, stop: Callable[[], bool]) -> int:
+        """Work on what is in hand, but not for long; on how many mails. Raises as ``work_on``."""
+        worked, begun = 0, self._clock()
+        end = min(begun + _TOGETHER, math.inf if until is None else until)
+        while queued := self._hand.next():
+            self.work_on(queued)
+            worked += 1
+            if not self._hand.has_more or stop() or not begun <= self._clock() < end:
+                break
         return worked
 
     def _tidy(self, now: float) -> None:
@@ -154,29 +159,25 @@ class Worker:
             self._ledger, self._settings, clock=self._clock, until=until, known=self._files
         )
 
-    def work_on(self, queued: Queued) -> Outcome:
-        """One attempt at a mail: its outcome, or ``QUEUED`` if it is to be tried again.
-
-        Raises ``OutOfTime`` if there was not enough time for one (the mail is due as before), and
-        ``StateUnavailable``. Nothing else gets out: one mail must not end the worker.
-        """
+    def work_on(self, queued: Queued) -> None:
+        """One attempt at a mail in hand. Raises ``OutOfTime`` if there was not enough time for one
+        (the mail is due as before), and ``StateUnavailable``. Nothing else gets out: one mail must
+        not end the worker."""
         try:
-            outcome, reason = self._attempt(queued)
+            self._hand.decide(queued, self._attempt(queued))
         except (OutOfTime, StateUnavailable):
             raise
-        except LostClaim as error:
-            outcome, reason = Outcome.QUEUED, str(error)
-            self._tell(logging.WARNING, "left", queued, reason)
-        except Exception as error:  # a mail that we cannot cope with waits, and others go on
-            name = named(queued.message_id, queued.id)
-            log.exception("an error of ours while working on %s; it is tried again", name)
-            what = f"an error of ours: {type(error).__name__}: {error}"
-            made = Decision(Outcome.QUEUED, what, waiting=Waiting.FAILING)
-            outcome, reason = self._later(queued, made)
-        self._report(queued, outcome, reason)
-        return outcome
+        except Exception as error:  # noqa: BLE001  a mail that we cannot cope with waits
+            self._hand.decide(queued, self._failing(queued, error))
 
-    def _attempt(self, queued: Queued) -> tuple[Outcome, str]:
+    def _failing(self, queued: Queued, error: Exception) -> Write:
+        """What has a mail wait that met an error of ours, while others go on."""
+        name = named(queued.message_id, queued.id)
+        log.error("an error of ours while working on %s; it is tried again", name, exc_info=error)
+        what = f"an error of ours: {type(error).__name__}: {error}"
+        return self._later(queued, Decision(Outcome.QUEUED, what, waiting=Waiting.FAILING))
+
+    def _attempt(self, queued: Queued) -> Write:
         made = decision.judge(queued.raw, queued.envelope.sender == "", self._settings)
         if made.is_open and made.mail:
             mail = verify.attributed(queued.raw, made.mail, queued.passage, self._settings)
@@ -198,7 +199,8 @@ class Worker:
                     made, queued.received, self._settings, patchwork, queued.filing
                 )
             except OutOfTime as error:
-                self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
+                back = self._put_back(queued, queued.wait.waiting, self._clock(), str(error))
+                self._hand.decide(queued, back)
                 raise
             self._note(made, patchwork.name)
         if made.pause is not None and not schedule.is_over(queued.wait, self._settings.worker):
@@ -220,6 +222,7 @@ class Worker:
         if queued.filing:  # Patchwork may have come to know the mail since
             came = came.by(PATCHWORK)
         if proof is None and policy.proves_authors:
+            self._hand.settle()  # keys are asked for
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
             )
@@ -235,12 +238,13 @@ class Worker:
         def history(seconds: float, most: int, who: str, series: int, proved: bool) -> list[float]:
             # Later than now by more than that was recorded before the clock was set back.
             until = now + seconds
+            self._hand.settle()
             server = made.target.server if made.target else ""
             return self._ledger.recorded(
                 now - seconds, until, most, who=who, series=series, server=server, proved=proved
             )
 
-        policy, asks = self._settings.policy, _bounded(made.mail.requester)
+        policy, asks = self._settings.policy, recording.bounded(made.mail.requester)
         proved = bool(made.trust.author)
         return rules.by_rate(policy, asks, made.target.series, now, history, proved=proved)
 
@@ -254,69 +258,41 @@ class Worker:
         elif made.target or made.waiting is Waiting.MISSING:
             outage.note_answer(self._ledger, now, server)
 
-    def _request(self, queued: Queued, made: Decision, target: Target) -> Request:
-        """What is recorded of a mail that asks for something of a target."""
-        assert made.mail and made.wanted
-        mail, wanted, now = made.mail, made.wanted, self._clock()
-        return Request(
-            number=0,
-            mail_id=queued.id,
-            message_id=queued.message_id or f"mail-{queued.id}",
-            series=target.series,
-            submission=Submission(target.kind, target.id),
-            project=target.project,
-            contexts=wanted.contexts,
-            arguments=wanted.arguments,
-            leftovers=wanted.leftovers,
-            requester=_bounded(mail.requester),
-            subject=clipped(mail.subject, _LONGEST_SUBJECT),
-            date=mail.date.timestamp() if mail.date else queued.received,
-            recorded=now,
-            received=queued.received,
-            trust=made.trust,
-            list_id=clipped(mail.list_id, _LONGEST_SUBJECT),
-            delegates=made.delegates,
-            rated=not queued.is_archived,
-            pushed=not queued.is_unpushed,
-            reason=why.of(mail.text, recheck.Grammar(self._settings.requests.grammar)),
-            groups=made.groups,
-            parent=clipped(mail.candidates[0], _LONGEST_SUBJECT) if mail.candidates else "",
-            server=target.server,
-            revision=target.revision,
-        )
-
-    def _record(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
+    def _record(self, queued: Queued, made: Decision) -> Write:
         assert made.target
         target, now = made.target, self._clock()
-        request = self._request(queued, made, target)
+        request = recording.request(queued, made, target, now, self._settings)
         recorded = {"series": target.series, "asked": clipped(made.reason, _LONGEST_ASKED)}
         events = [*_asked(now, made), Event(now, "recorded", recorded)]
-        new = self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request])
-        if not new:
-            self._tell(logging.INFO, "recorded before", queued, made.reason)
-            return Outcome.IGNORED, "another mail of its Message-ID asked for the same before"
-        self._tell(logging.INFO, "recorded", queued, made.reason)
-        return Outcome.DONE, made.reason
 
-    def _end(
-        self, queued: Queued, outcome: Outcome, reason: str, made: Decision
-    ) -> tuple[Outcome, str]:
+        def write() -> Came:
+            if self._ledger.finish(queued, Outcome.DONE, made.reason, events, [request]):
+                return Came(Outcome.DONE, made.reason, "recorded")
+            before = "another mail of its Message-ID asked for the same before"
+            return Came(Outcome.IGNORED, before, "recorded before", said=made.reason)
+
+        return write
+
+    def _end(self, queued: Queued, outcome: Outcome, reason: str, made: Decision) -> Write:
         now = self._clock()
         events = [*_asked(now, made), Event(now, outcome.value, {"reason": reason})]
         is_refused = outcome is Outcome.REJECTED and made.wanted is not None
         is_told = (
             is_refused and self._settings.mail and not (queued.is_archived or queued.is_unpushed)
         )
-        with self._ledger.batch() if is_told else nullcontext():
-            self._ledger.finish(queued, outcome, reason, events)
-            if is_told:
-                request = self._request(queued, made, made.target or _UNKNOWN)
-                delivery.refused(self._ledger, self._settings, request, reason, now)
-        level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
-        self._tell(level, outcome.value, queued, reason)
-        return outcome, reason
 
-    def _later(self, queued: Queued, made: Decision) -> tuple[Outcome, str]:
+        def write() -> Came:
+            with self._hand.batch() if is_told else nullcontext():
+                self._ledger.finish(queued, outcome, reason, events)
+                if is_told:
+                    request = recording.refused(queued, made, now, self._settings)
+                    delivery.refused(self._ledger, self._settings, request, reason, now)
+            level = logging.INFO if outcome is Outcome.IGNORED else logging.WARNING
+            return Came(outcome, reason, outcome.value, level)
+
+        return write
+
+    def _later(self, queued: Queued, made: Decision) -> Write:
         """Put a mail back after an attempt, or give it up when it has waited long enough."""
         now = self._clock()
         wait = schedule.after_attempt(
@@ -331,11 +307,8 @@ class Worker:
             missing = made.waiting is Waiting.MISSING
             outcome = Outcome.UNRESOLVED if missing else Outcome.FAILED
             return self._end(queued, outcome, f"gave up: {made.reason}", made)
-        self._ledger.wait(
-            queued, wait, made.reason, [*_asked(now, made), _waits(made.reason, wait)]
-        )
-        self._tell(logging.INFO, "waits", queued, made.reason)
-        return Outcome.QUEUED, made.reason
+        events = [*_asked(now, made), _waits(made.reason, wait)]
+        return self._waiting(queued, wait, made.reason, events)
 
     def _put_back(
         self,
@@ -344,7 +317,7 @@ class Worker:
         until: float,
         reason: str,
         made: Decision | None = None,
-    ) -> tuple[Outcome, str]:
+    ) -> Write:
         """Put a mail back until a Unix time as if it had not been tried. ``made``: what was
         decided so far, if anything was asked."""
         wait = schedule.unattempted(
@@ -353,12 +326,26 @@ class Worker:
         asked = _asked(wait.begun, made) if made else []
         is_new = bool(asked) or queued.wait.waiting is not waiting
         events = [*asked, _waits(reason, wait)] if is_new else []
-        self._ledger.wait(queued, wait, reason, events)
-        self._tell(logging.DEBUG, "waits", queued, reason)
-        return Outcome.QUEUED, reason
+        return self._waiting(queued, wait, reason, events, logging.DEBUG)
 
-    def _tell(self, level: int, what: str, queued: Queued, reason: str) -> None:
-        log.log(level, "%s %s: %s", what, named(queued.message_id, queued.id), reason)
+    def _waiting(
+        self,
+        queued: Queued,
+        wait: Wait,
+        reason: str,
+        events: Sequence[Event],
+        level: int = logging.INFO,
+    ) -> Write:
+        def write() -> Came:
+            self._ledger.wait(queued, wait, reason, events)
+            return Came(Outcome.QUEUED, reason, "waits", level)
+
+        return write
+
+    def _tell(self, queued: Queued, came: Came) -> None:
+        name = named(queued.message_id, queued.id)
+        log.log(came.level, "%s %s: %s", came.what, name, came.said or came.reason)
+        self._report(queued, came.outcome, came.reason)
 
 
 def _kept(state: StateSettings, now: float) -> Keep:
@@ -373,10 +360,6 @@ def _kept(state: StateSettings, now: float) -> Keep:
         requests=before(state.keep_requests_days),
         raw_bytes=state.keep_raw,
     )
-
-
-def _bounded(asks: Requester) -> Requester:
-    return Requester(*(clipped(each, _LONGEST_NAME) for each in astuple(asks)))
 
 
 def _waits(reason: str, wait: Wait) -> Event:

@@ -110,17 +110,38 @@ IN_THE_WORKER = {
     "Patchwork has named the patch": Point(NAMED),
     "the answer is about to be remembered": Point(COMMIT, NAMED),
     "the answer is remembered": Point(COMMITTED, NAMED),
-    "the series is known": at(WORKER, "return Request("),
+    "the series is known": at("recording.py", "return Request("),
     "the outcome's transaction is begun": Point(TAKEN_BACK),
     "the request is in the log": Point(ENDING),
     "the outcome is about to be committed": Point(COMMIT, ENDING),
     "the outcome is committed": Point(COMMITTED, ENDING),
-    "the outcome is told": at(WORKER, 'self._tell(logging.INFO, "recorded"'),
+    "the outcome is told": at(WORKER, "log.log(came.level, "),
     "a mail is about to wait": Point(COMMIT, WAITS),
     "a mail waits": Point(COMMITTED, WAITS),
     "a mail is about to be ignored": at(WORKER, "self._ledger.finish(queued, outcome, reason, ev"),
     "all mails are worked on": at(SINK, "if not held or is_paused("),
     "all is published": at(WORKER, "if dropped := self._ledger.prune("),
+}
+
+IN_HAND = "in_hand.py"
+
+# Several mails that are worked on together, of which Patchwork is asked nothing.
+TOGETHER = {
+    "several are taken up, not committed": Point(COMMIT, CLAIMS),
+    "several are taken up": at(WORKER, "self.work_on(queued)"),
+    "the first is decided": at(WORKER, "worked += 1"),
+    "the second is begun": Point(
+        Place(WORKER, "self.work_on(queued)"), Place(WORKER, "worked += 1")
+    ),
+    "all are decided": at(IN_HAND, "came = self._together()"),
+    "the transaction of all is begun": at(IN_HAND, "self._is_together = True"),
+    "the first is about to be ended": at(IN_HAND, "return [write() for _"),
+    "the first request is in the log": Point(ENDING),
+    "the second is about to be ended": Point(TAKEN_BACK, ENDING),
+    "all are about to be committed": Point(COMMIT, ENDING),
+    "all are committed": Point(COMMITTED, ENDING),
+    "the first is about to be told": at(WORKER, "log.log(came.level, "),
+    "all are told": at(SINK, "if not held or is_paused("),
 }
 
 REPLACED = Place(RETESTS, "os.replace(_new(path), target)")
@@ -231,6 +252,19 @@ def test_killed_in_the_worker_the_next_one_ends_what_was_begun(labs: Labs, name:
     assert outcomes == [[("done", 1)], [("done", 1)], [("ignored", 0)], [("queued", 0)]]
 
 
+@pytest.mark.parametrize("name", TOGETHER)
+def test_killed_with_several_mails_in_hand_the_next_worker_ends_each_of_them_once(
+    labs: Labs, name: str
+) -> None:
+    expected = labs.undisturbed(labs.with_several, Lab.work)
+    lab = labs.with_several()
+    assert lab.work(die=TOGETHER[name]).killed
+    assert lab.work().code == 0
+    assert lab.result() == expected
+    outcomes = [expected.mails[id] for id in IDS]
+    assert outcomes == [[("done", 1)], [("done", 1)], [("ignored", 0)], [("done", 1)]]
+
+
 @pytest.mark.parametrize(("labs", "name"), over_both(IN_THE_SINK), indirect=["labs"])
 def test_killed_in_the_sink_the_document_is_whole_at_once_and_complete_after_a_restart(
     labs: Labs, name: str
@@ -292,6 +326,7 @@ def test_killed_at_a_program_each_request_comes_at_least_once_and_again_only_as_
         IN_THE_PIPE,
         IN_A_PIPE_WITH_A_SPOOL,
         IN_THE_WORKER,
+        TOGETHER,
         IN_THE_SINK,
         ON_THE_WAY_TO_A_PROGRAM,
     ],

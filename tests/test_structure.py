@@ -24,8 +24,8 @@ FLOORS = (
     ("web",),
     ("look",),
     ("handover", "worker", "sandbox"),
-    ("sinks", "sources"),
-    ("decision", "results"),
+    ("recording", "sinks", "sources"),
+    ("decision", "in_hand", "results"),
     ("patchwork",),
     ("story",),
     (

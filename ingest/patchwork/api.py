@@ -49,7 +49,8 @@ class Api:
     ``table``: its settings. ``/api`` is added to the URL unless that holds an API path; the timeout
     is for each question, from the first byte sent to the last received, redirects included.
     ``until``: the moment of ``time.monotonic`` after which nothing is asked any more.
-    ``before_each`` is called before each question that is not a neutral one, and may raise;
+    ``before_any`` is called before each question, ``before_each`` before each that is not a neutral
+    one; both may raise;
     ``after_each`` behind each, with the answer's status ("none" if there is no answer) and the
     seconds that it took.
     ``is_fork``: it is freedesktop's fork, which has one version of its API.
@@ -61,6 +62,7 @@ class Api:
         *,
         until: float | None = None,
         clock: Callable[[], float] = time.time,
+        before_any: Callable[[], None] = lambda: None,
         before_each: Callable[[], None] = lambda: None,
         after_each: Callable[[str, float], None] = lambda status, took: None,
         is_fork: bool = False,
@@ -74,6 +76,7 @@ class Api:
         self._timeout = table.timeout
         self._until = until
         self._clock = clock
+        self._before_any = before_any
         self._before_each = before_each
         self._after_each = after_each
         self._client = Client(
@@ -260,6 +263,7 @@ class Api:
 
     def _ask(self, url: str, way: "_Way | None" = None) -> tuple[Reply, float]:
         """One question, asked within the time that there is, and the end of that time."""
+        self._before_any()
         now = time.monotonic()
         left = math.inf if self._until is None else self._until - now
         if left < _LEAST_TIME:

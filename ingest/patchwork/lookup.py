@@ -71,6 +71,7 @@ class Patchwork:
         self._clock = clock
         self._until = until
         self._attempt: Attempt | None = None
+        self._before_asking: Callable[[], None] = lambda: None
         self._took: dict[str, list[float]] = {}
         self._measured = -math.inf
         known = memory.recall(self._kind_key, clock()) if table.kind == AUTO else None
@@ -88,6 +89,7 @@ class Patchwork:
             self._table,
             until=self._until,
             clock=self._clock,
+            before_any=lambda: self._before_asking(),
             before_each=self._spend,
             after_each=self._measure,
             is_fork=is_fork,
@@ -129,6 +131,10 @@ class Patchwork:
     def for_mail(self, mail: Mail, filing: Filing) -> "Patchwork":
         """See ``Servers``: this is the only one."""
         return self
+
+    def before_asking(self, do: Callable[[], None]) -> None:
+        """See ``Chooser``."""
+        self._before_asking = do
 
     @property
     def base(self) -> str:

@@ -32,6 +32,9 @@ class Chooser(Protocol):
         """The server that has filed the mail, if that is known, or whose lists its list is one
         of."""
 
+    def before_asking(self, do: Callable[[], None]) -> None:
+        """Have this done before each question to a server."""
+
 
 class Servers:
     """All servers, each connected to when it is first asked. ``until``: see ``Patchwork``."""
@@ -49,6 +52,7 @@ class Servers:
         self._until = until
         self._clock = clock
         self._connected: dict[str, Patchwork] = {}
+        self._before_asking: Callable[[], None] = lambda: None
 
     def named(self, name: str) -> Patchwork:
         """The server of this name, that of [patchwork] if there is none of this name any more."""
@@ -59,6 +63,7 @@ class Servers:
             self._connected[name] = Patchwork(
                 table, self._memory, until=self._until, clock=self._clock, name=name
             )
+            self._connected[name].before_asking(self._before_asking)
         return self._connected[name]
 
     def for_mail(self, mail: Mail, filing: Filing) -> Patchwork:
@@ -94,6 +99,12 @@ class Servers:
                 if (text := json.dumps(lists)) != kept:
                     self._memory.remember(key, text, now + _REMEMBERED)
         return lists is None or of_list in {lists.get(each) for each in server.projects}
+
+    def before_asking(self, do: Callable[[], None]) -> None:
+        """See ``Chooser``."""
+        self._before_asking = do
+        for patchwork in self._connected.values():
+            patchwork.before_asking(do)
 
     def close(self) -> None:
         """Close every connection."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ingest.ledger import Cursor, open_ledger
+from ingest.mail import headers
 from ingest.retests import document as retests
 from ingest.sandbox import Sandbox
 from ingest.sinks import json_file
@@ -254,6 +255,18 @@ class Labs:
     def with_queue(self) -> Lab:
         """Four mails wait for the worker."""
         return self._copy("queue", lambda: self._lab.queue(FIRST, COVERS, QUOTES, MISSING))
+
+    def with_several(self) -> Lab:
+        """Three mails wait for the worker, of which it can decide without asking Patchwork."""
+
+        def prepare() -> None:
+            assert self._lab.pipe(FIRST).code == 0
+            head = headers.read(FIRST)
+            patch, by = headers.candidates(head)[0], headers.list_id(head)
+            more = (reply(patch, id, list_id=by) for id in (IDS[1], IDS[3]))
+            self._lab.queue(QUOTES, *more)
+
+        return self._copy("several", prepare)
 
     def with_requests(self) -> Lab:
         """Two requests are in the log, and not in the file."""
