@@ -52,7 +52,7 @@ ROWS = {
         *(f"{kind} {what}" for kind in ("postgresql", "standby") for what in _MANY),
         "postgresql claims",
     },
-    "begun": {"begun"},
+    "begun": {"begun p99", "begun p50"},
     "copy": {"copy there", "copy back"},
     "spooled": {f"spooled {when} {what}" for when in ("up", "down") for what in ("wall", "cpu")},
     "lease": {"lease postgresql", "lease sqlite"},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The row "begun": from the answer that a mail is accepted by one machine to the first question
-that another one asks about it, with one PostgreSQL between them, against one machine with SQLite.
+that another one asks about it, with one PostgreSQL between them; against what that may take, and
+against one machine with SQLite.
 """
 
 import asyncio
@@ -15,14 +16,16 @@ import smtp
 from measure import Plan, Row, Target, compared
 from servers import Patchwork, free_port, patchwork, served
 
-# Seconds that a mail may take at most.
+# Seconds that 99 of 100 mails are to take at most, and seconds after which one is given up.
+_WANTED = 0.05
 _LONGEST = 30.0
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """The longest time of 99 of 100 mails, which come one after the other."""
-    mails, rounds = plan.size(100, 10), plan.several(3)
-    pairs, notes = [], []
+    """The longest time of 99 of 100 mails, which come one after the other, and of 50 of 100."""
+    # A sender may have 200 questions asked.
+    mails, rounds = plan.size(150, 10), plan.several(3)
+    longest, typical, notes = [], [], []
     with (
         plan.folder() as folder,
         patchwork(folder, smtp.SERIES) as server,
@@ -32,18 +35,21 @@ def measure(plan: Plan) -> Iterator[Row]:
             own = folder / str(number)
             two = _took(own, ("b", "a"), ledgers["postgresql"](), server, mails)
             one = _took(own, ("alone",), ledgers["sqlite"](), server, mails)
-            pairs.append((two[-1 - mails // 100], one[-1 - mails // 100]))
-            notes.append(
-                f"p50 {two[mails // 2] * 1000:.1f} ms, SQLite's {one[mails // 2] * 1000:.1f} ms"
-            )
+            longest.append((two[-1 - mails // 100], _WANTED))
+            typical.append((two[mails // 2], one[mails // 2]))
+            notes.append(f"one machine with SQLite {one[-1 - mails // 100] * 1000:.1f} ms")
+        path = f"{mails} mails accepted by one machine and worked on by another"
         yield compared(
-            "begun",
-            f"{mails} mails accepted by one machine and worked on by another, p99",
-            "one machine with SQLite, p99",
+            "begun p99",
+            f"{path}, p99",
+            f"{_WANTED:g} s",
             "s",
-            pairs,
-            Target(2),
+            longest,
+            Target(1),
             note="; ".join(notes),
+        )
+        yield compared(
+            "begun p50", f"{path}, p50", "one machine with SQLite, p50", "s", typical, Target(2)
         )
 
 
