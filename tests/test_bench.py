@@ -55,6 +55,7 @@ ROWS = {
     "begun": {"begun p99", "begun p50"},
     "copy": {"copy there", "copy back"},
     "spooled": {f"spooled {when} {what}" for when in ("up", "down") for what in ("wall", "cpu")},
+    "forwarded": {"forwarded"},
     "lease": {"lease postgresql", "lease sqlite"},
 }
 

@@ -54,6 +54,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "begun": begun.measure,
     "copy": moving.measure,
     "spooled": spooled.measure,
+    "forwarded": spooled.forwarded,
     "lease": spooled.lease,
 }
 GROWTH = "growth"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows "spooled" and "lease", of a ledger that several machines share: what a mail costs the
-pipe while `serve` runs, against the pipe with a ledger in SQLite, and how soon a lease is free.
+"""The rows "spooled", "forwarded" and "lease", of a ledger that several machines share: what a mail
+costs the pipe while `serve` runs, against the pipe with a ledger in SQLite, how soon the spool is
+empty when the database is back, and how soon a lease is free.
 """
 
 import os
@@ -19,6 +20,9 @@ _SERIES = 200
 # Nobody is asked: the mail is durable before.
 _NOWHERE = "http://127.0.0.1:9"
 _SCRIPT = str(Path(sys.executable).with_name("recheck-ingest"))
+
+# Seconds in which all that was spooled is to be forwarded.
+_FORWARDED = 10.0
 
 # Seconds in which a killed process's lease is to be free.
 _FREE = 0.1
@@ -78,6 +82,71 @@ def _pairs(
         )
 
     return alternate(plan.several(100), lambda: ours("postgresql"), lambda: ours("sqlite"))
+
+
+def forwarded(plan: Plan) -> Iterator[Row]:
+    """From the moment at which the database is there again until the ledger has all that was
+    spooled meanwhile."""
+    from tests.support.postgres import Cluster, programs
+
+    if programs() is None:
+        raise Skipped("PostgreSQL is not installed")
+    mails = plan.size(10_000, 200)
+    times = []
+    for _ in range(plan.several(3)):
+        with plan.folder() as folder, ExitStack() as stack:
+            cluster = Cluster(on_disk=True)
+            stack.callback(cluster.remove)
+            url = cluster.database_for(folder)
+            port, state = free_port(), folder / "state"
+            serve = (sys.executable, "-m", "ingest", "serve", "--smtp", f"127.0.0.1:{port}")
+            flags = ("--state", str(state), "--patchwork", _NOWHERE)
+            stack.enter_context(
+                served(port, "env", f"RECHECK_INGEST_STATE_LEDGER={url}", *serve, *flags)
+            )
+            cluster.stop()
+            _spool(state / "spool.sqlite", mails)
+            time.sleep(5.0)  # the service pauses for longest by now
+            cluster.start()
+            times.append(_emptied(state / "spool.sqlite", url, mails))
+    yield compared(
+        "forwarded",
+        f"{mails} mails spooled while the database was away are in the ledger",
+        f"{_FORWARDED:g} s",
+        "s",
+        [(each, _FORWARDED) for each in times],
+        Target(1.0),
+        note=f"the longest took {max(times):.1f} s",
+    )
+
+
+def _spool(file: Path, mails: int) -> None:
+    """Leave mails in a spool, as pipes do."""
+    import ledgers
+
+    from ingest.ledger.spool import Spool
+
+    with closing(Spool(str(file), busy_timeout=10.0, mode=0o600)) as spool:
+        for first in range(0, mails, 1000):
+            numbers = range(first, min(first + 1000, mails))
+            spool.accept_all([ledgers.arrival(number) for number in numbers])
+
+
+def _emptied(file: Path, url: str, mails: int) -> float:
+    """The seconds until a spool is empty; all that was in it is in the ledger then."""
+    from ingest.ledger import open_ledger
+    from ingest.ledger.spool import Spool
+
+    began = time.perf_counter()
+    with closing(Spool(str(file), busy_timeout=10.0, mode=0o600)) as spool:
+        while spool.depth().mails:
+            time.sleep(0.01)
+    took = time.perf_counter() - began
+    with closing(open_ledger(url)) as ledger:
+        held = sum(ledger.totals().mails.values())
+    if held != mails:
+        raise RuntimeError(f"the ledger has {held} mails of {mails}")
+    return took
 
 
 def lease(plan: Plan) -> Iterator[Row]:
