@@ -35,6 +35,7 @@ OVER_BOTH = frozenset(
         *("test_one_by_one.py", "test_delivery.py"),
         *("test_reruns.py", "test_reruns_consumers.py"),
         *("test_take.py", "test_take_loop.py", "test_peek.py", "test_withdrawal.py"),
+        *("test_by_hand.py", "test_catch_up_command.py", "test_storm.py"),
         "test_events_of_many.py",
     )
 )

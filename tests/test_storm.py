@@ -23,6 +23,7 @@ import pytest
 from ingest.ledger import open_ledger
 from ingest.retests import document as retests
 from ingest.sandbox import Sandbox
+from tests.support.ledgers import in_environment
 from tests.support.mails import reply
 from tests.support.parts import require
 from tests.support.places import RECORDED
@@ -42,7 +43,7 @@ DISCUSSION = 5  # one mail in so many asks for nothing
 class Storm:
     """A lab under fire. ``stop`` ends what goes on while mails are delivered."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, ledger_url: str) -> None:
         self.folder = folder
         self.state = folder / "state"
         self.retests = folder / "retests.json"
@@ -57,7 +58,9 @@ class Storm:
         self._command = [sys.executable, "-m", "ingest"]
         self._flags = ["--patchwork", url, "--state", str(self.state)]
         self._flags += ["--retests", str(self.retests)]
-        self._environment = {**os.environ, "RECHECK_INGEST_WORKER_RETRY": "1"}
+        self.ledger_url = ledger_url
+        shared = in_environment(ledger_url, self.retests)
+        self._environment = {**os.environ, "RECHECK_INGEST_WORKER_RETRY": "1", **shared}
 
     @staticmethod
     def _mail(number: int) -> bytes:
@@ -159,17 +162,17 @@ class Storm:
         self.take()
 
     def queued(self) -> int:
-        ledger = open_ledger(f"sqlite:{self.state}/ledger.sqlite")
+        ledger = open_ledger(self.ledger_url)
         queued = ledger.totals().mails["queued"]
         ledger.close()
         return queued
 
 
 @pytest.fixture
-def storm(tmp_path: Path) -> Iterator[Storm]:
+def storm(tmp_path: Path, ledger_url: str) -> Iterator[Storm]:
     require("flock")
     with Sandbox(str(RECORDED / "patch.mbox"), str(RECORDED / "series.mbox")) as sandbox:
-        yield Storm(tmp_path, sandbox.url)
+        yield Storm(tmp_path, sandbox.url, ledger_url)
 
 
 @pytest.mark.slow
@@ -180,7 +183,7 @@ def test_a_storm_loses_nothing_and_doubles_nothing(storm: Storm) -> None:
     storm.clear_up()
     seconds = time.monotonic() - began
 
-    ledger = open_ledger(f"sqlite:{storm.state}/ledger.sqlite")
+    ledger = open_ledger(storm.ledger_url)
     outcomes = ledger.totals().mails
     asked = [request.contexts for request in ledger.requests(limit=1_000_000)]
     copies = [len(ledger.find(f"{number}@example.org")) for number in range(len(storm.mails))]

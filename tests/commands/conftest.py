@@ -8,6 +8,7 @@ import pytest
 
 from ingest.sandbox import Sandbox
 from tests.support.command_line import Command
+from tests.support.ledgers import in_environment
 from tests.support.places import RECORDED
 
 
@@ -20,3 +21,10 @@ def patchwork() -> Iterator[Sandbox]:
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     return Command(tmp_path)
+
+
+@pytest.fixture
+def configured(ledger_url: str, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that this process runs use the ledger, of whichever kind it is."""
+    for name, value in in_environment(ledger_url, quick_path / "retests.json").items():
+        monkeypatch.setenv(name, value)

@@ -14,6 +14,8 @@ from tests.support.http_service import NOWHERE
 from tests.support.ledger_values import record
 from tests.support.mails import patch
 
+pytestmark = pytest.mark.usefixtures("configured")
+
 
 @pytest.fixture
 def asked(ledger: Ledger) -> Request:

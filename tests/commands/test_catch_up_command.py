@@ -18,6 +18,8 @@ from tests.support.bad_server import Hell, failing, html, refused_url
 from tests.support.places import RECORDED
 from tests.support.questions import queries
 
+pytestmark = pytest.mark.usefixtures("configured")
+
 MBOXES = [str(RECORDED / f"{name}.mbox") for name in ("patch", "series", "replies")]
 
 
@@ -142,8 +144,8 @@ def test_a_since_after_a_gap_says_that_the_gap_is_still_open(run: Run) -> None:
     assert "the next run begins no later:" in run("catch-up", "--since", since).out
 
 
-def test_where_another_worker_runs_the_work_is_left_to_it(run: Run, quick_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
+def test_where_another_worker_runs_the_work_is_left_to_it(run: Run, ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
     with ledger.lease(WORKER_LEASE):
         lines = run("catch-up").lines
     assert lines[3:] == [
@@ -188,8 +190,8 @@ def test_a_server_without_comments_ends_it_with_78(run: Run, box: Sandbox) -> No
     assert "shows no comments: nothing can be caught up there" in ended.err
 
 
-def test_while_another_catches_up_it_ends_with_75(run: Run, quick_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:{quick_path}/ledger.sqlite")
+def test_while_another_catches_up_it_ends_with_75(run: Run, ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
     with ledger.lease(CATCH_UP):
         ended = run("catch-up")
     ledger.close()

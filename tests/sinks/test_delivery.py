@@ -17,6 +17,7 @@ import pytest
 from ingest import intake
 from ingest.config import sink_tables, tables
 from ingest.ledger import Cursor, Ledger, open_ledger
+from ingest.ledger.masking import sqlite_path
 from ingest.ledger.requests import request_id
 from ingest.policy.scope import Scope
 from ingest.sandbox import Sandbox
@@ -26,6 +27,7 @@ from tests.sinks.test_command import is_alive, is_gone
 from tests.support import retest_files
 from tests.support.bad_server import Hell, http, says, stalls
 from tests.support.ledger_values import NOON, record
+from tests.support.ledgers import HOST, in_environment
 from tests.support.places import RECORDED
 from tests.support.service import MAIL, Service, eventually
 
@@ -252,12 +254,14 @@ def patchwork() -> Iterator[Sandbox]:
 class Labs:
     """A service, programs that write down what they are given, and a webhook."""
 
-    def __init__(self, service: Service, url: str, hell: Hell) -> None:
+    def __init__(self, service: Service, url: str, hell: Hell, ledger_url: str) -> None:
         self.service = service
         self.url = url
         self.hell = hell
         self.folder = service.folder
-        self.environment = {"RECHECK_INGEST_SERVE_STOP_TIMEOUT": "1"}
+        self._ledger_url = ledger_url
+        self.shared = in_environment(ledger_url, service.retests)
+        self.environment = {"RECHECK_INGEST_SERVE_STOP_TIMEOUT": "1", **self.shared}
         hell.will(says(http(204)))
 
     def has(self, kind: str, name: str, key: str, value: object) -> None:
@@ -297,14 +301,17 @@ class Labs:
                 intake.accept(raw, "test", ledger=ledger, now=time.time(), max_size=1 << 20)
 
     def ledger(self) -> contextlib.closing[Ledger]:
-        return contextlib.closing(open_ledger(f"sqlite:{self.folder}/ledger.sqlite"))
+        return contextlib.closing(open_ledger(self._ledger_url))
 
     def cursors(self) -> dict[str, Cursor]:
-        """Those in the ledger, by name; none while there is no ledger."""
-        if not (self.folder / "ledger.sqlite").exists():
-            return {}
+        """Those in the ledger, by name."""
         with self.ledger() as ledger:
             return {cursor.name: cursor for cursor in ledger.cursors()}
+
+    def files(self, *files: Path) -> list[str]:
+        """The names of these files' cursors."""
+        host = "" if sqlite_path(self._ledger_url) else HOST
+        return [json_file.name(str(each), host) for each in files]
 
     def have_begun(self, *names: str) -> bool:
         return set(names) <= self.cursors().keys()
@@ -340,9 +347,9 @@ def id_of(name: str) -> str:
 
 
 @pytest.fixture
-def labs(tmp_path: Path, patchwork: Sandbox, hell: Hell) -> Iterator[Labs]:
+def labs(tmp_path: Path, patchwork: Sandbox, hell: Hell, ledger_url: str) -> Iterator[Labs]:
     service = Service(tmp_path)
-    labs = Labs(service, patchwork.url, hell)
+    labs = Labs(service, patchwork.url, hell, ledger_url)
     yield labs
     service.end()
     for file in tmp_path.glob("*.pid"):
@@ -366,7 +373,7 @@ def test_sinks_that_hang_hold_up_no_other(labs: Labs) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         serving = labs.starts("serve")
-        eventually(lambda: labs.have_begun("command:good", "webhook:good", f"json_file:{good}"))
+        eventually(lambda: labs.have_begun("command:good", "webhook:good", *labs.files(good)))
         labs.asks("one", "two")
         wanted = [id_of("one"), id_of("two")]
         eventually(lambda: labs.ran("good") == [f"{each} 0" for each in wanted])
@@ -457,7 +464,9 @@ def test_the_requests_of_old_mails_go_to_files_only(labs: Labs) -> None:
     assert labs.ran("lab") == [f"{id_of('one')} 1"]
 
 
+# Where the ledger is on another machine, a pipe leaves its mail in the spool.
 @pytest.mark.slow
+@pytest.mark.parametrize("ledger_kind", ["sqlite"])
 def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
     labs.runs("lab")
     assert labs.starts("work", "--once").process.wait(60) == 0
@@ -478,7 +487,8 @@ def test_a_pipe_does_not_wait_for_a_program_that_hangs(labs: Labs) -> None:
 def test_a_configuration_that_is_read_again_replaces_a_sink_that_hangs(labs: Labs) -> None:
     config = labs.folder / "config.toml"
     labs.hangs("lab")
-    hanging, labs.environment = dict(labs.environment), {"RECHECK_INGEST_CONFIG": str(config)}
+    hanging, labs.environment = dict(labs.environment), dict(labs.shared)
+    labs.environment["RECHECK_INGEST_CONFIG"] = str(config)
     program = hanging["RECHECK_INGEST_COMMAND_LAB_PROGRAM"].split()
     table = f"[command.lab]\nprogram = {program}\ntimeout = {LONG}\n"
     config.write_text(table + "[serve]\nstop_timeout = 1\n")
@@ -521,8 +531,8 @@ def test_one_listener_serves_three_labs_each_with_its_own_file(labs: Labs) -> No
             labs.has("json_file", name, "contexts", contexts)
     address = labs.folder / "lmtp.sock"
     labs.starts("serve", "--lmtp", f"unix:{address}")
-    names = [f"json_file:{labs.folder}/{name}.json" for name in patterns]
-    eventually(lambda: labs.have_begun(*names) and address.exists())
+    files = labs.files(*(labs.folder / f"{name}.json" for name in patterns))
+    eventually(lambda: labs.have_begun(*files) and address.exists())
     lines = {
         "a": b"iol-one, unh-two",
         "b": b"github-robot",

@@ -30,8 +30,21 @@ def sqlite(folder: Path) -> str:
     return f"sqlite:{file}"
 
 
+# The name of the machine that uses a shared one.
+HOST = "here"
+
 # Each as a function from an empty folder to the URL of an empty ledger.
 LEDGERS: dict[str, Callable[[Path], str]] = {
     "sqlite": sqlite,
     "postgresql": postgres.ledger_url,
 }
+
+
+def in_environment(url: str, retests: Path) -> dict[str, str]:
+    """What has the program use a ledger, and write the retest JSON as it does where it has the
+    ledger alone."""
+    return {
+        "RECHECK_INGEST_STATE_LEDGER": url,
+        "RECHECK_INGEST_STATE_HOST": HOST,
+        "RECHECK_INGEST_RETESTS_FILE": str(retests),
+    }
