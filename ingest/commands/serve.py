@@ -91,7 +91,7 @@ class _Service:
             state.dir,
             kept=lambda: self._working.wake(),
         )
-        self._working = Working(settings, self._writer.is_behind)
+        self._working = Working(settings, self._writer.is_behind, self._writer.rate)
         handed, others = sockets.named("http", sockets.inherited(os.environ))
         self._listeners = Listeners(self._accept, others)
         self._spool = _Spool(self._accept)
@@ -123,7 +123,7 @@ class _Service:
         self._settings = new
         await self._spool.configure(new)
         await asyncio.to_thread(self._working.stop, new.serve.stop_timeout)
-        self._working = Working(new, self._writer.is_behind)
+        self._working = Working(new, self._writer.is_behind, self._writer.rate)
         self._working.start()
         log.info("the configuration was read again")
 

@@ -21,9 +21,8 @@ from ingest.sources.forwarding import Forwarder
 from ingest.sources.inboxes import Inboxes
 from ingest.worker import POLL, Worker, connect
 
-# Seconds for which a worker gives way to mail that waits to be taken in, before each mail at most;
-# and those between two looks whether any does.
-_GIVES_WAY, _NAP = 0.05, 0.002
+# Seconds between two looks whether mail still comes in to which a worker gives way.
+_NAP = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +42,17 @@ class Working:
     of the sinks, of the spool and of the public-inboxes, those that catch up, those that follow
     requests, and that of the mail a day to the operator."""
 
-    def __init__(self, settings: Settings, is_behind: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        is_behind: Callable[[], bool] = lambda: False,
+        rate: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         """``is_behind``: whether mail waits to be taken in, which goes before mail that waits to
-        be worked on, as far as that comes on."""
+        be worked on, as far as that comes on; ``rate``: mails that come a second."""
         self._settings = settings
         self._is_behind = is_behind
+        self._rate = rate
         self._delivery = Delivery(settings, self._wake_followers)
         servers = settings.server_names
         self._followers = [Follower(settings, server) for server in servers]
@@ -155,12 +160,22 @@ class Working:
             holder=lease,
         )
         while not thread.is_stopping():
+            # Beside a stream of mail, what came of it in a while is worked on together: each look
+            # at the queue, and what the sinks do after it, costs the stream as much as many mails.
+            self._give_way(thread, self._is_streaming)
             worker.work_off(stop=partial(self._is_over, thread))
             thread.rest(POLL)
 
+    def _is_streaming(self) -> bool:
+        return self._rate() > self._settings.serve.stream
+
     def _is_over(self, thread: Background) -> bool:
         """Whether to end before the next mail, having let in those that wait outside."""
-        until = time.monotonic() + _GIVES_WAY
-        while self._is_behind() and time.monotonic() < until and not thread.is_stopping():
-            time.sleep(_NAP)
+        self._give_way(thread, self._is_behind)
         return thread.is_stopping()
+
+    def _give_way(self, thread: Background, comes: Callable[[], bool]) -> None:
+        """Wait while mail comes in, but not for ever."""
+        until = time.monotonic() + self._settings.serve.gives_way
+        while comes() and time.monotonic() < until and not thread.is_stopping():
+            time.sleep(_NAP)

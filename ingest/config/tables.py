@@ -163,6 +163,15 @@ class ServeSettings(Value):
     stop_timeout: float = setting(
         values.number, 4.0, "seconds that work in progress is given to end at SIGTERM"
     )
+    stream: float = setting(
+        values.number, 600.0, "mails a second by SMTP, LMTP or HTTP to which other work gives way"
+    )
+    gives_way: float = setting(
+        values.number,
+        0.1,
+        "seconds for which it gives way at most, to a stream of mail or to mail that is being "
+        "written, before the next mail is worked on; 0: it does not",
+    )
 
 
 class SmtpSettings(Value):

@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 _MOST_TOGETHER = 256
 # Larger mails are searched in the writer's thread, so that the loop goes on meanwhile.
 _SEARCHED_HERE = 1 << 18
+# The mails by which it is told how many come a second, and the least seconds that they take.
+_LATELY, _SHORTEST = 32, 1e-6
 # Seconds after a mail in which more may come.
 _MOMENTS = 0.5
 # Seconds between two times that mails which hold no request are counted: many may come in them.
@@ -59,6 +62,7 @@ class Writer:
         self._is_writing = False
         self._ledger: Ledger | None = None
         self._last = self._counted = float("-inf")
+        self._lately = deque([self._last], _LATELY)
         self._uncounted: list[tuple[bytes, str]] = []
         self._mails: queue.SimpleQueue[_Mail | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -75,6 +79,7 @@ class Writer:
         """Take in one mail, durable when this returns. Raises ``StateUnavailable`` if it cannot
         be made so, or what a bug of ours raises; then nothing of it is kept."""
         self._last = time.monotonic()
+        self._lately.append(self._last)
         if (
             len(raw) <= min(_SEARCHED_HERE, self._max_size)
             and not may_hold_request(raw)
@@ -105,6 +110,11 @@ class Writer:
     def is_busy(self) -> bool:
         """Whether mail has come within the last moments."""
         return time.monotonic() - self._last < _MOMENTS
+
+    def rate(self) -> float:
+        """Mails a second that come just now."""
+        lately = self._lately
+        return len(lately) / max(time.monotonic() - lately[0], _SHORTEST)
 
     def is_behind(self) -> bool:
         """Whether mail is being written, or waits for that."""

@@ -2,10 +2,13 @@
 """One thread writes for many: each is told what became of its own mail."""
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,6 +66,24 @@ def test_it_tells_of_mail_to_work_on_once_that_is_kept(quick_path: Path) -> None
 
     asyncio.run(main())
     assert found == [1, 2]
+
+
+def test_it_tells_how_many_mails_come_a_second(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=itertools.count(1000.0, 0.5).__next__, time=time.time)
+    monkeypatch.setattr("ingest.sources.writer.time", clock)
+
+    async def main() -> list[float]:
+        writer = Writer(lambda: open_ledger(f"sqlite:{quick_path}/l"), 1 << 20)
+        rates = [writer.rate()]
+        for _ in range(100):
+            await writer.accept(b"no", "test")
+        rates.append(writer.rate())
+        await writer.close()
+        return rates
+
+    assert asyncio.run(main()) == [0.0, 2.0]
 
 
 def test_it_is_behind_until_the_mail_that_came_is_kept(quick_path: Path) -> None:
