@@ -49,13 +49,15 @@ class InHand:
         self._holder = holder
         self._tell = tell
         self._failing = failing
+        self._most = _MOST
         self._rest: deque[Queued] = deque()
         self._decided: list[tuple[Queued, Write]] = []
         self._is_together = False
 
     def take(self, now: float) -> bool:
         """Take up what is due, if nothing is in hand; whether there was anything."""
-        self._rest += self._ledger.claim_several(now, self._holder, _MOST)
+        self._rest += self._ledger.claim_several(now, self._holder, self._most)
+        self._most = min(2 * self._most, _MOST)
         return bool(self._rest)
 
     def next(self) -> Queued | None:
@@ -75,9 +77,15 @@ class InHand:
         """A transaction for what one decision writes: one of its own, or that of all."""
         return nullcontext() if self._is_together else self._ledger.batch()
 
+    def before_question(self) -> None:
+        """Have nothing wait for a question that is asked now, but the mail that it is asked for.
+        More questions are to be expected, so fewer mails are taken up for a while."""
+        self.settle()
+        self._most = 1
+
     def settle(self) -> None:
-        """Write what was decided, and give back what was not begun: neither waits for a question
-        that is asked next. Raises ``StateUnavailable``: then all is still in hand."""
+        """Write what was decided, and give back what was not begun. Raises ``StateUnavailable``:
+        then all is still in hand."""
         came = self._together() if len(self._decided) > 1 else None
         if came is None:
             came = [self._alone(*each) for each in self._decided]

@@ -94,7 +94,7 @@ class Worker:
         self._publish = publish or self._deliver
         self._holder = holder
         self._hand = InHand(ledger, holder, tell=self._tell, failing=self._failing)
-        patchwork.before_asking(self._hand.settle)
+        patchwork.before_asking(self._hand.before_question)
         self._recovered = False
         self._files: list[Sink] = []
         self._tidied = self._judged = -math.inf
@@ -222,7 +222,7 @@ class Worker:
         if queued.filing:  # Patchwork may have come to know the mail since
             came = came.by(PATCHWORK)
         if proof is None and policy.proves_authors:
-            self._hand.settle()  # keys are asked for
+            self._hand.before_question()  # keys are asked for
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
             )

@@ -21,10 +21,11 @@ QUESTION = "question@example.org"
 
 @pytest.fixture
 def known(lab: Lab, hell: Hell) -> Lab:
-    """A lab that remembers what Patchwork said of one patch."""
+    """A lab that remembers what Patchwork said of one patch, and a new worker."""
     hell.route(knows())
     lab.arrives(reply(PATCH, "first@example.org"))
     lab.works()
+    lab.worker = Worker(lab.ledger, lab.patchwork, lab.settings, clock=lab.clock)
     return lab
 
 
