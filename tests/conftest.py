@@ -24,7 +24,7 @@ from tests.support.clock import Clock
 from tests.support.durations import Durations
 from tests.support.examples import SHARE, number
 from tests.support.lab import Lab, MakeLab
-from tests.support.ledgers import LEDGERS
+from tests.support.ledgers import KINDS, LEDGERS
 from tests.support.leftovers import Leftovers, memory
 from tests.support.questions import Connect
 
@@ -36,7 +36,7 @@ OVER_BOTH = frozenset(
         *("test_reruns.py", "test_reruns_consumers.py"),
         *("test_take.py", "test_take_loop.py", "test_peek.py", "test_withdrawal.py"),
         *("test_by_hand.py", "test_catch_up_command.py", "test_storm.py"),
-        "test_events_of_many.py",
+        *("test_events_of_many.py", "test_api_doing.py", "test_pages.py"),
     )
 )
 
@@ -138,15 +138,12 @@ def quick_path() -> Iterator[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What these files say of a ledger they say of each kind. That PostgreSQL does what is asked of
-    it is said by tests/ledger; here it is one more test of the same that takes its time."""
+    """What these files say of a ledger they say of each kind."""
     marks = metafunc.definition.iter_markers("parametrize")
     chosen = any(mark.args[0] == "ledger_kind" for mark in marks)
     is_meant = "ledger_kind" in metafunc.fixturenames and not chosen
     if is_meant and metafunc.definition.path.name in OVER_BOTH:
-        slow = pytest.mark.slow
-        kinds = [pytest.param(each, marks=() if each == "sqlite" else slow) for each in LEDGERS]
-        metafunc.parametrize("ledger_kind", kinds)
+        metafunc.parametrize("ledger_kind", KINDS)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ _PATIENCE = 2.0
 def take(call: Call) -> dict[str, Any]:
     """POST take. What is given is held until it is acknowledged."""
     asked: TakeOrder = call.body
+    given: list[str] = []
     try:
         order = Order(
             asked.consumer,
@@ -41,11 +42,10 @@ def take(call: Call) -> dict[str, Any]:
             server=asked.server,
             key=call.key,
         )
+        settings = call.reader.settings
+        handover.take(call.ledger, settings, order, given.append, patience=_PATIENCE)
     except UsageError as error:
         raise Problem(422, f"{error}.") from error
-    given: list[str] = []
-    settings = call.reader.settings
-    handover.take(call.ledger, settings, order, given.append, patience=_PATIENCE)
     answer: dict[str, Any] = json.loads(given[0])
     return answer
 

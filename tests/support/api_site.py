@@ -59,7 +59,7 @@ class ApiSite(Site):
     @contextlib.contextmanager
     def ledger(self) -> Any:
         """The ledger, as another process has it."""
-        with contextlib.closing(open_ledger(self._ledger)) as ledger:
+        with contextlib.closing(open_ledger(self.ledger_url)) as ledger:
             yield ledger
 
     def call(

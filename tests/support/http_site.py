@@ -44,7 +44,7 @@ class Site:
         self.is_well = True
         self._accept = accept
         self._stopped = False
-        self._ledger = ledger_url or ledgers.sqlite(folder)
+        self.ledger_url = ledger_url or ledgers.sqlite(folder)
         self._toml = toml
         self._loop = LoopThread("site")
 
@@ -66,12 +66,12 @@ class Site:
     def settings(self, toml: str) -> Settings:
         file = self.folder / "settings.toml"
         file.write_text(toml)
-        flags = {("state", "dir"): str(self.folder), ("state", "ledger"): self._ledger}
+        flags = {("state", "dir"): str(self.folder), ("state", "ledger"): self.ledger_url}
         return config.load(flags, file=str(file), environment={})
 
     async def _open(self) -> None:
         settings = self.settings(self._toml)
-        opened = lambda: open_ledger(self._ledger)  # noqa: E731
+        opened = lambda: open_ledger(self.ledger_url)  # noqa: E731
         self._writer = Writer(opened, settings.intake.max_size)
         self.http = Http(self._accept or self._writer.accept, opened, lambda: self.is_well)
         try:
@@ -126,7 +126,7 @@ class Site:
 
     def kept(self, message_id: str) -> Record:
         """The one mail of this Message-ID."""
-        ledger = open_ledger(self._ledger)
+        ledger = open_ledger(self.ledger_url)
         with contextlib.closing(ledger):
             (found,) = ledger.find(message_id)
             return found
@@ -134,7 +134,7 @@ class Site:
     def queued(self) -> list[Queued]:
         """What the worker would work on."""
         found = []
-        ledger = open_ledger(self._ledger)
+        ledger = open_ledger(self.ledger_url)
         with contextlib.closing(ledger):
             while mail := ledger.claim(float("inf"), WORKER_LEASE):
                 found.append(mail)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from ingest.ledger import open_ledger
 from tests.support import postgres
 
@@ -38,6 +40,9 @@ LEDGERS: dict[str, Callable[[Path], str]] = {
     "sqlite": sqlite,
     "postgresql": postgres.ledger_url,
 }
+# Their names, of which a test is one each. That PostgreSQL does what is asked of it is said by
+# tests/ledger; elsewhere it is one more test of the same that takes its time.
+KINDS = [pytest.param(each, marks=() if each == "sqlite" else pytest.mark.slow) for each in LEDGERS]
 
 
 def in_environment(url: str, retests: Path) -> dict[str, str]:

@@ -12,7 +12,10 @@ from ingest.config.tables import Settings
 from ingest.handover import by_hand
 from ingest.handover.by_hand import Wish
 from ingest.ledger import Cursor, Envelope, Event, Ledger, Outcome, Result, State, open_ledger
+from ingest.ledger.masking import sqlite_path
 from ingest.mail.requester import Requester
+from ingest.sinks import json_file
+from tests.support import ledgers
 from tests.support.http_site import LISTEN, Site
 from tests.support.ledger_values import NOON, arrival, claimed, record
 from tests.support.loop_thread import PATIENCE
@@ -58,10 +61,10 @@ MISSING = {
 }
 
 
-def fill(folder: Path, at: float = NOON) -> None:
+def fill(folder: Path, ledger_url: str, at: float = NOON) -> None:
     """Thirty requests of about ``at``, a Unix time, the last one hostile in all that it says, one
     that was made by hand, and mails of other ends."""
-    with contextlib.closing(open_ledger(f"sqlite:{folder}/ledger.sqlite")) as ledger:
+    with contextlib.closing(open_ledger(ledger_url)) as ledger:
         for number in range(1, 30):
             record(
                 ledger,
@@ -89,7 +92,9 @@ def fill(folder: Path, at: float = NOON) -> None:
             ledger.finish(claimed(ledger, at), outcome, reason, events)
         wish = Wish(29431, ("iol-h",), {}, "Robin Reviewer", "command", "the lab was down")
         by_hand.ask(ledger, Settings(), wish, at + 90)
-        ledger.set_cursor(Cursor(f"json_file:{folder}/retests.json", 30, at))
+        host = "" if sqlite_path(ledger_url) else ledgers.HOST
+        file = json_file.name(f"{folder}/retests.json", host)
+        ledger.set_cursor(Cursor(file, 30, at))
         ledger.results.tell(
             Result(1, "iol-a", State.WARNING, at + 99, "lab", "https://lab.example.org/1", "1 of 2")
         )
@@ -112,10 +117,15 @@ def _hostile(ledger: Ledger, at: float) -> None:
 
 
 @contextlib.contextmanager
-def site(folder: Path, toml: str = LISTEN + ARCHIVE, at: float = NOON) -> Iterator[Site]:
-    """The listener."""
-    fill(folder, at)
-    with Site(folder, toml) as site:
+def site(
+    folder: Path, toml: str = LISTEN + ARCHIVE, at: float = NOON, *, ledger_url: str = ""
+) -> Iterator[Site]:
+    """The listener. ``ledger_url``: of an empty ledger, "" for a file in the folder."""
+    url = ledger_url or ledgers.sqlite(folder)
+    fill(folder, url, at)
+    if not sqlite_path(url):
+        toml += f'[retests]\nfile = "{folder}/retests.json"\n[state]\nhost = "{ledgers.HOST}"\n'
+    with Site(folder, toml, ledger_url=url) as site:
         yield site
 
 

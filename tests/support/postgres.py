@@ -295,6 +295,12 @@ def _rows(connection: psycopg.Connection[Any]) -> Rows:
     return {each: connection.execute(f"TABLE {each}").fetchall() for each in _tables(connection)}
 
 
+def held(url: str) -> Rows:
+    """All that the tables of a database hold."""
+    with psycopg.connect(url) as connection:
+        return _rows(connection)
+
+
 def _empty(connection: psycopg.Connection[Any], first: Rows) -> None:
     """Have a ledger hold nothing but its first rows, and nobody else use it."""
     connection.execute(

@@ -13,6 +13,7 @@ import pytest
 from ingest.ledger import Ledger
 from ingest.sandbox import Sandbox
 from tests.support.api_site import Answered, ApiSite
+from tests.support.http_site import LISTEN
 from tests.support.ledger_values import NOON, record
 from tests.support.mails import patch
 
@@ -23,8 +24,8 @@ def fill(ledger: Ledger) -> None:
 
 
 @pytest.fixture
-def site(quick_path: Path) -> Iterator[ApiSite]:
-    with ApiSite(quick_path, fill) as site:
+def site(quick_path: Path, ledger_url: str) -> Iterator[ApiSite]:
+    with ApiSite(quick_path, fill, ledger_url=ledger_url) as site:
         yield site
 
 
@@ -61,13 +62,27 @@ def test_a_consumer_may_want_some_labels_and_requests_one_by_one(site: ApiSite) 
     assert "retests" not in given
 
 
-def test_the_default_consumer_takes_from_the_retest_json(site: ApiSite) -> None:
-    given = post(site, "/api/take", {}).json
-    assert given["batch"].startswith("default:1-2")
-    file = site.folder / "retests.json"
-    assert {*json.loads(file.read_text())["retests"]} == {"29430", "7"}
-    post(site, "/api/ack", {"batch": given["batch"]})
-    assert json.loads(file.read_text())["retests"] == {}
+def test_the_default_consumer_takes_from_the_retest_json(quick_path: Path, ledger_url: str) -> None:
+    file = quick_path / "retests.json"
+    toml = f'{LISTEN}[retests]\nfile = "{file}"\n'
+    with ApiSite(quick_path, fill, toml, ledger_url=ledger_url) as site:
+        given = post(site, "/api/take", {}).json
+        consumer, _, numbers = given["batch"].partition(":")
+        assert consumer.partition("@")[0] == "default"  # and whose, on several machines
+        assert numbers.startswith("1-2")
+        assert {*json.loads(file.read_text())["retests"]} == {"29430", "7"}
+        post(site, "/api/ack", {"batch": given["batch"]})
+        assert json.loads(file.read_text())["retests"] == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ledger_kind", ["postgresql"])
+def test_where_there_is_no_retest_json_the_default_consumer_is_told_so(site: ApiSite) -> None:
+    answer = post(site, "/api/take", {})
+    assert (answer.status, answer.json["detail"]) == (
+        422,
+        "there is no retest JSON: set [retests] file, or take by --consumer NAME.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,13 +135,15 @@ def test_without_an_author_the_token_asks(site: ApiSite) -> None:
     assert made["requester"] == "ask (token)"
 
 
-def test_patchwork_is_asked_about_a_series_that_is_not_known(quick_path: Path) -> None:
+def test_patchwork_is_asked_about_a_series_that_is_not_known(
+    quick_path: Path, ledger_url: str
+) -> None:
     """As the command ``ask`` does; a series that it does not have is not asked for."""
     with Sandbox() as patchwork:
         patchwork.file(patch("p@x", "[PATCH] net: fix"))
         [series] = patchwork.store.series.values()
         [first] = patchwork.store.patches_of(series)
-        with ApiSite(quick_path, patchwork=patchwork.url) as site:
+        with ApiSite(quick_path, patchwork=patchwork.url, ledger_url=ledger_url) as site:
             wish = {"series": series.id, "labels": ["iol-x"]}
             made = post(site, "/api/requests", wish).json
             assert made["submission"] == f"patch {first.id}"
@@ -135,11 +152,13 @@ def test_patchwork_is_asked_about_a_series_that_is_not_known(quick_path: Path) -
             assert answer.json["detail"] == f"{patchwork.url} has no series 99."
 
 
-def test_while_patchwork_is_asked_other_calls_are_answered(quick_path: Path) -> None:
+def test_while_patchwork_is_asked_other_calls_are_answered(
+    quick_path: Path, ledger_url: str
+) -> None:
     """Neither a lab nor another call under a key waits for a Patchwork that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as threads:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with ApiSite(quick_path, fill, patchwork=url) as site:
+        with ApiSite(quick_path, fill, patchwork=url, ledger_url=ledger_url) as site:
             wish = {"series": 99, "labels": ["iol-x"]}
             waiting = threads.submit(post, site, "/api/requests", wish, "one")
             asked, _ = silent.accept()
@@ -188,9 +207,9 @@ def test_a_body_that_does_not_say_that_it_is_json_is_refused(site: ApiSite, kind
     assert len(site.see("/api/requests")) == 2
 
 
-def test_labels_that_are_not_wanted_here_are_told(quick_path: Path) -> None:
+def test_labels_that_are_not_wanted_here_are_told(quick_path: Path, ledger_url: str) -> None:
     narrow = '[http]\nlisten = ["127.0.0.1:0"]\n[requests]\ncontexts = ["iol-*"]\n'
-    with ApiSite(quick_path, fill, narrow) as site:
+    with ApiSite(quick_path, fill, narrow, ledger_url=ledger_url) as site:
         wish = {"series": 7, "labels": ["iol-c", "other"]}
         assert post(site, "/api/requests", wish).json["leftovers"] == ["other"]
         answer = post(site, "/api/requests", {"series": 7, "labels": ["other"]})

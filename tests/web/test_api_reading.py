@@ -12,9 +12,11 @@ import pytest
 from ingest import look
 from ingest.config.tables import PatchworkSettings, Settings
 from ingest.ledger import Keep, Ledger, Outcome, Request
+from ingest.ledger.masking import sqlite_path
 from ingest.mail.requester import Requester
 from ingest.sinks.request_json import shape
 from ingest.story.overview import jsonable
+from tests.support import postgres
 from tests.support.api_site import ApiSite
 from tests.support.http_service import NOWHERE
 from tests.support.ledger_values import (
@@ -26,6 +28,7 @@ from tests.support.ledger_values import (
     record,
     request,
 )
+from tests.support.ledgers import KINDS, LEDGERS
 
 ODD = "a/b?c#d%25 e@example.org"
 
@@ -40,9 +43,13 @@ def fill(ledger: Ledger) -> None:
     ledger.seal()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSite]:
-    with ApiSite(tmp_path_factory.mktemp("api"), fill) as site:
+@pytest.fixture(scope="module", params=KINDS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiSite]:
+    folder = tmp_path_factory.mktemp("api")
+    url = LEDGERS[request.param](folder)
+    with ApiSite(folder, fill, ledger_url=url) as site:
         yield site
 
 
@@ -289,8 +296,10 @@ def test_links_lead_to_the_first_previous_next_and_last_page(site: ApiSite) -> N
     assert f'<?{query}3>; rel="prev"' in link(9)
 
 
-def kept(site: ApiSite) -> list[bytes]:
-    """The ledger on the disk, and what was written to it last."""
+def kept(site: ApiSite) -> object:
+    """What the ledger holds, the file itself and what was written to it last if it is one."""
+    if not sqlite_path(site.ledger_url):
+        return postgres.held(site.ledger_url)
     files = (site.folder / f"ledger.sqlite{end}" for end in ("", "-wal"))
     return [each.read_bytes() for each in files if each.exists()]
 

@@ -8,14 +8,19 @@ import pytest
 
 from tests.support import markup, pages_site
 from tests.support.http_site import LISTEN, Site
+from tests.support.ledgers import KINDS, LEDGERS
 from tests.support.pages_site import ARCHIVE, fetch
 
 PUBLIC = LISTEN + 'read = "open"\npublic_url = "https://lab.example.org/recheck"\n' + ARCHIVE
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with pages_site.site(tmp_path_factory.mktemp("finding"), PUBLIC) as site:
+@pytest.fixture(scope="module", params=KINDS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("finding")
+    url = LEDGERS[request.param](folder)
+    with pages_site.site(folder, PUBLIC, ledger_url=url) as site:
         yield site
 
 

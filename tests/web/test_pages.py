@@ -15,6 +15,7 @@ from ingest.web import pages, rendering
 from tests.support import markup, pages_site
 from tests.support.http_site import LISTEN, Site
 from tests.support.ledger_values import record
+from tests.support.ledgers import KINDS, LEDGERS
 from tests.support.pages_site import ARCHIVE, MISSING, NEARLY, PATHS, fetch
 
 OPEN = LISTEN + 'read = "open"\n' + ARCHIVE
@@ -25,9 +26,13 @@ may = ["read"]
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with pages_site.site(tmp_path_factory.mktemp("pages")) as site:
+@pytest.fixture(scope="module", params=KINDS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("pages")
+    url = LEDGERS[request.param](folder)
+    with pages_site.site(folder, ledger_url=url) as site:
         yield site
 
 
@@ -137,11 +142,11 @@ def test_a_request_tells_its_results_what_was_not_read_and_where_it_went(site: S
 
 
 def test_a_request_for_a_revision_names_it_and_its_server_and_no_way_that_has_none(
-    quick_path: Path,
+    quick_path: Path, ledger_url: str
 ) -> None:
-    with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+    with closing(open_ledger(ledger_url)) as ledger:
         record(ledger, "a@example.org", series=7, revision=2, server="fdo")
-    with Site(quick_path, LISTEN) as site:
+    with Site(quick_path, LISTEN, ledger_url=ledger_url) as site:
         text = text_of(site, "/requests/1")
     assert "series 7, revision 2, of fdo, by a reply to" in text
     assert "b4 am a@example.org" in text
@@ -189,19 +194,19 @@ def test_the_attention_page_names_what_failed_and_not_what_is_well(site: Site) -
     assert "recheck-ingest show mail-N" in text
 
 
-def test_figures_of_nothing_say_so(quick_path: Path) -> None:
-    with Site(quick_path, LISTEN) as site:
+def test_figures_of_nothing_say_so(quick_path: Path, ledger_url: str) -> None:
+    with Site(quick_path, LISTEN, ledger_url=ledger_url) as site:
         assert text_of(site, "/stats").count("Nothing to show yet.") == 4
 
 
-def test_figures_tell_how_many_how_fast_and_how_it_ended(quick_path: Path) -> None:
+def test_figures_tell_how_many_how_fast_and_how_it_ended(quick_path: Path, ledger_url: str) -> None:
     now = time.time() - 3600
-    with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+    with closing(open_ledger(ledger_url)) as ledger:
         for number in range(4):
             record(ledger, f"a{number}@example.org", at=now, received=now - 5)
         ledger.results.tell(Result(1, "iol-a", State.SUCCESS, now + 120))
         ledger.results.tell(Result(2, "iol-a", State.OVERDUE, now + 120))
-    with Site(quick_path, LISTEN) as site:
+    with Site(quick_path, LISTEN, ledger_url=ledger_url) as site:
         text = text_of(site, "/stats")
         assert "8 labels by 4 requests" in text
         assert "1 of 8 (12%)" in text
@@ -211,10 +216,10 @@ def test_figures_tell_how_many_how_fast_and_how_it_ended(quick_path: Path) -> No
         assert "request 1 since" in text
 
 
-def test_figures_are_made_once_a_minute(quick_path: Path) -> None:
-    with Site(quick_path, LISTEN) as site:
+def test_figures_are_made_once_a_minute(quick_path: Path, ledger_url: str) -> None:
+    with Site(quick_path, LISTEN, ledger_url=ledger_url) as site:
         first = text_of(site, "/stats")
-        with closing(open_ledger(f"sqlite:{quick_path}/ledger.sqlite")) as ledger:
+        with closing(open_ledger(ledger_url)) as ledger:
             record(ledger, "a@example.org", at=time.time())
         assert text_of(site, "/stats") == first
         assert numbers(fetch(site, "/")[2]) == [1]
