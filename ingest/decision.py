@@ -5,7 +5,7 @@ It knows no ledger: mail, settings and Patchwork in, a ``Decision`` out.
 """
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from ingest.config import tables
 from ingest.config.policy_tables import PolicySettings
@@ -31,7 +31,7 @@ from ingest.patchwork.dialect import Lookup, Target
 from ingest.patchwork.groups import Expanded
 from ingest.patchwork.lookup import Patchwork
 from ingest.policy import rules, selection
-from ingest.value import Value
+from ingest.value import Value, replace
 from ingest.words import listed
 
 

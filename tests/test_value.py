@@ -2,13 +2,15 @@
 """A value behaves as the frozen dataclass that it is declared as."""
 
 import copy
+import dataclasses
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError, asdict, field, replace
+from dataclasses import FrozenInstanceError, asdict, field
+from functools import cached_property
 
 import pytest
 
-from ingest.value import Value
+from ingest.value import Value, replace
 
 
 class Server(Value):
@@ -70,7 +72,8 @@ def test_a_copy_is_equal(copied: Callable[[Server], Server]) -> None:
 
 def test_a_value_is_replaced_and_never_changed() -> None:
     server = Server("a")
-    assert replace(server, timeout=1.0) == Server("a", 1.0)
+    for change in (replace, dataclasses.replace):
+        assert change(server, timeout=1.0) == Server("a", 1.0)
     with pytest.raises(FrozenInstanceError, match="timeout"):
         server.timeout = 1.0  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError, match="timeout"):
@@ -95,6 +98,26 @@ def test_what_was_not_declared_so_is_refused(
     make: Callable[..., Server] = Server
     with pytest.raises(TypeError, match="Server is made of url, timeout, not of"):
         make(*values, **named)
+
+
+def test_nothing_is_replaced_that_was_not_declared() -> None:
+    with pytest.raises(TypeError, match="Server has no colour"):
+        replace(Server("a"), colour="red")
+
+
+class Named(Value):
+    name: str
+
+    @cached_property
+    def called(self) -> str:
+        return f"called {self.name}"
+
+
+def test_what_was_made_of_another_value_is_not_taken_over() -> None:
+    named = Named("a")
+    assert named.called == "called a"
+    assert replace(named, name="b").called == "called b"
+    assert replace(named, name="a") == named
 
 
 def test_a_value_shows_what_it_holds_and_becomes_a_dictionary() -> None:

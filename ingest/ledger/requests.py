@@ -6,10 +6,10 @@ DESIGN.md, One mail, one request.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from hashlib import sha256
 
 from ingest.ledger.request_values import Request
+from ingest.value import replace
 
 
 def news(request: Request, earlier: Iterable[Request], identity: str) -> Request | None:

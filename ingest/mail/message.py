@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import mktime_tz, parsedate_tz
+from functools import cached_property
 from typing import Any
 
 from ingest.errors import Unreadable
@@ -71,7 +72,7 @@ class Mail(Value):
     has_text: bool  # there is a text/plain part of the sender's own
     text: str  # the comment as Patchwork would store it
 
-    @property
+    @cached_property
     def requester(self) -> Requester:
         """Who asks, if it asks for something."""
         return requester.of(self.sender, self.address, self.list_id)

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TypeVar
 
 from ingest.config.tables import PatchworkSettings
@@ -41,6 +40,7 @@ from ingest.patchwork.dialect import (
 )
 from ingest.patchwork.resolution import Resolution
 from ingest.patchwork.rest import Rest
+from ingest.value import replace
 from ingest.words import listed
 
 # The kinds of servers, the usual one first, and the setting that leaves it open.

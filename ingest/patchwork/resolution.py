@@ -5,7 +5,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from ingest.errors import IsSubmission, NotFound, NotYet
@@ -16,6 +16,7 @@ from ingest.patchwork.api import MOST_PAGES
 from ingest.patchwork.attempt import Attempt
 from ingest.patchwork.dialect import Clue, CommentEvent, EventPage, Lookup, Target, described
 from ingest.patchwork.feed import KINDS, ZONES, Walk
+from ingest.value import replace
 
 # A mail that was sent so long before it came was held up, and Patchwork filed it when it came,
 # too; or it comes out of an archive, and Patchwork filed it when it was sent.

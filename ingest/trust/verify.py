@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who wrote a mail, as far as it can be proved: once, at the worker's first attempt."""
 
-from dataclasses import replace
 from importlib.util import find_spec
 
 from ingest.config.policy_tables import PolicySettings
@@ -13,6 +12,7 @@ from ingest.mail.message import Mail
 from ingest.mail.trust import LIST
 from ingest.trust import arc, authserv, passage, signature
 from ingest.trust.signature import CannotVerify, Keys, Lookup
+from ingest.value import replace
 
 AUTHSERV, DKIM = "authserv", "dkim"
 
