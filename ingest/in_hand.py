@@ -85,16 +85,20 @@ class InHand:
 
     def settle(self) -> None:
         """Write what was decided, and give back what was not begun. Raises ``StateUnavailable``:
-        then all is still in hand."""
+        then all that is not written is still in hand."""
+        self.write()
+        if self._rest:
+            self._ledger.release(self._rest)
+            self._rest.clear()
+
+    def write(self) -> None:
+        """Write what was decided. Raises as ``settle``."""
         came = self._together() if len(self._decided) > 1 else None
         if came is None:
             came = [self._alone(*each) for each in self._decided]
         done, self._decided = self._decided, []
         for (queued, _), each in zip(done, came, strict=True):
             self._tell(queued, each)
-        if self._rest:
-            self._ledger.release(self._rest)
-            self._rest.clear()
 
     def _together(self) -> list[Came] | None:
         """Write all in one transaction; None if that fails for one of them."""

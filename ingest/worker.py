@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 
 from ingest import background, decision, recording, schedule
 from ingest.config.tables import Settings, StateSettings
@@ -38,6 +37,7 @@ from ingest.results import overdue
 from ingest.sinks import Sink, delivery
 from ingest.trust import verify
 from ingest.trust.signature import CannotVerify
+from ingest.value import replace
 from ingest.words import clipped, counted, named
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class Worker:
         self._publish = publish or self._deliver
         self._holder = holder
         self._hand = InHand(ledger, holder, tell=self._tell, failing=self._failing)
-        patchwork.before_asking(self._hand.before_question)
+        self._asks = False
+        patchwork.before_asking(self._before_question)
         self._recovered = False
         self._files: list[Sink] = []
         self._tidied = self._judged = -math.inf
@@ -181,7 +182,8 @@ class Worker:
         made = decision.judge(queued.raw, queued.envelope.sender == "", self._settings)
         if made.is_open and made.mail:
             mail = verify.attributed(queued.raw, made.mail, queued.passage, self._settings)
-            made = replace(made, mail=mail)
+            if mail is not made.mail:
+                made = replace(made, mail=mail)
             try:
                 made = decision.believe(made, self._trust(queued, mail), self._settings)
             except CannotVerify as error:
@@ -189,6 +191,7 @@ class Worker:
                     queued, replace(made, reason=str(error), waiting=Waiting.FAILING)
                 )
         if made.is_open and made.mail:
+            self._asks = False
             try:
                 patchwork = self._patchwork.for_mail(made.mail, queued.filing)
                 down = outage.broken(self._ledger, self._clock(), patchwork.name)
@@ -214,6 +217,10 @@ class Worker:
             return self._record(queued, made)
         return self._end(queued, made.outcome, made.reason, made)
 
+    def _before_question(self) -> None:
+        self._asks = True
+        self._hand.before_question()
+
     def _trust(self, queued: Queued, mail: Mail) -> Trust:
         """How far the sender of a mail is believed, verified once: signatures expire, and keys
         change. Raises ``CannotVerify`` if that matters."""
@@ -222,13 +229,13 @@ class Worker:
         if queued.filing:  # Patchwork may have come to know the mail since
             came = came.by(PATCHWORK)
         if proof is None and policy.proves_authors:
-            self._hand.before_question()  # keys are asked for
+            self._before_question()  # of DNS, for keys
             proof = verify.author(
                 queued.raw, mail, queued.source, queued.envelope, policy, came=queued.passage
             )
             told = {"reason": str(replace(came, author=proof))}
             self._ledger.prove(queued, proof, Event(self._clock(), "verified", told))
-        return replace(came, author=proof or "")
+        return replace(came, author=proof) if proof else came
 
     def _over_rate(self, made: Decision) -> str:
         """Why a request is one too many, "" if it is not."""
@@ -238,7 +245,7 @@ class Worker:
         def history(seconds: float, most: int, who: str, series: int, proved: bool) -> list[float]:
             # Later than now by more than that was recorded before the clock was set back.
             until = now + seconds
-            self._hand.settle()
+            self._hand.write()  # what was decided before counts
             server = made.target.server if made.target else ""
             return self._ledger.recorded(
                 now - seconds, until, most, who=who, series=series, server=server, proved=proved
@@ -255,7 +262,7 @@ class Worker:
             outage.note_down(self._ledger, made.reason, now, server)
             error = Unavailable(made.reason, made.retry_after)
             outage.trip(self._ledger, error, now, self._settings.worker.retry[0], server)
-        elif made.target or made.waiting is Waiting.MISSING:
+        elif self._asks and (made.target or made.waiting is Waiting.MISSING):
             outage.note_answer(self._ledger, now, server)
 
     def _record(self, queued: Queued, made: Decision) -> Write:

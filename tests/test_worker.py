@@ -221,6 +221,18 @@ def test_an_answer_that_a_patch_is_not_known_is_an_answer(lab: Lab, hell: Hell) 
     assert outage.answered(lab.ledger, lab.clock()) == lab.clock()
 
 
+def test_what_is_remembered_is_no_answer_of_today(lab: Lab, hell: Hell) -> None:
+    hell.route(knows())
+    lab.arrives(reply(OURS))
+    lab.works()
+    asked = lab.clock()
+    lab.clock += HOUR
+    lab.arrives(reply(OURS, "again@example.org"))
+    lab.works()
+    assert lab.outcome("again@example.org") is Outcome.DONE
+    assert outage.answered(lab.ledger, lab.clock()) == asked
+
+
 def test_no_answer_is_not_remembered_as_one(lab: Lab, hell: Hell) -> None:
     hell.will(failing(503))
     lab.arrives(reply(OURS))

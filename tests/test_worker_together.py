@@ -7,7 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from ingest.config.policy_tables import PolicySettings
 from ingest.ledger import WORKER_LEASE, Outcome, Queued, open_ledger
+from ingest.value import replace
 from ingest.worker import Worker
 from tests.support.bad_server import Answer, Hell, Seen
 from tests.support.lab import Lab, knows
@@ -160,3 +162,11 @@ def test_when_the_time_is_up_no_further_mail_is_begun(known: Lab) -> None:
     known.worker.work_off(until, stop)
     assert outcomes(known) == [Outcome.DONE] * 2 + [Outcome.QUEUED] * 3
     assert known.ledger.recover(known.clock(), WORKER_LEASE) == 0
+
+
+def test_a_rate_counts_what_was_decided_a_moment_ago(known: Lab) -> None:
+    policy = PolicySettings(rate_sender=("3 per hour",))
+    settings = replace(known.settings, policy=policy)
+    known.arrives(*(reply(PATCH, id) for id in SEVERAL))
+    Worker(known.ledger, known.patchwork, settings, clock=known.clock).work_off()
+    assert outcomes(known) == [Outcome.DONE] * 2 + [Outcome.REJECTED] * 3
