@@ -163,18 +163,23 @@ def _update(
 
 
 def escaped(database: sqlite3.Connection) -> None:
-    """To schema 4: NUL in texts becomes an escape, as ``rows.storable`` writes it. Older releases
-    kept it, and PostgreSQL takes none. Stories are JSON, which has none."""
-    database.create_function("escaped", 1, _escaped, deterministic=True)
+    """To schema 4: NUL in texts becomes an escape, as ``rows.storable`` writes it, or a longer one
+    in a row that is known by that text where another row is known by the escape. Older releases
+    kept NUL, and PostgreSQL takes none. Stories are JSON, which has none."""
+    database.create_function("escaped", 2, _escaped, deterministic=True)
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     texts = "SELECT name FROM pragma_table_info(?) WHERE type = 'TEXT' AND name <> 'story'"
     for table in [row[0] for row in database.execute(tables).fetchall()]:
         columns = [row[0] for row in database.execute(texts, (table,)).fetchall()]
-        if columns:
-            anew = ", ".join(f"{each} = escaped({each})" for each in columns)
-            which = " OR ".join(f"instr({each}, char(0)) > 0" for each in columns)
-            database.execute(f"UPDATE OR IGNORE {table} SET {anew} WHERE {which}")
+        if not columns:
+            continue
+        anew = ", ".join(f"{each} = escaped({each}, ?1)" for each in columns)
+        which = " OR ".join(f"instr({each}, char(0)) > 0" for each in columns)
+        escape = str(made.storable("\0"))
+        while database.execute(f"SELECT 1 FROM {table} WHERE {which} LIMIT 1").fetchone():
+            database.execute(f"UPDATE OR IGNORE {table} SET {anew} WHERE {which}", (escape,))
+            escape += "0"
 
 
-def _escaped(text: str | None) -> str | None:
-    return None if text is None else str(made.storable(text))
+def _escaped(text: str | None, escape: str) -> str | None:
+    return None if text is None else text.replace("\0", escape)

@@ -91,6 +91,30 @@ def test_a_nul_that_an_older_release_kept_is_an_escape_from_then_on(
     assert back == there
 
 
+@pytest.mark.parametrize("version", range(1, 4))
+def test_a_nul_whose_escape_is_another_rows_name_becomes_an_escape_too(
+    quick_path: Path, version: int
+) -> None:
+    """Two mails whose identities differ in how one of them spells NUL stay two mails."""
+    old = quick_path / "old.sqlite"
+    with closing(sqlite3.connect(old)) as database:
+        database.executescript((DUMPS / f"v{version}.sql").read_text())
+        for outcome, identity in (("failed", "a\0"), ("ignored", "a\\x00"), ("done", "a\\x000")):
+            database.execute(
+                "UPDATE mail SET identity = ?, raw = iif(? < 3, NULL, raw),"  # to keep it
+                " reason = char(0) || 'why' WHERE message_id = ?",
+                (identity, version, f"{outcome}@example.org"),
+            )
+        database.commit()
+    with closing(open_ledger(f"sqlite:{old}")) as ledger:
+        names = ("failed", "ignored", "done")
+        reasons = [ledger.find(f"{name}@example.org")[0].reason for name in names]
+        assert reasons == ["\\x0000why", "\\x00why", "\\x00why"]
+        before = told(ledger)
+    there, _ = there_and_back(quick_path, old)
+    assert without_happenings(there) == without_happenings(before)
+
+
 def fill(ledger: Ledger) -> None:
     """What senders and operators may say, everywhere."""
     long = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=2000))
