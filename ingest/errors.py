@@ -51,6 +51,10 @@ class NoLedger(StateUnavailable):
     advice = "name the ledger's folder with --state, or let the first mail make one"
 
 
+class NoRoom(StateUnavailable):
+    """What was to be written does not fit into the ledger now; smaller mail may."""
+
+
 class LostConnection(StateUnavailable):
     """The connection to the ledger was lost."""
 

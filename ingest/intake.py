@@ -5,10 +5,12 @@ It looks at raw bytes only; what a mail means is the worker's business.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from ingest import signs
+from ingest.errors import NoRoom, Temporary
 from ingest.ledger import Arrival, Envelope, Filing, Outcome
 from ingest.ledger.parts import Keeper
 from ingest.mail import headers, notice, peek
@@ -24,6 +26,9 @@ _MOST_RECIPIENTS = 100
 BEGINNING = 64 << 10
 
 log = logging.getLogger(__name__)
+
+_Given = TypeVar("_Given")
+_Kept = TypeVar("_Kept")
 
 
 class Receipt(StrEnum):
@@ -96,6 +101,29 @@ def accept_all(
     if counted_in and mails:
         signs.note(counted_in, ((mail.raw, mail.source) for mail in mails), mails[-1].now)
     return receipts
+
+
+def is_of_one(error: BaseException) -> bool:
+    """Whether an error is about the mail that met it: other mails may be taken in."""
+    return isinstance(error, NoRoom) or not isinstance(error, Temporary)
+
+
+def apart(
+    take: Callable[[Sequence[_Given]], Sequence[_Kept]], mails: Sequence[_Given]
+) -> list[_Kept | Exception]:
+    """What taking in mails gives for each: they are taken together, and in ever smaller parts if
+    that fails, so that what one of them meets holds up no other. In place of a receipt stands the
+    error of a mail that cannot be taken. ``take``: takes all or none of what it is given. Raises
+    ``StateUnavailable`` if nothing can be taken now; some may have been taken until then."""
+    try:
+        return list(take(mails))
+    except Exception as error:
+        if not is_of_one(error):
+            raise
+        if len(mails) < 2:
+            return [error] * len(mails)
+    half = len(mails) // 2
+    return apart(take, mails[:half]) + apart(take, mails[half:])
 
 
 def _arrival(mail: Delivered, max_size: int) -> Arrival | None:

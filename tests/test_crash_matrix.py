@@ -89,8 +89,8 @@ IN_A_PIPE_WITH_A_SPOOL = {
     "the spool is looked at": at(PIPE, "with spool.lease() as held:"),
     "the spool's lease is held": at(PIPE, "with closing(open_configured(settings.state)) as led"),
     "the mail is about to be forwarded": at(FORWARDING, "ledger.accept_all(["),
-    "the mail is forwarded": at(FORWARDING, "spool.drop(["),
-    "the mail has left the spool": at(FORWARDING, "count += len(waiting)"),
+    "the mail is forwarded": at(FORWARDING, "spool.drop(taken)"),
+    "the mail has left the spool": at(FORWARDING, "count += len(taken)"),
     "the mail is due": at(PIPE, "with ledger.lease(WORKER_LEASE) as held:"),
     "the worker's lease is held": at(PIPE, "patchwork = connect("),
 }

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The one entry of every source: what it keeps, and what the limit makes of a mail."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from ingest.intake import Delivered, Receipt, accept, accept_all
+from ingest.errors import NoRoom, StateUnavailable
+from ingest.intake import Delivered, Receipt, accept, accept_all, apart
 from ingest.ledger import Ledger
 from tests.support.mails import letter, reply
 
@@ -74,3 +77,32 @@ def test_a_mail_that_comes_twice_is_kept_once(ledger: Ledger) -> None:
     receipts = [accept(MAIL, "test", ledger=ledger, now=1.0, max_size=SIZE) for _ in range(2)]
     assert receipts == [Receipt.QUEUED, Receipt.DUPLICATE]
     assert len(ledger.find("recheck@example.org")) == 1
+
+
+@pytest.mark.parametrize("hindrance", [ValueError, NoRoom])
+@pytest.mark.parametrize("bad", [{0}, {7}, {2, 3, 9}, set(range(10))], ids=str)
+def test_what_one_mail_meets_holds_up_no_other(hindrance: type[Exception], bad: set[int]) -> None:
+    held: list[int] = []
+
+    def take(those: Sequence[int]) -> list[str]:
+        if bad.intersection(those):
+            raise hindrance
+        held.extend(those)
+        return [f"took {each}" for each in those]
+
+    outcomes = apart(take, range(10))
+    assert held == [each for each in range(10) if each not in bad]
+    for each, outcome in enumerate(outcomes):
+        assert isinstance(outcome, hindrance) if each in bad else outcome == f"took {each}"
+
+
+def test_a_ledger_that_is_away_is_asked_once() -> None:
+    asked = []
+
+    def take(those: Sequence[int]) -> list[str]:
+        asked.append(those)
+        raise StateUnavailable
+
+    with pytest.raises(StateUnavailable):
+        apart(take, range(10))
+    assert len(asked) == 1

@@ -14,7 +14,7 @@ from ingest import decision, intake, signs
 from ingest.commands import progress
 from ingest.config.tables import IntakeSettings, Settings
 from ingest.decision import Decision
-from ingest.errors import Interrupted
+from ingest.errors import Error, Interrupted
 from ingest.ledger import (
     ARCHIVED,
     UNPUSHED,
@@ -183,11 +183,20 @@ def _take_in(
     batch: list[Item], settings: Settings, ledger: Ledger, choice: Choice, summary: Summary
 ) -> None:
     now, source = time.time(), ARCHIVED if choice.sinks else UNPUSHED
-    delivered = [
-        intake.Delivered(_raw(item, choice), f"{source}{item.where}", now, in_order=True)
-        for item in batch
-    ]
-    for receipt in intake.accept_all(delivered, ledger=ledger, max_size=settings.intake.max_size):
+
+    def take(items: Sequence[Item]) -> list[intake.Receipt]:
+        delivered = [
+            intake.Delivered(_raw(item, choice), f"{source}{item.where}", now, in_order=True)
+            for item in items
+        ]
+        return intake.accept_all(delivered, ledger=ledger, max_size=settings.intake.max_size)
+
+    for item, receipt in zip(batch, intake.apart(take, batch), strict=True):
+        if isinstance(receipt, Error):
+            raise receipt
+        if isinstance(receipt, Exception):
+            summary.warnings.append(f"{item.where}: left out: it cannot be taken in: {receipt!r}")
+            continue
         summary.duplicates += receipt is intake.Receipt.DUPLICATE
         if receipt is intake.Receipt.REJECTED:
             summary.count(Outcome.REJECTED.value, "larger than [intake] max_size")

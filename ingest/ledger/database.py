@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest import files, locks
-from ingest.errors import NoLedger, StateUnavailable
+from ingest.errors import NoLedger, NoRoom, StateUnavailable
 from ingest.ledger import sqlite_file
 from ingest.ledger.rows import storable
 from ingest.ledger.schema_steps import Migration
@@ -317,7 +317,8 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StateUnavailable(
+            code = getattr(error, "sqlite_errorcode", 0)
+            raise (NoRoom if code == sqlite3.SQLITE_FULL else StateUnavailable)(
                 f"the ledger {self.path} could not be {doing}: {error}; {self._advice(error)}"
             ) from error
 

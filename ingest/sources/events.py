@@ -125,8 +125,16 @@ def take_in(
             haul.known += 1
             for id in copies:
                 ledger.file(id, filing, clock())
-        elif _accepted(raw, filing, ledger, clock(), max_size, haul, counted_in):
-            each(raw)
+        else:
+            try:
+                is_new = _accepted(raw, filing, ledger, clock(), max_size, haul, counted_in)
+            except Exception as error:
+                if not intake.is_of_one(error):
+                    raise
+                failed.append((memory, f"{event.name} cannot be taken in: {error!r}"))
+                continue
+            if is_new:
+                each(raw)
         memory.done(clock())
     _put_off(failed, haul, clock, give_up)
 

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 
+from ingest import intake
 from ingest.background import Guard, Thread, Trouble
 from ingest.config.tables import Settings, StateSettings
 from ingest.errors import NoLedger, StateUnavailable
 from ingest.ledger import Ledger, Opening, open_configured
-from ingest.ledger.spool import Depth, Spool, Spooled
+from ingest.ledger.spool import Depth, Spool
 
 # Seconds between two looks into the spool, and the longest pause after trouble.
 POLL, _LONGEST_PAUSE = 0.2, 2.0
@@ -40,31 +41,21 @@ def forward(spool: Spool, ledger: Ledger, *, stop: Callable[[], bool] = lambda: 
     the two. Only the holder of the spool's lease calls it. Raises ``StateUnavailable``."""
     count = 0
     while not stop() and (waiting := spool.oldest()):
-        try:
-            ledger.accept_all([each.arrival for each in waiting])
-        except StateUnavailable:
-            raise
-        except Exception as error:
-            if not (waiting := _one_by_one(waiting, spool, ledger)):
-                raise StateUnavailable(f"the spool's mails are not taken: {error}") from error
-        spool.drop([each.id for each in waiting])
-        count += len(waiting)
+        outcomes = intake.apart(
+            lambda those: ledger.accept_all([each.arrival for each in those]), waiting
+        )
+        taken = []
+        for each, outcome in zip(waiting, outcomes, strict=True):
+            if isinstance(outcome, Exception):  # tried again behind the others
+                log.error("<%s> stays in the spool: %s", each.arrival.message_id, outcome)
+                spool.put_off(each.id)
+            else:
+                taken.append(each.id)
+        spool.drop(taken)
+        count += len(taken)
+        if not taken:
+            raise StateUnavailable(f"the spool's mails are not taken: {outcomes[-1]}")
     return count
-
-
-def _one_by_one(waiting: list[Spooled], spool: Spool, ledger: Ledger) -> list[Spooled]:
-    """Those that the ledger takes by themselves: one that it does not take holds up no other."""
-    taken = []
-    for each in waiting:
-        try:
-            ledger.accept(each.arrival)
-            taken.append(each)
-        except StateUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001  told, and tried again behind the others
-            log.error("<%s> stays in the spool: %s", each.arrival.message_id, error)
-            spool.put_off(each.id)
-    return taken
 
 
 class Forwarder(Thread):

@@ -8,7 +8,7 @@ happens where that commit is not in the history any more. ``look`` is one look f
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from ingest.sources.git import Commit, Git
 from ingest.sources.git_process import never
 from ingest.sources.inbox_places import Folder, Mirror, after
 from ingest.sources.public_inbox import V1, Piece
-from ingest.words import counted
+from ingest.words import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +59,19 @@ class Inbox:
         copies: Path,
         *,
         max_size: int,
+        give_up: float = DAY,
         clock: Callable[[], float] = time.time,
         stop: Callable[[], bool] = never,
         accepted: Callable[[], None] = lambda: None,
         counted_in: str = "",
     ) -> None:
         """``name``: as in [inbox.NAME]; ``copies``: the folder for what is fetched; ``max_size``:
-        bytes of a mail; ``stop``: asked now and then whether to end; ``accepted`` is called when
+        bytes of a mail; ``give_up``: seconds after which a mail is left out that cannot be taken in
+        while others can; ``stop``: asked now and then whether to end; ``accepted`` is called when
         mail was queued; ``counted_in``: the folder of the state, for signs of life."""
         self.name = f"inbox.{name}"
         self._settings = settings
+        self._give_up = give_up
         self._max_size = max_size
         self._counted_in = counted_in
         self._clock, self._stop, self._accepted = clock, stop, accepted
@@ -92,6 +95,7 @@ class Inbox:
             whole = Feed(self.name, begun=self._begin(now))
             ledger.set_feed(whole)
         haul = Haul()
+        self._stuck = ""
         try:
             if feeds:
                 self._go_on(ledger, feeds, whole.begun, haul)
@@ -105,7 +109,7 @@ class Inbox:
                 ledger.set_feed(replace(whole, tries=whole.tries + 1, reason=str(error)))
             raise
         self._source.tidy()
-        ledger.set_feed(replace(whole, moved=now, tries=0, reason=""))
+        ledger.set_feed(replace(whole, moved=now, tries=0, reason=self._stuck))
         return haul
 
     def probe(self) -> str:
@@ -135,7 +139,7 @@ class Inbox:
         while found[0][1].reaches_back and (epoch := _before(epoch)):
             found.insert(0, (epoch, self._news(epoch, None, begun)))
         for each, news in found:
-            self._take(ledger, each, news, haul)
+            self._take(ledger, Feed(self.name, each), news, haul)
 
     def _go_on(self, ledger: Ledger, feeds: dict[str, Feed], begun: float, haul: Haul) -> None:
         """Look at the newest known epoch, and at those that came since."""
@@ -146,7 +150,7 @@ class Inbox:
             is_last = self._source.tip(following) is None
             if is_last or self._source.tip(epoch) is not None:
                 # After the look for the next one: until that came, mail came here.
-                self._take(ledger, epoch, self._news(epoch, feed, begun), haul)
+                self._take(ledger, feed, self._news(epoch, feed, begun), haul)
             if is_last:
                 return
             log.warning("%s has a new epoch, %s", self.name, following)
@@ -185,14 +189,23 @@ class Inbox:
             )
         return _News(git, tip, history[:number][::-1], complete and number == len(history))
 
-    def _take(self, ledger: Ledger, epoch: str, news: _News, haul: Haul) -> None:
-        """Take in what is new; how far that came is kept together with it."""
+    def _take(self, ledger: Ledger, feed: Feed, news: _News, haul: Haul) -> None:
+        """Take in what is new, and keep how far that came. ``feed``: what is kept of the epoch. A
+        mail that cannot be taken in holds up no other, and is tried again by the next looks, until
+        it has been tried for too long."""
+        kept, since, is_stuck = feed, feed.begun, False
         for piece in public_inbox.pieces(news.git, news.commits, self._max_size):
-            with ledger.batch():
-                queued = self._accept(ledger, piece)
-                if piece.complete:
-                    self._keep(ledger, epoch, piece.complete)
-            self._count(piece)
+            queued, left = self._accept(ledger, piece)
+            if left and not is_stuck and since and self._clock() - since >= self._give_up:
+                log.error("left out for good, unless recheck-ingest replay takes it in: %s", left)
+                left, since = "", 0.0
+            if left and not is_stuck:
+                is_stuck, self._stuck = True, left
+                ledger.set_feed(replace(kept, begun=since or self._clock()))
+            if piece.complete and not is_stuck:
+                kept = self._keep(ledger, feed.part, piece.complete)
+            if queued or not feed.begun:  # else it was counted by an earlier look
+                self._count(piece)
             haul.mails += len(piece.starts)
             haul.queued += queued
             if queued:
@@ -200,7 +213,8 @@ class Inbox:
             if self._stop():
                 raise FeedUnavailable("it was stopped")
         if not news.commits:
-            self._keep(ledger, epoch, Commit(news.tip, int(self._clock())) if news.tip else None)
+            tip = Commit(news.tip, int(self._clock())) if news.tip else None
+            self._keep(ledger, feed.part, tip)
 
     def _count(self, piece: Piece) -> None:
         """Leave signs of life."""
@@ -213,22 +227,38 @@ class Inbox:
             lists = Counter(peek.list_name(head) or default for head in heads)
             signs.saw(self._counted_in, self.name, lists, self._clock())
 
-    def _accept(self, ledger: Ledger, piece: Piece) -> int:
-        """Take in those mails that may hold a request; how many of them are new."""
-        if not piece.starts:
-            return 0
-        mails = []
-        possible = set(may_hold_requests(piece.buffer, piece.ends))
-        for number, (start, end) in enumerate(zip(piece.starts, piece.ends, strict=True)):
-            if number in possible or end - start > self._max_size:
-                raw = headers.with_list(piece.buffer[start:end], self._settings.list_id)
-                mails.append(intake.Delivered(raw, self.name, self._clock()))
-        receipts = intake.accept_all(mails, ledger=ledger, max_size=self._max_size)
-        return receipts.count(intake.Receipt.QUEUED)
+    def _accept(self, ledger: Ledger, piece: Piece) -> tuple[int, str]:
+        """Take in those mails that may hold a request; how many of them are new, and what is told
+        of one that cannot be taken in."""
+        possible = set(may_hold_requests(piece.buffer, piece.ends)) if piece.starts else set()
+        mails = [
+            piece.buffer[start:end]
+            for number, (start, end) in enumerate(zip(piece.starts, piece.ends, strict=True))
+            if number in possible or end - start > self._max_size
+        ]
 
-    def _keep(self, ledger: Ledger, epoch: str, commit: Commit | None) -> None:
+        def take(those: Sequence[bytes]) -> list[intake.Receipt]:
+            delivered = [
+                intake.Delivered(
+                    headers.with_list(each, self._settings.list_id), self.name, self._clock()
+                )
+                for each in those
+            ]
+            return intake.accept_all(delivered, ledger=ledger, max_size=self._max_size)
+
+        outcomes = intake.apart(take, mails) if mails else []
+        left = ""
+        for raw, outcome in zip(mails, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                id = peek.field(peek.header(raw), b"message-id").decode("ascii", "replace")
+                left = left or f"the mail {printable(id)} cannot be taken in: {outcome!r}"
+        return outcomes.count(intake.Receipt.QUEUED), left
+
+    def _keep(self, ledger: Ledger, epoch: str, commit: Commit | None) -> Feed:
         position = f"{commit.id} {commit.date}" if commit else ""
-        ledger.set_feed(Feed(self.name, epoch, position, moved=self._clock()))
+        feed = Feed(self.name, epoch, position, moved=self._clock())
+        ledger.set_feed(feed)
+        return feed
 
 
 def _before(epoch: str) -> str:

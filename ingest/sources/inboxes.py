@@ -30,6 +30,7 @@ def inbox(
         settings.inbox[name],
         Path(settings.state.dir) / _COPIES,
         max_size=settings.intake.max_size,
+        give_up=settings.worker.give_up_missing,
         stop=stop,
         accepted=accepted,
         counted_in=settings.state.dir,

@@ -20,6 +20,7 @@ from pathlib import Path
 from asyncinotify import Inotify, Mask
 
 from ingest.errors import Temporary
+from ingest.intake import is_of_one
 from ingest.ledger import Envelope
 
 log = logging.getLogger(__name__)
@@ -115,10 +116,10 @@ class _Maildir:
             ]
             await asyncio.to_thread(self._taken, taken)
             for mail, outcome in zip(batch, outcomes, strict=True):
-                if isinstance(outcome, Temporary):
-                    raise outcome
                 if isinstance(outcome, BaseException):
-                    # A bug that one mail brings to light must not keep the others from coming.
+                    if not is_of_one(outcome):
+                        raise outcome
+                    # What one mail meets must not keep the others from coming.
                     log.error("%s stays in new/, to be tried again: %r", mail.name, outcome)
 
     def _names(self) -> list[str]:

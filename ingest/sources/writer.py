@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ingest import intake, signs
@@ -143,17 +143,16 @@ class Writer:
     def _keep(self, batch: list[_Mail]) -> list[intake.Receipt | Exception]:
         """What became of each mail."""
         try:
-            self._ledger = self._ledger or self._open()
-            return list(self._write(self._ledger, batch))
-        except StateUnavailable as error:
+            self._ledger = ledger = self._ledger or self._open()
+            outcomes = intake.apart(lambda those: self._write(ledger, those), batch)
+        except Exception as error:  # noqa: BLE001  each of those who wait is told
+            outcomes = [error] * len(batch)
+        if any(isinstance(each, Exception) for each in outcomes):
             self._close_ledger()
-            return [error] * len(batch)
-        except Exception as error:  # a bug of ours over one mail must not stop the others
-            self._close_ledger()
-            if len(batch) > 1:
-                return [outcome for mail in batch for outcome in self._keep([mail])]
-            log.exception("a mail from %s could not be stored", batch[0].source)
-            return [error]
+        for mail, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, StateUnavailable):
+                log.error("a mail from %s could not be stored", mail.source, exc_info=outcome)
+        return outcomes
 
     def _close_ledger(self) -> None:
         """It is opened anew for the next mail: what is wrong may be mended until then."""
@@ -176,7 +175,7 @@ class Writer:
             batch.append(more)
         return batch
 
-    def _write(self, ledger: Ledger, batch: list[_Mail]) -> list[intake.Receipt]:
+    def _write(self, ledger: Ledger, batch: Sequence[_Mail]) -> list[intake.Receipt]:
         now = time.time()
         delivered = [
             intake.Delivered(m.raw, m.source, now, m.envelope, passage=m.passage) for m in batch

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.errors import StateUnavailable
-from ingest.ledger import WORKER_LEASE, Keep, Ledger, Outcome
+from ingest import intake
+from ingest.errors import NoRoom, StateUnavailable
+from ingest.ledger import WORKER_LEASE, Filter, Keep, Ledger, Outcome
 from tests.support import ledger_processes
 from tests.support.examples import examples
 from tests.support.ledger_values import NOON, arrival, claimed, ended, request
@@ -185,6 +186,20 @@ def test_the_limit_of_an_alias_pipe_is_told_loses_nothing_and_passes(path: Path)
         make_room()
     assert "no file past 2000000 bytes" in told
     assert "mailbox_size_limit" in told
+
+
+def test_of_mails_that_come_together_one_that_does_not_fit_holds_up_no_other(path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        ledger = opened(path)
+        mails = [arrival("a"), arrival("large", raw=os.urandom(3_000_000)), arrival("b")]
+        outcomes = intake.apart(ledger.accept_all, mails)
+        assert [isinstance(each, NoRoom) for each in outcomes] == [False, True, False]
+        assert [each.message_id for each in ledger.search_mails(Filter())] == ["b", "a"]
+        ledger.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.slow

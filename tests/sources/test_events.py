@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, NoRoom
 from ingest.ledger import Filing, Ledger
 from ingest.mail import headers
 from ingest.mail import message as mails
@@ -25,6 +25,7 @@ from tests.support.bad_server import TIMEOUT, Answer, Hell, Seen, html, rows, te
 from tests.support.clock import DAY, Clock
 from tests.support.examples import examples
 from tests.support.faults import USELESS, Case
+from tests.support.hindered import Hindered
 from tests.support.mails import RECHECK, patch
 from tests.support.missed_mails import DEV, PATCH, Catching, Made, serves
 from tests.support.questions import Connect, paths
@@ -437,6 +438,21 @@ def test_an_event_of_no_known_shape_is_told_and_holds_up_no_other(
     name = f"event {changes.get('id', 1001)}"
     assert f"{name} is not the event of a comment" in summary.problem
     assert [seen.path for seen in hell.seen if "comments" in seen.path] == [good.path]
+
+
+@pytest.mark.parametrize("hindrance", [ValueError("odd"), NoRoom("full")])
+def test_a_comment_that_cannot_be_taken_in_holds_up_no_other_and_comes_when_it_can(
+    hindrance: Exception, hell: Hell, catching: Catching, clock: Clock
+) -> None:
+    bad, good = Made(1, clock()), Made(2, clock())
+    hell.route(serves([bad, good]))
+    whole = catching.ledger
+    catching.ledger = Hindered(whole, hindrance, bad.message_id)
+    summary = catching.catch_up()
+    assert summary.missed == [good.message_id]
+    assert f"<{bad.message_id}> cannot be taken in" in summary.problem
+    catching.ledger = whole
+    assert catching.catch_up().missed == [bad.message_id]
 
 
 # A Patchwork without comments

@@ -4,7 +4,7 @@ another."""
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,11 +15,12 @@ import pytest
 from ingest.config import load as config
 from ingest.config.tables import StateSettings
 from ingest.errors import StateUnavailable
-from ingest.ledger import Arrival, Ledger, open_configured, open_ledger
+from ingest.ledger import Ledger, open_configured, open_ledger
 from ingest.ledger.spool import Depth, Spool
 from ingest.sources import forwarding
 from ingest.sources.forwarding import Forwarder, forward
 from tests.support import postgres
+from tests.support.hindered import Hindered
 from tests.support.ledger_values import NOON, arrival
 from tests.support.parts import eventually
 
@@ -29,24 +30,6 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     spool = Spool(str(tmp_path / "spool.sqlite"), busy_timeout=5.0, mode=0o660)
     yield spool
     spool.close()
-
-
-class Hindered:
-    """A ledger that some mails hinder."""
-
-    def __init__(self, ledger: Ledger, hindrance: Exception, *ids: str) -> None:
-        self._ledger, self._hindrance, self._ids = ledger, hindrance, ids
-
-    def accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-        if any(each.message_id in self._ids for each in arrivals):
-            raise self._hindrance
-        return self._ledger.accept_all(arrivals)
-
-    def accept(self, arrival: Arrival) -> tuple[int, bool]:
-        return self.accept_all([arrival])[0]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
 
 
 def held(ledger: Ledger, *ids: str) -> list[int]:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ingest.config.source_tables import InboxSettings
-from ingest.errors import FeedUnavailable
+from ingest.errors import FeedUnavailable, NoRoom
 from ingest.ledger import Ledger, Outcome
 from ingest.sources.inbox import Haul
 from ingest.sources.inbox import Inbox as Followed
 from tests.support.clock import DAY, Clock
 from tests.support.git_server import GitServer
+from tests.support.hindered import Hindered
 from tests.support.inboxes import FIRST, STEP, Inbox, Repository, deleted, file_of_v1, mail
 from tests.support.mails import letter, reply
 
@@ -116,6 +117,44 @@ def test_a_look_that_is_killed_is_taken_up_where_it_was(feed: Feed, clock: Clock
     assert 0 < before < 30
     assert feed.look(since="2023-01-01") == Haul(mails=30 - before, queued=30 - before)
     assert feed.taken(*range(30)) == [str(n) for n in range(30)]
+
+
+@pytest.mark.parametrize("hindrance", [ValueError("odd"), NoRoom("full")])
+def test_a_mail_that_cannot_be_taken_in_holds_up_no_other_and_comes_when_it_can(
+    feed: Feed, hindrance: Exception
+) -> None:
+    feed.inbox.add(recheck("old"))
+    feed.look()
+    feed.inbox.add(*map(recheck, "abc"))
+    whole = feed.ledger
+    feed.ledger = Hindered(whole, hindrance, "b@example.org")
+    assert feed.look().queued == 2
+    assert feed.taken(*"abc") == ["a", "c"]
+    assert "<b@example.org> cannot be taken in" in feed.reason()
+    feed.inbox.add(recheck("d"))
+    assert feed.look().queued == 1
+    feed.ledger = whole
+    assert feed.look().queued == 1
+    assert feed.taken(*"abcd") == [*"abcd"]
+    assert feed.reason() == ""
+    assert feed.look() == Haul()
+
+
+def test_a_mail_that_cannot_be_taken_in_for_a_day_is_told_and_left_out(
+    feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed.inbox.add(recheck("old"))
+    feed.look()
+    feed.inbox.add(*map(recheck, "abc"))
+    feed.ledger = Hindered(feed.ledger, ValueError("odd"), "b@example.org")
+    for _ in range(2):
+        feed.look()
+        assert feed.reason()
+        feed.clock += DAY / 2 + 1
+    assert feed.look().queued == 0
+    assert "left out for good, unless recheck-ingest replay takes it in" in caplog.text
+    assert feed.reason() == ""
+    assert feed.look() == Haul()
 
 
 def test_a_mail_without_list_id_belongs_to_the_list_that_is_set(feed: Feed) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.errors import StateUnavailable
+from ingest.errors import NoRoom, StateUnavailable
 from ingest.ledger import Envelope, Outcome, open_ledger
 from ingest.sources import maildir
 from ingest.sources.writer import Writer
@@ -280,10 +280,16 @@ def test_what_was_made_durable_leaves_new_though_the_rest_must_wait(spool: Spool
     asyncio.run(run())
 
 
-def test_a_mail_that_our_own_bug_stumbles_over_holds_no_other_up(spool: Spool) -> None:
+@pytest.mark.parametrize("hindrance", [ZeroDivisionError, NoRoom])
+def test_what_one_mail_meets_holds_no_other_up(
+    spool: Spool, hindrance: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours, or a ledger that has room for smaller mail only."""
+    monkeypatch.setattr(maildir, "_TOGETHER", 1)
+
     async def accept(raw: bytes, source: str, envelope: Envelope) -> object:
         if b"1@example.org" in raw:
-            raise ZeroDivisionError
+            raise hindrance
         return None
 
     async def run() -> None:
