@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -163,12 +164,15 @@ def _check_link(link: str, folder: str) -> None:
 
 def fill(new: Path, text: str, replaced: Path, mode: int | None) -> None:
     """A new file with durable content, and the permissions of the one that it is to replace;
-    without one, with ``mode``, or what the umask leaves. See ``sync`` for its name."""
+    without one, with ``mode``, or what the umask leaves. See ``sync`` for its name. The exact time
+    of its last change tells it from what others write into it: theirs is that of a tick."""
     permissions = 0o666 if mode is None else 0o600
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
+        now = time.time_ns()
+        os.utime(stream.fileno(), ns=(now, now))
         _permit(stream.fileno(), replaced, mode)
         os.fsync(stream.fileno())
 

@@ -144,17 +144,17 @@ TOGETHER = {
     "all are told": at(SINK, "if not held or is_paused("),
 }
 
-REPLACED = Place(RETESTS, "os.replace(_new(path), target)")
+REPLACED = Place(RETESTS, "os.replace(_new(target), target)")
 
 # The same, where requests are on their way from the log into the file.
 IN_THE_SINK = {
     "the cursor is read": at(SINK, "count = 0"),
     "the requests are read": at(SINK, "self._append(ledger, cursor, mine"),
     "earlier requests are read": at(SINK, "def begin(second: float) -> bool:"),
-    "the file is locked": at(RETESTS, "standing = _read(path, now)"),
+    "the file is locked": at(RETESTS, "standing = known.holds("),
     "the file is read": at(RETESTS, "second = promise("),
     "the second is known": at(RETESTS, "merged = merge("),
-    "the requests are merged": at(RETESTS, "_write(path, dump(merged), mode)"),
+    "the requests are merged": at(RETESTS, "_write(target, dump(merged), mode)"),
     "what a killed writer left is tidied": at(FILES, "descriptor = os.open(new, "),
     "the new file is made": at(FILES, "with os.fdopen(descriptor"),
     "the new file is half written": at(FILES, "stream.flush()"),
@@ -164,9 +164,7 @@ IN_THE_SINK = {
     "that it is, is about to be noted": Point(COMMIT, Place(RETESTS, "is_ready = ready(second)")),
     "that it is, is noted": Point(COMMITTED, Place(RETESTS, "is_ready = ready(second)")),
     "the new file is about to take its place": Point(REPLACED),
-    "the new file has taken its place": Point(
-        Place(RETESTS, "files.sync(target.parent)"), REPLACED
-    ),
+    "the new file has taken its place": Point(Place(RETESTS, "files.sync(folder)"), REPLACED),
     "the file is unlocked": at(SINK, "cursor = Cursor("),
     "the cursor is about to be committed": Point(COMMIT, Place(SINK, "cursor = Cursor(")),
     "the cursor has moved": Point(COMMITTED, Place(SINK, "cursor = Cursor(")),

@@ -2,8 +2,6 @@
 """How far those have come that read a ledger's request log or feed it: sinks, consumers and the
 batches that they hold, feeds."""
 
-from dataclasses import asdict
-
 from ingest.ledger import rows as made
 from ingest.ledger.connection import Connection
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
@@ -24,12 +22,12 @@ class Cursors:
     def begin_cursor(self, name: str, now: float) -> None:
         with self._db.writing():
             last = self._db.run("SELECT coalesce(max(number), 0) AS last FROM request").fetchone()
-            columns = asdict(Cursor(name, last["last"], now))
+            columns = vars(Cursor(name, last["last"], now))
             self._db.insert("cursor", columns, "ON CONFLICT (name) DO NOTHING")
 
     def set_cursor(self, cursor: Cursor) -> None:
         with self._db.writing():
-            self._db.insert("cursor", asdict(cursor), or_replace=True)
+            self._db.insert("cursor", vars(cursor), or_replace=True)
 
     def consumer(self, name: str) -> Consumer:
         rows = self._db.rows("SELECT * FROM consumer WHERE name = ?", name)
@@ -40,7 +38,7 @@ class Cursors:
 
     def set_consumer(self, consumer: Consumer) -> None:
         with self._db.writing():
-            self._db.insert("consumer", asdict(consumer), or_replace=True)
+            self._db.insert("consumer", vars(consumer), or_replace=True)
 
     def batches(self) -> tuple[Batch, ...]:
         found = "SELECT * FROM batch ORDER BY consumer, after, last"
@@ -74,4 +72,4 @@ class Cursors:
 
     def set_feed(self, feed: Feed) -> None:
         with self._db.writing():
-            self._db.insert("feed", asdict(feed), or_replace=True)
+            self._db.insert("feed", vars(feed), or_replace=True)

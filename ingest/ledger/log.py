@@ -4,7 +4,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from ingest.ledger import requests as identified
@@ -203,7 +203,7 @@ class Log(ABC):
         try:
             with self._db.writing():
                 # Of all locks that of the log comes last.
-                self._db.insert("cursor", asdict(cursor), or_replace=True)
+                self._db.insert("cursor", vars(cursor), or_replace=True)
                 if self._next_second(self._hold_head(), 0.0) > second:
                     raise _Overtaken
                 self._keep_promise(second)

@@ -15,6 +15,7 @@ from ingest import files, locks
 from ingest.errors import SinkUnavailable
 from ingest.ledger import Request
 from ingest.retests.document import Document, dump, empty, load, merge, stamped
+from ingest.value import Value
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,23 @@ def locked(path: str, patience: float) -> Iterator[None]:
         os.close(held)
 
 
+# Which state of a file it is: the disk's and the file's number, when it was changed, its size.
+State = tuple[int, int, int, int] | None
+
+
+class Known(Value):
+    """What the file holds in a state; None for what it holds: nobody knows."""
+
+    state: State = (0, 0, 0, 0)
+    document: Document | None = None
+
+    def holds(self, state: State) -> Document | None:
+        """The document of a file in this state, None if it has to be read. Where the disk keeps
+        whole seconds only, the same state may be another content."""
+        is_exact = state is not None and state[2] % 1_000_000_000
+        return self.document if is_exact and state == self.state else None
+
+
 def append(
     path: str,
     requests: Sequence[Request],
@@ -50,8 +68,9 @@ def append(
     promise: Callable[[float], float],
     ready: Callable[[float], bool] = lambda second: True,
     found: Callable[[Document], None] = lambda document: None,
-) -> "State":
-    """Merge requests into the file under its lock; the state that the file is in then.
+    known: Known = Known(),  # noqa: B008  frozen
+) -> Known:
+    """Merge requests into the file under its lock; what is known of the file then.
 
     ``revisions``: see ``document.key_of``; ``mode``: permissions of a new file; an existing file
     keeps its own, and its owner. A file that is not a retest JSON is set aside as
@@ -59,13 +78,15 @@ def append(
     than that of the present content. ``ready`` is called with this second when the new content is
     on the disk and about to take its place, see ``left``; if that gives False, the content is made
     anew with another second. ``found`` is called with the present content of a file that is a
-    retest JSON, or of none, before anything is merged into it. Raises ``SinkUnavailable`` if the
-    file cannot be read or written.
+    retest JSON, or of none, before anything is merged into it. ``known``: what was known of the
+    file before, which is not read again in the same state. Raises ``SinkUnavailable`` if the file
+    cannot be read or written.
     """
     with locked(path, patience):
         try:
+            target = files.target(path)
             is_there = os.path.lexists(path)
-            standing = _read(path, now)
+            standing = known.holds(state(path)) or _read(path, now)
             present = standing if standing is not None else empty()
             if standing is not None or not is_there:
                 found(present)
@@ -75,18 +96,15 @@ def append(
                 merged = merge(present, requests, second, earlier, revisions=revisions)
                 if merged == standing:
                     # Perhaps put there by a process that was killed before it made that durable.
-                    files.sync(files.target(path).parent)
+                    files.sync(target.parent)
                     break
-                _write(path, dump(merged), mode)
-                # After a loss of power this name is the only proof that the new content never took
-                # its place, see ``left``: a consumer may take the old file before we are back.
-                files.sync(files.target(path).parent)
+                _write(target, dump(merged), mode)
                 is_ready = ready(second)
             if is_ready:
-                _put_in_place(path)
+                _put_in_place(target)
         except OSError as error:
             raise files.unavailable(path, error) from error
-        return state(path)
+        return Known(state(path), merged)
 
 
 def standing_second(document: Document, now: float) -> float:
@@ -108,14 +126,11 @@ def left(path: str, patience: float) -> Left:
     """What a writer that died left. Content that was taken and is written again is handed out
     twice. Raises ``SinkUnavailable``."""
     with locked(path, patience):
-        if os.path.lexists(_new(path)):
+        target = files.target(path)
+        if os.path.lexists(_new(target)):
             return Left.WAITING
-        files.sync(files.target(path).parent)  # the writer may have died before it did this
+        files.sync(target.parent)  # the writer may have died before it did this
         return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
-
-
-# Which state of a file it is: the disk's and the file's number, when it was changed, its size.
-State = tuple[int, int, int, int] | None
 
 
 def state(path: str) -> State:
@@ -155,21 +170,21 @@ def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], 
     given, and not before; all of this under the file's lock. Mode and owner, and a symbolic link,
     stay. Raises ``SinkUnavailable``."""
     try:
-        _write(path, dump(document), mode)
-        files.sync(files.target(path).parent)
+        target = files.target(path)
+        _write(target, dump(document), mode)
     except OSError as error:
         raise files.unavailable(path, error) from error
 
     def place() -> None:
         try:
-            _put_in_place(path)
+            _put_in_place(target)
         except OSError as error:
             raise files.unavailable(path, error) from error
 
     try:
         yield place
     finally:
-        _new(path).unlink(missing_ok=True)
+        _new(target).unlink(missing_ok=True)
 
 
 def _read(path: str, now: float) -> Document | None:
@@ -197,21 +212,23 @@ def _set_aside(target: Path, now: float) -> Path:
     return aside
 
 
-def _new(path: str) -> Path:
+def _new(target: Path) -> Path:
     """Where new content waits: in the same folder and, for the lock is held, always under the
     same name, so that killed writers leave one such file at most."""
-    target = files.target(path)
     return target.with_name(f".{target.name}.new")
 
 
-def _write(path: str, text: str, mode: int) -> None:
+def _write(target: Path, text: str, mode: int) -> None:
     """The content that is to take the file's place, on the disk."""
-    new = _new(path)
+    new = _new(target)
     new.unlink(missing_ok=True)
-    files.fill(new, text, files.target(path), mode)
+    files.fill(new, text, target, mode)
+    # After a loss of power this name is the only proof that the new content never took its place,
+    # see ``left``: a consumer may take the old file before we are back.
+    files.sync(new.parent)
 
 
-def _put_in_place(path: str) -> None:
-    target = files.target(path)
-    os.replace(_new(path), target)
-    files.sync(target.parent)
+def _put_in_place(target: Path) -> None:
+    folder = target.parent
+    os.replace(_new(target), target)
+    files.sync(folder)

@@ -68,8 +68,7 @@ class JsonFile:
         self._revisions = revisions
         self._pause = pause
         self._patience = patience
-        # The state in which the file was looked at last, at first that of no file.
-        self._state: retest_file.State = (0, 0, 0, 0)
+        self._known = retest_file.Known()  # the file when it was looked at last
 
     def is_due(self, ledger: Ledger, now: float) -> bool:
         """See ``Sink``."""
@@ -147,7 +146,7 @@ class JsonFile:
 
     def _is_changed(self, cursor: Cursor) -> bool:
         """Whether the file is not as it was when it was last looked at."""
-        return bool(cursor.position) and retest_file.state(self._path) != self._state
+        return bool(cursor.position) and retest_file.state(self._path) != self._known.state
 
     def _look(self, ledger: Ledger, cursor: Cursor, now: float, patience: float) -> None:
         """Note what was taken out of the file since it was last looked at."""
@@ -157,7 +156,7 @@ class JsonFile:
             state, document = retest_file.state(self._path), retest_file.peek(self._path)
         if document is not None:
             self._note_taken(ledger, cursor, document, now)
-        self._state = state
+        self._known = retest_file.Known(state, document)
 
     def _note_taken(
         self, ledger: Ledger, cursor: Cursor, document: retests.Document, now: float
@@ -214,10 +213,10 @@ class JsonFile:
             return ledger.promise_with(begun, second)
 
         def found(present: retests.Document) -> None:
-            if not cursor.begun and retest_file.state(self._path) != self._state:
+            if not cursor.begun and retest_file.state(self._path) != self._known.state:
                 self._note_taken(ledger, cursor, present, now)
 
-        state = retest_file.append(
+        known = retest_file.append(
             self._path,
             requests,
             mode=self._mode,
@@ -228,9 +227,10 @@ class JsonFile:
             promise=promise,
             ready=begin,
             found=found,
+            known=self._known,
         )
         if not cursor.begun:
-            self._state = state
+            self._known = known
 
 
 def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Cursor:

@@ -61,7 +61,7 @@ def append(path: Path, *requests: Request, now: float = NOON + 20_000, mode: int
         patience=30,
         promise=lambda beyond: max(beyond, NOON + 20_000),
     )
-    return after != before
+    return after.state != before
 
 
 def contexts(document: retests.Document) -> set[str]:
