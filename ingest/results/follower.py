@@ -14,13 +14,16 @@ from ingest.patchwork import limits, outage
 from ingest.patchwork.lookup import Patchwork
 from ingest.patchwork.thread import PatchworkThread
 from ingest.results import revisions
-from ingest.results.watch import Watch
+from ingest.results.watch import Begun, Watch
 from ingest.story.results import FEED
 from ingest.words import counted
 
 # Seconds between two looks at the request log, which other processes write, too; and at most
 # after a question that failed.
 _POLL, _AFTER_TROUBLE = 5.0, 60.0
+# Seconds without a new request after which there is time for what has time; and how many requests
+# have to wait for that.
+_QUIET, _MOST_WAITING = 0.5, 100
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ class Follower(PatchworkThread):
     def __init__(self, settings: Settings, server: str = "") -> None:
         super().__init__(FEED, settings, settings.results.interval, self._work, server)
         self._logged = ""
+        self._begun: list[Begun] = []
 
     def _work(self, ledger: Ledger, thread: Background) -> None:
         with self._asking(ledger) as patchwork:
@@ -40,15 +44,21 @@ class Follower(PatchworkThread):
                     is_well = self._look(patchwork, ledger, thread)
                     pause = 0.0 if is_well else min(self._interval, _AFTER_TROUBLE)
                     asks_again = time.monotonic() + pause
-                thread.rest(_POLL)
+                is_woken = thread.rest(_QUIET if self._begun else _POLL)
+                if len(self._begun) > (_MOST_WAITING if is_woken else 0):
+                    begun, self._begun = self._begun, []
+                    self._watch(patchwork, ledger).note_earlier(begun)
+
+    def _watch(self, patchwork: Patchwork, ledger: Ledger) -> Watch:
+        return Watch(patchwork.dialect, ledger, self._settings, time.time, self.server)
 
     def _look(self, patchwork: Patchwork, ledger: Ledger, thread: Background) -> bool:
         """One look; whether Patchwork answered, as far as it was asked."""
-        watch = Watch(patchwork.dialect, ledger, self._settings, time.time, self.server)
+        watch = self._watch(patchwork, ledger)
         if outage.broken(ledger, time.time(), self.server) is not None:
             return False
         try:
-            watch.begin()
+            self._begun += watch.begin()
             if watch.is_due():
                 self._note_limits(patchwork, watch, ledger)
                 if changed := watch.poll():

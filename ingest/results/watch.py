@@ -36,6 +36,9 @@ _LATE = 60.0
 
 log = logging.getLogger(__name__)
 
+# A request, and the newest check when it was noted.
+Begun = tuple[Request, int]
+
 
 class Watch:
     """The checks of one server, looked at now and then. ``server``: its name, see ``Request``."""
@@ -70,8 +73,8 @@ class Watch:
         left = self._feed().moved + self._settings.interval - self._clock()
         return not 0 < left <= self._settings.interval
 
-    def begin(self) -> int:
-        """Note where the checks of requests that are new begin, and of how many that was. Asks
+    def begin(self) -> list[Begun]:
+        """Note where the checks of requests that are new begin, and of which that was. Asks
         nothing if none is. Raises as ``Dialect`` does."""
         requests = self.open()
         gone = self._follow_moves(requests)
@@ -79,7 +82,7 @@ class Watch:
         new = [each for each in requests if each.number not in known and each.number not in gone]
         self._tell_of_gone(sum(each.number in gone for each in requests))
         if not new:
-            return 0
+            return []
         first = self._dialect.check_events()
         begins = self._begins(new, first)
         is_first = len(new) == len(requests)  # nobody waits for what came before
@@ -89,9 +92,13 @@ class Watch:
                 self._ledger.results.set_baselines([number], newest, self._dialect.base)
             if is_first or last < self._position():
                 self._keep(last)
-        for each in new:
-            self._note_earlier(each, begins.newest[each.number])
-        return len(new)
+        return [(each, begins.newest[each.number]) for each in new]
+
+    def note_earlier(self, begun: Iterable[Begun]) -> None:
+        """Keep what the checks of their labels said before requests, as far as Patchwork tells.
+        That has time: it is for figures only, and a check is told by its id."""
+        for request, newest in begun:
+            self._note_earlier(request, newest)
 
     def _follow_moves(self, requests: list[Request]) -> set[int]:
         """Go on with the requests that were begun at another address of this server; the numbers
@@ -123,7 +130,6 @@ class Watch:
         return gone
 
     def _note_earlier(self, request: Request, newest: int) -> None:
-        """Keep what the checks of a request's labels said before it, if Patchwork tells."""
         half = _MOST_EARLIER // 2
         try:
             patches = self._patches(request)
@@ -132,7 +138,7 @@ class Watch:
             said = counting.earlier(request, checks, newest)
         except StateUnavailable:
             raise
-        except Temporary as error:  # it is for figures only
+        except Temporary as error:
             log.info("what checks said before request %d is unknown: %s", request.number, error)
             return
         if said:

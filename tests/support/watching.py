@@ -48,7 +48,7 @@ class Watching:
             **{"submission": Submission(kind, int(id)), "series": SERIES, **other},
         )
         if noted:
-            self.watch.begin()
+            self.watch.note_earlier(self.watch.begin())
         return request
 
     def posts(
@@ -68,7 +68,7 @@ class Watching:
     def looks(self) -> int:
         """An interval passes, and the watch looks; how many results that changed."""
         self.clock += INTERVAL
-        self.watch.begin()
+        self.watch.note_earlier(self.watch.begin())
         return self.watch.poll() if self.watch.is_due() else 0
 
     def states(self, request: Request) -> dict[str, str]:
