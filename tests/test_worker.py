@@ -83,7 +83,9 @@ def test_an_error_of_ours_at_one_mail_leaves_the_others_alone(
     assert outage.broken(breaking.ledger, breaking.clock()) is None
 
 
+# For a ledger in PostgreSQL the tests before it and behind it say the same.
 @pytest.mark.slow
+@pytest.mark.parametrize("ledger_kind", ["sqlite"])
 def test_an_error_of_ours_that_stays_ends_the_mail_as_failed_and_retryable(
     breaking: Lab,
 ) -> None:

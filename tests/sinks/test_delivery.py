@@ -406,8 +406,19 @@ def test_after_a_stop_in_the_middle_the_same_request_comes_again_and_says_so(lab
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["serve"], ["work"], ["work", "--once"]], ids=" ".join)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("ledger_kind", "arguments", "number"),
+    [
+        *(
+            ("sqlite", arguments, number)
+            for arguments in (["serve"], ["work"], ["work", "--once"])
+            for number in (signal.SIGTERM, signal.SIGKILL)
+        ),
+        ("postgresql", ["serve"], signal.SIGKILL),
+        ("postgresql", ["work", "--once"], signal.SIGTERM),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else getattr(each, "name", each),
+)
 def test_whatever_ends_us_in_the_middle_nothing_is_lost(
     labs: Labs, arguments: list[str], number: signal.Signals
 ) -> None:
