@@ -74,7 +74,7 @@ DEFAULT = (
     Case("the output is in its place", Point(IN_PLACE), again=True),
     Case("the output is there for good", Point(EMPTIED), again=True),
     Case("the file is about to be emptied", Point(REPLACED, EMPTIED), again=True),
-    Case("the file is emptied", Point(Place(RETESTS, "files.sync(target.parent)"), EMPTIED)),
+    Case("the file is emptied", Point(Place(RETESTS, "files.sync(folder)"), EMPTIED)),
     Case("that is there for good", Point(MOVING)),
     Case("the cursor is about to be committed", Point(COMMIT, MOVING)),
     Case("the cursor has moved", Point(COMMITTED, MOVING)),

@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -197,6 +198,27 @@ def test_a_file_that_somebody_has_spoilt_was_not_taken(sink: Sink, has_more: boo
 
 
 @pytest.mark.slow
+def test_what_another_program_writes_stays_where_the_disk_keeps_whole_seconds(sink: Sink) -> None:
+    """Then a file of as many bytes may be another one."""
+    writer = sink.file()
+    for label, written in (("c-1", "c-2"), ("c-3", "c-4")):
+        sink.record(asked(series=int(label[2:]), message_id=label, contexts=(label,)))
+        sink.deliver(writer)
+        os.utime(sink.path, (NOON, NOON))
+        sink.deliver(writer)
+        sink.path.write_text(sink.path.read_text().replace(label, written))
+        os.utime(sink.path, (NOON, NOON))
+    assert contexts(sink.document()) == {"c-2", "c-4"}
+
+
+def test_the_time_of_a_new_file_is_exact(sink: Sink) -> None:
+    """Of a kernel that counts ticks, which are the same for who writes into it soon after."""
+    sink.record(asked())
+    before = time.time_ns()
+    sink.publish()
+    assert before < sink.path.stat().st_mtime_ns < time.time_ns()
+
+
 def test_many_that_are_taken_at_once_are_all_noted(sink: Sink) -> None:
     running = sink.file()
     with sink.ledger.batch():
