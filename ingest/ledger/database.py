@@ -235,6 +235,15 @@ class Database:
             *columns.values(),
         ).fetchall()
 
+    def insert_all(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Rows more, all with the same columns, within ``writing``."""
+        if rows:
+            names = rows[0].keys()
+            statement = f"INSERT INTO {table} ({', '.join(names)})"
+            places = ", ".join("?" * len(names))
+            values = [tuple(map(storable, each.values())) for each in rows]
+            self.run_many(f"{statement} VALUES ({places})", values)
+
     def make_room(self, size: int) -> None:
         """Of a transaction that keeps so many bytes more: raise ``StateUnavailable`` if this
         process may write no file in which they leave room for what ends a mail, for only that

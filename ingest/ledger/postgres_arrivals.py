@@ -99,8 +99,6 @@ def _columns(place: int, arrival: Arrival) -> dict[str, object]:
     """A mail as it is given to the statement: its place in the list, and what is kept of it."""
     ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
     raw = made.packed(arrival.raw)
-    texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason
-    words = {**made.mail_search(*texts), **made.mail_shown(*texts)}
     return {
         "place": place,
         "digest": made.digest(arrival.identity),
@@ -123,5 +121,5 @@ def _columns(place: int, arrival: Arrival) -> dict[str, object]:
         "bytes": raw,
         "stored": len(raw),
         "told": made.story_text([Event(arrival.received, "accepted", {"source": arrival.source})]),
-        **{f"search_{name}": text for name, text in words.items()},
+        **{f"search_{name}": text for name, text in made.searched(arrival).items()},
     }

@@ -13,6 +13,7 @@ from ingest.ledger.connection import Row
 from ingest.ledger.progress import Batch, Consumer, Cursor, Feed
 from ingest.ledger.request_values import Request, Submission
 from ingest.ledger.values import (
+    Arrival,
     Envelope,
     Event,
     Filing,
@@ -45,10 +46,9 @@ def filing_columns(filing: Filing) -> dict[str, object]:
 def storable(value: object) -> object:
     """A value that every database takes: in text, NUL and what is not Unicode (lone surrogates,
     as in a sender or an answer that was garbage) are written out as escapes."""
-    if isinstance(value, str):
-        text = value.replace("\0", "\\x00")
-        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-    return value
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def digest(identity: str) -> bytes:
@@ -157,6 +157,12 @@ def mail_shown(message_id: str, author: str, subject: str, reason: str) -> dict[
     text = folded(shortened(subject), message_id)
     shown = {"author": folded(shortened(author)), "text": text, "reason": reason_shown(reason)}
     return _shown(words, shown)
+
+
+def searched(arrival: Arrival) -> dict[str, object]:
+    """What a mail that comes is found by, all but its id."""
+    texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason
+    return {**mail_search(*texts), **mail_shown(*texts)}
 
 
 def reason_shown(reason: str) -> str:

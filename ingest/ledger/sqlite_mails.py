@@ -4,11 +4,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 from ingest.errors import LostClaim
 from ingest.ledger import rows as made
 from ingest.ledger import turns
-from ingest.ledger.connection import Row
+from ingest.ledger.connection import Row, one_of, pieces
 from ingest.ledger.database import Database
 from ingest.ledger.sqlite_retention import Retention
 from ingest.ledger.values import (
@@ -47,12 +48,38 @@ class Mails(Retention):
             return self._accept_all(arrivals)
 
     def _accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
+        known = self._known([each.identity for each in arrivals])
         order = turns.Turns(self._db)
-        kept = [self._accept(arrival, order) for arrival in arrivals]
+        # As SQLite would number them; nobody else writes meanwhile.
+        next_id = int(self._number("SELECT max(id) FROM mail") or 0) + 1
+        kept, mails, searched = [], [], []
+        for arrival in arrivals:
+            if is_known := arrival.identity in known:
+                self._db.distrust()
+            else:
+                known[arrival.identity] = next_id
+                mails.append(_columns(next_id, arrival, order.next(arrival.sender)))
+                searched.append({"mail": next_id, **made.searched(arrival)})
+                next_id += 1
+            kept.append((known[arrival.identity], not is_known))
+        self._file.make_room(sum(each["stored"] for each in mails))
+        self._file.insert_all("mail", mails)
+        self._file.insert_all("mail_search", searched)
         order.keep()
         if any(each.outcome is Outcome.NOTICE for each in arrivals):
             self._drop_notices()
         return kept
+
+    def _known(self, identities: Sequence[str]) -> dict[str, int]:
+        """Those of the mails that are known, by identity: the id, 0 if the mail itself is gone."""
+        found: dict[str, int] = {}
+        for piece in pieces(identities):
+            gone = {name: each for each in piece for name in (each, made.by_digest(each))}
+            query = f"SELECT identity FROM known WHERE {one_of('identity', [*gone])}"
+            found |= {gone[row["identity"]]: 0 for row in self._db.run(query, *gone).fetchall()}
+            query = f"SELECT identity, id FROM mail WHERE {one_of('identity', piece)}"
+            found |= {row["identity"]: row["id"] for row in self._db.run(query, *piece).fetchall()}
+        return found
 
     def _drop_notices(self) -> None:
         """Drop all but the newest, without a trace."""
@@ -61,54 +88,6 @@ class Mails(Retention):
             " WHERE outcome = 'notice' ORDER BY ended DESC, id DESC LIMIT -1 OFFSET ?)",
             MOST_NOTICES,
         )
-
-    def _accept(self, arrival: Arrival, order: turns.Turns) -> tuple[int, bool]:
-        known = self._db.run(
-            "SELECT id FROM mail WHERE identity = ? UNION ALL"
-            " SELECT 0 FROM known WHERE identity IN (?, ?)",
-            *(arrival.identity, arrival.identity, made.by_digest(arrival.identity)),
-        ).fetchone()
-        if known:
-            self._db.distrust()
-            return int(known["id"]), False
-        ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
-        raw = made.packed(arrival.raw)
-        self._file.make_room(len(raw))
-        event = Event(arrival.received, "accepted", {"source": arrival.source})
-        new = self._db.insert(
-            "mail",
-            {
-                "identity": arrival.identity,
-                "message_id": arrival.message_id,
-                "list_id": arrival.list_id,
-                "source": arrival.source,
-                "envelope": made.envelope_text(arrival.envelope),
-                "received": arrival.received,
-                "raw": raw,
-                "stored": len(raw),
-                "size": len(arrival.raw),
-                "outcome": arrival.outcome,
-                "cut": ended is not None,
-                "reason": arrival.reason,
-                "due": arrival.received if ended is None else None,
-                "since": arrival.received,
-                "begun": arrival.received,
-                "ended": ended,
-                "sender": arrival.sender,
-                "passage": arrival.passage,
-                "turn": order.next(arrival.sender),
-                **made.filing_columns(arrival.filing),
-                "author": arrival.author,
-                "subject": arrival.subject,
-                "story": made.story_text([event]),
-            },
-            "RETURNING id",
-        )
-        id = int(new[0]["id"])
-        texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason
-        words = {**made.mail_search(*texts), **made.mail_shown(*texts)}
-        self._db.insert("mail_search", {"mail": id, **words})
-        return id, True
 
     def claim(self, now: float, who: str) -> Queued | None:
         return next(iter(self.claim_several(now, who, 1)), None)
@@ -379,3 +358,35 @@ class Mails(Retention):
             *states,
             *values,
         ).rowcount
+
+
+def _columns(id: int, arrival: Arrival, turn: int) -> dict[str, Any]:
+    """A mail as it comes into its table."""
+    ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
+    raw = made.packed(arrival.raw)
+    return {
+        "id": id,
+        "identity": arrival.identity,
+        "message_id": arrival.message_id,
+        "list_id": arrival.list_id,
+        "source": arrival.source,
+        "envelope": made.envelope_text(arrival.envelope),
+        "received": arrival.received,
+        "raw": raw,
+        "stored": len(raw),
+        "size": len(arrival.raw),
+        "outcome": arrival.outcome,
+        "cut": ended is not None,
+        "reason": arrival.reason,
+        "due": arrival.received if ended is None else None,
+        "since": arrival.received,
+        "begun": arrival.received,
+        "ended": ended,
+        "sender": arrival.sender,
+        "passage": arrival.passage,
+        "turn": turn,
+        **made.filing_columns(arrival.filing),
+        "author": arrival.author,
+        "subject": arrival.subject,
+        "story": made.story_text([Event(arrival.received, "accepted", {"source": arrival.source})]),
+    }

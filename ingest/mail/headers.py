@@ -15,7 +15,6 @@ from ingest.value import Value
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _FROM_LINE = re.compile(rb"(?:>*From [^\n]*\n)+")
 _BRACKETED = re.compile(r"<([^<>]+)>")
-_BLANKS = re.compile(r"\s+")
 # No honest list of references is longer, and a decoder of encoded words may take its time.
 _LONGEST_ENCODED = 64 << 10
 
@@ -64,7 +63,11 @@ def of(fields: Iterable[tuple[str, str]]) -> Head:
 
 def _text(value: bytes) -> str:
     """One line of text. Undecodable bytes stay visible and distinct, never dropped."""
-    return _BLANKS.sub(" ", value.decode("utf-8", "backslashreplace")).strip().replace("\0", "")
+    return _joined(value.decode("utf-8", "backslashreplace"))
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split()).replace("\0", "")
 
 
 def decoded(value: str) -> str:
@@ -79,7 +82,7 @@ def decoded(value: str) -> str:
         decoded.encode()
     except (HeaderParseError, LookupError, ValueError):
         return value
-    return _BLANKS.sub(" ", decoded).strip().replace("\0", "")
+    return _joined(decoded)
 
 
 def message_id(head: Head) -> str:
@@ -160,7 +163,6 @@ def identity(raw: bytes, head: Head, *, null_sender: bool, passage: str = "") ->
     sending another one of its Message-ID first. ``null_sender``: the envelope said so;
     ``passage``: which way it is known to have come, for a copy that came any other way must not
     keep out one that came so."""
-    digest = sha256()
     # Alike however it was handed over: SMTP's line ends or a pipe's, with or without the last one.
     body = raw[head.end :].replace(b"\r\n", b"\n").strip(b"\n")
     parts = [b"1" if null_sender or head.first("return-path") == "<>" else b"", body]
@@ -169,9 +171,8 @@ def identity(raw: bytes, head: Head, *, null_sender: bool, passage: str = "") ->
             parts += [name.encode(), value.encode()]
     if passage:
         parts.append(passage.encode())
-    for part in parts:  # with its length, so that no part can imitate two
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
+    # With its length, so that no part can imitate two.
+    digest = sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts]))
     return urlsafe_b64encode(digest.digest()[:18]).decode()
 
 

@@ -180,6 +180,17 @@ def test_mails_that_are_accepted_together_are_claimed_in_their_order(ledger: Led
     assert order == [names[3], *(name for name in names if name != names[3])]
 
 
+def test_each_of_many_mails_is_told_its_number_and_whether_it_is_new(ledger: Ledger) -> None:
+    mails = [arrival(f"{number}@x") for number in range(1200)]
+    before = ledger.accept_all(mails[::2])
+    found = ledger.accept_all(mails)
+    assert found[::2] == [(id, False) for id, _ in before]
+    assert all(new for _, new in found[1::2])
+    for number in (0, 1, 600, 601, 1198, 1199):
+        [kept] = ledger.find(f"mail-{found[number][0]}")
+        assert kept.message_id == f"{number}@x"
+
+
 def test_a_copy_takes_no_turn(ledger: Ledger) -> None:
     ledger.accept(arrival("a-1", sender="a@x"))
     for _ in range(5):
