@@ -82,6 +82,15 @@ def test_what_was_begun_on_a_connection_that_was_lost_is_not_there(
     assert ledger.find("a") == ledger.find("b") == []
 
 
+def test_a_mail_that_is_new_is_one_question_to_the_server(url: str, quick_path: Path) -> None:
+    with relayed(url, quick_path) as (by_relay, relay), closing(open_ledger(by_relay)) as ledger:
+        ledger.accept(arrival("first"))
+        before = relay.asked
+        for number in range(10):
+            assert ledger.accept(arrival(str(number)))[1]
+        assert relay.asked == before + 10
+
+
 def test_a_mail_is_told_as_new_though_the_answer_of_its_commit_was_lost(
     url: str, quick_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stands between the ledger and its PostgreSQL, and loses an answer of the server."""
+"""What stands between the ledger and its PostgreSQL, counts what is asked, and loses an answer."""
 
 import socket
 import threading
@@ -18,6 +18,7 @@ class Relay:
     def __init__(self, folder: Path, server: Path) -> None:
         self._server = server / _SOCKET
         self._lost: bytes | None = None
+        self.asked = 0  # how often the client has said something
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(folder / _SOCKET))
         self._listening.listen()
@@ -55,6 +56,7 @@ class Relay:
                 if answers and self._lost and self._lost in said:
                     self._lost = None
                     break
+                self.asked += not answers
                 target.sendall(said)
         for each in (source, target):
             with suppress(OSError):
