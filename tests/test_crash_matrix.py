@@ -144,7 +144,7 @@ TOGETHER = {
     "all are told": at(SINK, "if not held or is_paused("),
 }
 
-REPLACED = Place(RETESTS, "os.replace(_new(target), target)")
+REPLACED = Place(RETESTS, "os.replace(new, target)")
 
 # The same, where requests are on their way from the log into the file.
 IN_THE_SINK = {
@@ -154,7 +154,7 @@ IN_THE_SINK = {
     "the file is locked": at(RETESTS, "standing = known.holds("),
     "the file is read": at(RETESTS, "second = promise("),
     "the second is known": at(RETESTS, "merged = merge("),
-    "the requests are merged": at(RETESTS, "_write(target, dump(merged), mode)"),
+    "the requests are merged": at(RETESTS, "new = _write(target, dump(merged)"),
     "what a killed writer left is tidied": at(FILES, "descriptor = os.open(new, "),
     "the new file is made": at(FILES, "with os.fdopen(descriptor"),
     "the new file is half written": at(FILES, "stream.flush()"),

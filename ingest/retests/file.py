@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import count
 from pathlib import Path
 
@@ -69,6 +68,7 @@ def append(
     ready: Callable[[float], bool] = lambda second: True,
     found: Callable[[Document], None] = lambda document: None,
     known: Known = Known(),  # noqa: B008  frozen
+    writer: str = "",
 ) -> Known:
     """Merge requests into the file under its lock; what is known of the file then.
 
@@ -76,11 +76,12 @@ def append(
     keeps its own, and its owner. A file that is not a retest JSON is set aside as
     ``NAME.corrupt-TIMESTAMP``. ``promise`` gives the second that the new content carries, later
     than that of the present content. ``ready`` is called with this second when the new content is
-    on the disk and about to take its place, see ``left``; if that gives False, the content is made
+    on the disk and about to take its place, see ``waits``; if that gives False, the content is made
     anew with another second. ``found`` is called with the present content of a file that is a
     retest JSON, or of none, before anything is merged into it. ``known``: what was known of the
-    file before, which is not read again in the same state. Raises ``SinkUnavailable`` if the file
-    cannot be read or written.
+    file before, which is not read again in the same state. ``writer``: whose content it is,
+    should it wait: nobody else touches that. Raises ``SinkUnavailable`` if the file cannot be read
+    or written.
     """
     with locked(path, patience):
         try:
@@ -94,14 +95,9 @@ def append(
             while not is_ready:
                 second = promise(standing_second(present, now))
                 merged = merge(present, requests, second, earlier, revisions=revisions)
-                if merged == standing:
-                    # Perhaps put there by a process that was killed before it made that durable.
-                    files.sync(target.parent)
-                    break
-                _write(target, dump(merged), mode)
+                new = _write(target, dump(merged), mode, writer)
                 is_ready = ready(second)
-            if is_ready:
-                _put_in_place(target)
+            _put_in_place(new, target)
         except OSError as error:
             raise files.unavailable(path, error) from error
         return Known(state(path), merged)
@@ -114,23 +110,16 @@ def standing_second(document: Document, now: float) -> float:
     return at if at <= now else 0.0
 
 
-class Left(StrEnum):
-    """Where new content is whose writer died behind ``ready``."""
-
-    WAITING = "waiting"  # beside the file: it never took its place
-    IN_PLACE = "in place"  # it took its place
-    TAKEN = "taken"  # it took its place, and a consumer has moved it away since
-
-
-def left(path: str, patience: float) -> Left:
-    """What a writer that died left. Content that was taken and is written again is handed out
-    twice. Raises ``SinkUnavailable``."""
+def waits(path: str, writer: str, patience: float) -> bool:
+    """Whether what a writer that died behind ``ready`` was about to write waits beside the file. If
+    not, it took its place: what became of it there, who has taken it, and what others have written
+    since says nothing any more. Raises ``SinkUnavailable``."""
     with locked(path, patience):
         target = files.target(path)
-        if os.path.lexists(_new(target)):
-            return Left.WAITING
+        if os.path.lexists(_new(target, writer)):
+            return True
         files.sync(target.parent)  # the writer may have died before it did this
-        return Left.IN_PLACE if os.path.lexists(path) else Left.TAKEN
+        return False
 
 
 def state(path: str) -> State:
@@ -171,20 +160,20 @@ def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], 
     stay. Raises ``SinkUnavailable``."""
     try:
         target = files.target(path)
-        _write(target, dump(document), mode)
+        new = _write(target, dump(document), mode)
     except OSError as error:
         raise files.unavailable(path, error) from error
 
     def place() -> None:
         try:
-            _put_in_place(target)
+            _put_in_place(new, target)
         except OSError as error:
             raise files.unavailable(path, error) from error
 
     try:
         yield place
     finally:
-        _new(target).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
 
 
 def _read(path: str, now: float) -> Document | None:
@@ -212,23 +201,24 @@ def _set_aside(target: Path, now: float) -> Path:
     return aside
 
 
-def _new(target: Path) -> Path:
-    """Where new content waits: in the same folder and, for the lock is held, always under the
-    same name, so that killed writers leave one such file at most."""
-    return target.with_name(f".{target.name}.new")
+def _new(target: Path, writer: str) -> Path:
+    """Where a writer's new content waits: in the same folder and, for the lock is held, always
+    under the same name, so that killed writers leave one such file at most."""
+    return target.with_name(f".{target.name}.{writer}{'.' if writer else ''}new")
 
 
-def _write(target: Path, text: str, mode: int) -> None:
+def _write(target: Path, text: str, mode: int, writer: str = "") -> Path:
     """The content that is to take the file's place, on the disk."""
-    new = _new(target)
+    new = _new(target, writer)
     new.unlink(missing_ok=True)
     files.fill(new, text, target, mode)
     # After a loss of power this name is the only proof that the new content never took its place,
-    # see ``left``: a consumer may take the old file before we are back.
+    # see ``waits``: a consumer may take the old file before we are back.
     files.sync(new.parent)
+    return new
 
 
-def _put_in_place(target: Path) -> None:
+def _put_in_place(new: Path, target: Path) -> None:
     folder = target.parent
-    os.replace(_new(target), target)
+    os.replace(new, target)
     files.sync(folder)

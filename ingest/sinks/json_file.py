@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sink that keeps the retest JSON: the request log, from its cursor on, merged into the file.
 
-The cursor moves after the file is written: a crash between the two merges the same requests
-again, which changes nothing, unless a consumer has taken the file away meanwhile, which is found
-out first. What was in the file and is not any more was handed over.
+The cursor moves after the file is written. After a crash between the two it is found out whether
+the write took place, and nothing is merged again that a consumer may have taken. What was in the
+file and is not any more was handed over.
 """
 
 import logging
@@ -96,11 +96,9 @@ class JsonFile:
         cursor = ledger.cursor(self.name)
         count = 0
         try:
-            cursor = _settle(ledger, self._path, cursor, patience)
+            cursor = _settle(ledger, self._path, cursor, clock(), patience)
             self._look(ledger, cursor, clock(), patience)
             while requests := ledger.requests(after=cursor.position, limit=_BATCH):
-                if cursor.begun:  # what may be in the file, apart from what certainly is not
-                    requests = [each for each in requests if each.number <= cursor.begun]
                 mine = [each for each in map(self._narrowed, requests) if each]
                 if mine:
                     self._append(ledger, cursor, mine, requests[-1].number, clock(), patience)
@@ -122,8 +120,7 @@ class JsonFile:
     def finish(self, ledger: Ledger, clock: Clock, patience: float) -> None:
         """Bring to its end what a writer that died had begun, and begin nothing. Only the holder
         of the sink's lease calls it. Raises as ``deliver``."""
-        if _settle(ledger, self._path, ledger.cursor(self.name), patience).begun:
-            self.publish(ledger, clock, patience, stop=lambda: True)
+        _settle(ledger, self._path, ledger.cursor(self.name), clock(), patience)
 
     def preview(self, ledger: Ledger) -> tuple[retests.Document, int]:
         """What the file would hold if it were brought up to the end of the request log, and the
@@ -150,7 +147,7 @@ class JsonFile:
 
     def _look(self, ledger: Ledger, cursor: Cursor, now: float, patience: float) -> None:
         """Note what was taken out of the file since it was last looked at."""
-        if cursor.begun or not self._is_changed(cursor):  # nobody knows what is in it
+        if not self._is_changed(cursor):
             return
         with retest_file.locked(self._path, patience):
             state, document = retest_file.state(self._path), retest_file.peek(self._path)
@@ -197,26 +194,17 @@ class JsonFile:
     ) -> None:
         earlier = self._earlier(ledger, requests, cursor.position)
 
-        def promise(beyond: float) -> float:
-            # What is written once more carries the same second: a consumer that remembers series
-            # and second acts on it once.
-            is_known = cursor.second and cursor.second >= beyond
-            return cursor.second if is_known else ledger.next_second(beyond)
-
         def begin(second: float) -> bool:
             # Where a consumer moves a link away, nobody knows where the proof is.
             is_link = os.path.islink(self._path)
             begun = cursor if is_link else replace(cursor, begun=last, second=second)
-            if second == cursor.second:  # promised before
-                ledger.set_cursor(begun)
-                return True
             return ledger.promise_with(begun, second)
 
         def found(present: retests.Document) -> None:
-            if not cursor.begun and retest_file.state(self._path) != self._known.state:
+            if retest_file.state(self._path) != self._known.state:
                 self._note_taken(ledger, cursor, present, now)
 
-        known = retest_file.append(
+        self._known = retest_file.append(
             self._path,
             requests,
             mode=self._mode,
@@ -224,26 +212,23 @@ class JsonFile:
             earlier=earlier,
             revisions=self._revisions,
             patience=patience,
-            promise=promise,
+            promise=ledger.next_second,
             ready=begin,
             found=found,
             known=self._known,
+            writer=ledger.generation(),
         )
-        if not cursor.begun:
-            self._known = known
 
 
-def _settle(ledger: Ledger, path: str, cursor: Cursor, patience: float) -> Cursor:
-    """The cursor after a writer died between beginning a write and confirming it."""
+def _settle(ledger: Ledger, path: str, cursor: Cursor, now: float, patience: float) -> Cursor:
+    """The cursor after a writer died between beginning a write and confirming it. What waits is
+    written anew, for that it waits is the only proof; what took its place may have been taken, and
+    would be handed out twice."""
     if not cursor.begun:
         return cursor
-    match retest_file.left(path, patience):
-        case retest_file.Left.IN_PLACE:
-            return cursor  # merged once more, it is confirmed
-        case retest_file.Left.TAKEN:
-            settled = replace(cursor, position=cursor.begun, begun=0, second=0.0)
-        case retest_file.Left.WAITING:
-            # Noted before anything is written: that it waits is the only proof.
-            settled = replace(cursor, begun=0, second=0.0)
+    if retest_file.waits(path, ledger.generation(), patience):
+        settled = replace(cursor, begun=0, second=0.0)
+    else:
+        settled = Cursor(cursor.name, cursor.begun, now)
     ledger.set_cursor(settled)
     return settled
