@@ -20,8 +20,12 @@ import json, sys, time
 from ingest import transport, worker
 from ingest.config import load as config
 from ingest.ledger import WORKER_LEASE, open_configured
-state, url = sys.argv[1:]
-settings = config.load({("state", "dir"): state, ("patchwork", "url"): url})
+state, url, most = sys.argv[1:]
+settings = config.load({
+    ("state", "dir"): state,
+    ("patchwork", "url"): url,
+    ("patchwork", "questions_per_sender"): int(most),  # all mails are of one sender
+})
 waited = 0.0
 get = transport.Client.get
 def timed(*arguments, **named):
@@ -51,7 +55,7 @@ def measure(plan: Plan) -> Iterator[Row]:
             state = folder / str(number)
             fill(state, requests, series)
             before = server.asked()
-            ran = starter.run(sys.executable, "-c", _WORK, state, server.url)
+            ran = starter.run(sys.executable, "-c", _WORK, state, server.url, str(requests))
             wall, waited, cpu, recorded = json.loads(ran.output)
             if recorded != requests:
                 raise RuntimeError(f"{recorded} of {requests} requests were recorded")
