@@ -37,6 +37,9 @@ CHANNEL = "recheck_ingest"
 # Seconds that the number of standbys is believed.
 _BELIEVED = 0.5
 
+# Statements after which the server plans anew, and then each time after as many as before.
+_REPLANNED = 50
+
 
 class Session:
     """A connection. Threads may share it: one transaction runs at a time. Processes may not: a
@@ -61,6 +64,7 @@ class Session:
         self._leases: dict[str, int] = {}
         self._is_lost = self._batching = self._broken = self._warned = False
         self._streaming_until = 0.0
+        self._written, self._replanned = 0, _REPLANNED
         self._listening: psycopg.Connection[Row] | None = None
         self._db = self._connect()
 
@@ -96,8 +100,8 @@ class Session:
     def run(
         self, statement: str, *values: object, prepare: bool | None = None
     ) -> psycopg.Cursor[Row]:
-        """One statement of a transaction, within ``writing`` or ``reading``. ``prepare``: the
-        server is to keep it for the next time, if not None from the first time on or never."""
+        """One statement of a transaction, within ``writing`` or ``reading``. ``prepare``: whether
+        the server keeps it for the next time; None: if it comes again."""
         with self._deadline.within(self._db.fileno()):
             return self._db.execute(sql(statement), as_sent(values), prepare=prepare)
 
@@ -182,8 +186,7 @@ class Session:
                 with self._part_of_batch():
                     yield
             else:
-                self._ready()
-                self._refuse_alone()
+                self._ready_to_write()
                 with self._transaction(_KEPT if durable else _LOOSE):
                     yield
 
@@ -202,18 +205,22 @@ class Session:
                     return self.run(statement, *values).fetchall(), False
             if self._in_transaction():
                 return self.run(statement, *values).fetchall(), False
-            self._ready()
-            self._refuse_alone()
+            self._ready_to_write()
             try:
                 return self._write(statement, *values), False
             except psycopg.OperationalError:
                 if not self._db.closed or self._leases:
                     raise
-                self._ready()
-                self._refuse_alone()
+                self._ready_to_write()
                 return self._write(statement, *values), True
 
     def _write(self, statement: str, *values: object) -> list[Row]:
+        self._written += 1
+        if self._written > self._replanned:
+            # A plan stays what it was for tables that were small, and reads all of them, until the
+            # server's statistics are made anew; that may be a minute and many mails later.
+            self.run("DISCARD PLANS")
+            self._replanned *= 2
         self._warned = False
         # What is a transaction by itself is done again and again: to accept, to claim.
         found = self.run(statement, *values, prepare=True).fetchall()
@@ -228,8 +235,7 @@ class Session:
             if self._batching:
                 raise RuntimeError("a batch within a batch")
             with self._told("written"):
-                self._ready()
-                self._refuse_alone()
+                self._ready_to_write()
             with self._transaction(_KEPT):
                 self._batching, self._broken = True, False
                 try:
@@ -300,9 +306,10 @@ class Session:
                 "may be lost, and is written again"
             )
 
-    def _refuse_alone(self) -> None:
-        """Write nothing if too few standbys stream: each commit that waits for them in vain
-        occupies a connection."""
+    def _ready_to_write(self) -> None:
+        """As ``_ready``; write nothing if too few standbys stream: each commit that waits for them
+        in vain occupies a connection."""
+        self._ready()
         if not self._replicas or time.monotonic() < self._streaming_until:
             return
         streaming = self.streaming()
