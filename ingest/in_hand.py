@@ -79,17 +79,19 @@ class InHand:
 
     def before_question(self) -> None:
         """Have nothing wait for a question that is asked now, but the mail that it is asked for.
-        More questions are to be expected, so fewer mails are taken up for a while."""
+        More questions are to be expected."""
         self.settle()
         self._most = 1
 
     def settle(self) -> None:
-        """Write what was decided, and give back what was not begun. Raises ``StateUnavailable``:
-        then all that is not written is still in hand."""
+        """Write what was decided, and give back what was not begun: it was too much, so fewer are
+        taken up for a while. Raises ``StateUnavailable``: then what is not written, or not given
+        back, is still in hand."""
         self.write()
         if self._rest:
             self._ledger.release(self._rest)
             self._rest.clear()
+            self._most = 1
 
     def write(self) -> None:
         """Write what was decided. Raises as ``settle``."""

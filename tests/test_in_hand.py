@@ -56,6 +56,14 @@ def test_after_a_question_one_mail_is_taken_up_and_then_more_each_time(
     assert sizes == [32, 1, 2, 4, 8, 16, 32, 5]
 
 
+def test_after_some_were_given_back_fewer_are_taken_up(hand: Hand, ledger: Ledger) -> None:
+    arrive(ledger, 100)
+    assert hand.take(NOON)
+    assert hand.next()
+    hand.settle()
+    assert [len(hand.all()) for _ in range(3)] == [1, 2, 4]
+
+
 def test_one_decision_that_cannot_be_written_leaves_the_others_alone(
     hand: Hand, ledger: Ledger
 ) -> None:
