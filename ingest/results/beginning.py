@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where the checks of a request begin: with the newest one that there is when the request is first
-seen, or, if that is late, with those that came after Patchwork had filed its mail.
-"""
+seen, or, if a lab may have answered by then, with those after Patchwork had filed its mail."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

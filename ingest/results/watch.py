@@ -2,7 +2,8 @@
 """Patchwork's checks as results: what is asked, from where on, and how far all is known.
 
 A request is noted with the newest check that there is, so that none of the first run counts, also
-after a restart. Only ids are compared: dates of checks are in the server's local time.
+after a restart; or, where a lab may have answered already, with the newest one before its comment.
+Only ids are compared: dates of checks are in the server's local time.
 """
 
 import json
@@ -162,9 +163,23 @@ class Watch:
                 for each in new
             }
             return Beginning(newest, 0)
-        late = [each for each in new if self._clock() - each.recorded > _LATE]
-        filed = beginning.filed(self._dialect, late)
+        doubtful = [each for each in new if self._may_be_answered(each, first)]
+        filed = beginning.filed(self._dialect, doubtful)
         return beginning.of(self._dialect, new, filed, first)
+
+    def _may_be_answered(self, request: Request, first: CheckPage) -> bool:
+        """Whether a lab may have answered a request that is noted only now: it is late, or checks
+        of its labels came since the last look."""
+        last = self._position()
+        if self._clock() - request.recorded > _LATE or (
+            first.following and first.events[-1].id > last
+        ):
+            return True
+        return any(
+            counting.meant(request, each.context) and each.patch in self._patches(request)
+            for each in first.events
+            if each.id > last
+        )
 
     def poll(self) -> int:
         """Take in the checks that are new, if a result is to come; how many results that

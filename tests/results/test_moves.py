@@ -10,7 +10,7 @@ from ingest.ledger import Ledger, Request
 from ingest.patchwork import limits
 from ingest.sandbox import Sandbox
 from tests.support.mails import patch, reply
-from tests.support.watching import COVER, PATCH, Watching
+from tests.support.watching import COVER, FIRST, PATCH, Watching
 
 
 def moves(watching: Watching, box: Sandbox) -> None:
@@ -61,19 +61,19 @@ def asks(watching: Watching, about: About) -> Request:
     )
 
 
-@pytest.mark.parametrize("make", [of_patch, of_cover, of_comment])
+@pytest.mark.parametrize(
+    ("make", "patch"), [(of_patch, PATCH), (of_cover, FIRST), (of_comment, PATCH)]
+)
 def test_open_requests_are_followed_at_the_new_address_of_their_server(
-    watching: Watching, box: Sandbox, make: Callable[[Sandbox], About]
+    watching: Watching, box: Sandbox, make: Callable[[Sandbox], About], patch: int
 ) -> None:
-    about = make(box)
-    [on, *_] = box.store.patches_of(box.store.series[about.series])
-    watching.posts("fail", patch=on.id)
-    request = asks(watching, about)
-    watching.posts("success", "iol-b", on.id)
+    watching.posts("fail", patch=patch)
+    request = asks(watching, make(box))
+    watching.posts("success", "iol-b", patch)
     moves(watching, box)
     assert watching.looks() == 1
     assert watching.states(request) == {"iol-a": "asked", "iol-b": "success"}
-    watching.posts("warning", patch=on.id)
+    watching.posts("warning", patch=patch)
     assert watching.looks() == 1
     assert watching.states(request)["iol-a"] == "warning"
     assert limits.known(watching.ledger, watching.clock(), "") == ()

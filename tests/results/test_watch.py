@@ -300,6 +300,40 @@ def test_if_its_comment_is_not_found_it_begins_when_it_is_seen(watching: Watchin
     assert watching.states(request) == {"iol-a": "success"}
 
 
+@pytest.mark.parametrize("others", [0, 150])
+def test_a_lab_that_posts_before_a_request_is_noted_has_answered_it(
+    watching: Watching, others: int
+) -> None:
+    """The lab has the request as soon as it is recorded, and posts at once."""
+    watching.posts("fail")
+    watching.asks("iol-b")
+    request = comes_while_serve_is_down(watching)
+    watching.posts("success")
+    for number in range(others):
+        watching.posts("fail", f"iol-{number}")
+    watching.watch.begin()
+    watching.looks()
+    assert watching.states(request) == {"iol-a": "success"}
+
+
+def test_comments_are_asked_for_only_if_a_label_of_a_new_request_has_news(
+    watching: Watching,
+) -> None:
+    watching.posts("fail")
+    watching.asks("iol-b")
+    for label, patch, is_asked in (
+        ("iol-a", SECOND, False),
+        ("iol-c", PATCH, False),
+        ("iol-a", PATCH, True),
+    ):
+        watching.posts("fail", "iol-a", patch)
+        request = watching.asks(label, noted=False)
+        watching.questions()
+        assert [each.number for each, _ in watching.watch.begin()] == [request.number]
+        asked = [each.path for each in watching.box.requests]
+        assert any("patch-comment-created" in each for each in asked) == is_asked
+
+
 def test_a_request_seen_late_takes_nothing_from_one_that_is_followed(watching: Watching) -> None:
     early = watching.asks("iol-b")
     late = comes_while_serve_is_down(watching)
