@@ -18,6 +18,9 @@ from ingest.value import Value
 
 log = logging.getLogger(__name__)
 
+# The writer that empties the file for a consumer, and all writers of an older release.
+_TAKING, _OLDER = "taking", ""
+
 
 @contextmanager
 def locked(path: str, patience: float) -> Iterator[None]:
@@ -116,7 +119,7 @@ def waits(path: str, writer: str, patience: float) -> bool:
     since says nothing any more. Raises ``SinkUnavailable``."""
     with locked(path, patience):
         target = files.target(path)
-        if os.path.lexists(_new(target, writer)):
+        if any(os.path.lexists(_new(target, each)) for each in (writer, _OLDER)):
             return True
         files.sync(target.parent)  # the writer may have died before it did this
         return False
@@ -160,7 +163,7 @@ def prepared(path: str, document: Document, mode: int) -> Iterator[Callable[[], 
     stay. Raises ``SinkUnavailable``."""
     try:
         target = files.target(path)
-        new = _write(target, dump(document), mode)
+        new = _write(target, dump(document), mode, _TAKING)
     except OSError as error:
         raise files.unavailable(path, error) from error
 
@@ -207,10 +210,11 @@ def _new(target: Path, writer: str) -> Path:
     return target.with_name(f".{target.name}.{writer}{'.' if writer else ''}new")
 
 
-def _write(target: Path, text: str, mode: int, writer: str = "") -> Path:
+def _write(target: Path, text: str, mode: int, writer: str) -> Path:
     """The content that is to take the file's place, on the disk."""
     new = _new(target, writer)
-    new.unlink(missing_ok=True)
+    for left in (new, _new(target, _OLDER)):
+        left.unlink(missing_ok=True)
     files.fill(new, text, target, mode)
     # After a loss of power this name is the only proof that the new content never took its place,
     # see ``waits``: a consumer may take the old file before we are back.

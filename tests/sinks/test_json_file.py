@@ -357,6 +357,23 @@ def test_what_no_consumer_could_take_before_a_crash_is_handed_out(sink: Sink) ->
     assert taken(sink) == {"c-2"}
 
 
+def test_what_an_older_release_was_about_to_write_is_handed_out(sink: Sink) -> None:
+    """It had one name for what waits, whoever was to write it."""
+    sink.record(asked(1))
+    publish_and_die(sink, in_place=False)
+    [waiting] = sink.path.parent.glob(".retests.json.*new")
+    older = sink.path.with_name(".retests.json.new")
+    waiting.rename(older)
+    sink.publish()
+    assert taken(sink) == {"c-1"}
+    assert not older.exists()
+    sink.record(asked(2))
+    publish_and_die(sink, in_place=True)
+    assert taken(sink) == {"c-2"}
+    sink.publish()
+    assert taken(sink) == set()
+
+
 def test_what_was_about_to_be_written_when_power_was_lost_is_handed_out(
     sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
