@@ -48,20 +48,22 @@ class Mails(Retention):
             return self._accept_all(arrivals)
 
     def _accept_all(self, arrivals: Sequence[Arrival]) -> list[tuple[int, bool]]:
-        known = self._known([each.identity for each in arrivals])
+        # As they are kept: two that differ may be kept as one.
+        identities = [str(made.storable(each.identity)) for each in arrivals]
+        known = self._known(identities)
         order = turns.Turns(self._db)
         # As SQLite would number them; nobody else writes meanwhile.
         next_id = int(self._number("SELECT max(id) FROM mail") or 0) + 1
         kept, mails, searched = [], [], []
-        for arrival in arrivals:
-            if is_known := arrival.identity in known:
+        for identity, arrival in zip(identities, arrivals, strict=True):
+            if is_known := identity in known:
                 self._db.distrust()
             else:
-                known[arrival.identity] = next_id
+                known[identity] = next_id
                 mails.append(_columns(next_id, arrival, order.next(arrival.sender)))
                 searched.append({"mail": next_id, **made.searched(arrival)})
                 next_id += 1
-            kept.append((known[arrival.identity], not is_known))
+            kept.append((known[identity], not is_known))
         self._file.make_room(sum(each["stored"] for each in mails))
         self._file.insert_all("mail", mails)
         self._file.insert_all("mail_search", searched)

@@ -125,6 +125,16 @@ def test_text_that_is_no_unicode_is_kept_legibly(ledger: Ledger) -> None:
     assert ledger.recall(LONE, NOON) == r"a\udce9\ud800b"
 
 
+@pytest.mark.parametrize("identity", [LONE, "a\0b"], ids=["no Unicode", "NUL"])
+def test_a_mail_whose_identity_is_kept_otherwise_is_known(ledger: Ledger, identity: str) -> None:
+    assert ledger.accept(arrival(identity=identity))[1]
+    assert not ledger.accept(arrival("copy", identity=identity))[1]
+    other = arrival("b", identity=f"b {identity}")
+    kept = identity.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    several = [arrival(identity=kept), other, replace(other, identity=f"b {kept}")]
+    assert [new for _, new in ledger.accept_all(several)] == [False, True, False]
+
+
 @pytest.mark.parametrize("text", ["", "\u2028\u0085\x1e\n\r", "grüße 漢字 🐍", "'; DROP"])
 def test_text_of_any_kind_comes_back(ledger: Ledger, text: str) -> None:
     ledger.accept(arrival(source=text, envelope=Envelope(text)))
