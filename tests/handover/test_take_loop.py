@@ -4,7 +4,7 @@ work, the taker, the sink or who confirms a batch, is killed before any line of 
 
 Nothing is ever lost. Each request is handed over once, and again only if the taker was killed
 between writing its output and moving its cursor, or if the batch was not confirmed.
-``RECHECK_TEST_POLLS=1000`` polls as often for each kind of consumer; a fifth of that in PostgreSQL.
+``RECHECK_TEST_POLLS=1000`` polls as often for each kind of consumer; a tenth of that in PostgreSQL.
 """
 
 import json
@@ -131,7 +131,7 @@ def test_a_consumer_gets_everything_once_whoever_is_killed_when(
     quick_path: Path, ledger_url: str, consumer: str, single: bool, hold: bool
 ) -> None:
     loop = Loop(quick_path, ledger_url, consumer, single=single, hold=hold)
-    polls = POLLS if ledger_url.startswith("sqlite:") else POLLS // 5
+    polls = POLLS if ledger_url.startswith("sqlite:") else POLLS // 10
     for _ in range(polls):
         loop.arrivals()
         loop.poll()

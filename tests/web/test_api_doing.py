@@ -191,6 +191,11 @@ NOT_ASKED = [
 ]
 
 
+# What is refused before the ledger is asked.
+BEFORE = pytest.mark.parametrize("ledger_kind", ["sqlite"])
+
+
+@BEFORE
 @pytest.mark.parametrize(("wish", "status"), NOT_ASKED, ids=lambda each: str(each)[:40])
 def test_what_cannot_be_asked_for_is_not(site: ApiSite, wish: Any, status: int) -> None:
     answer = post(site, "/api/requests", wish)
@@ -198,6 +203,7 @@ def test_what_cannot_be_asked_for_is_not(site: ApiSite, wish: Any, status: int) 
     assert len(site.see("/api/requests")) == 2
 
 
+@BEFORE
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_a_body_that_does_not_say_that_it_is_json_is_refused(site: ApiSite, kind: str) -> None:
     """A page elsewhere can post forms and plain text without asking."""
@@ -291,6 +297,7 @@ def test_a_key_is_its_tokens_and_for_one_thing(site: ApiSite) -> None:
     assert post(site, "/api/requests/1/notes", {"text": "x"}, "one").status == 409
 
 
+@BEFORE
 @pytest.mark.parametrize("key", ["a b", "x" * 201, "\xe9"])
 def test_a_key_is_of_ascii_and_short(site: ApiSite, key: str) -> None:
     answer = post(site, "/api/requests", {"series": 7, "labels": ["iol-x"]}, key)
