@@ -3,8 +3,6 @@
 Pure.
 """
 
-from dataclasses import astuple
-
 from ingest.config.tables import Settings
 from ingest.decision import Decision
 from ingest.ledger import Queued, Request, Submission
@@ -62,4 +60,5 @@ def refused(queued: Queued, made: Decision, now: float, settings: Settings) -> R
 
 def bounded(asks: Requester) -> Requester:
     """Who asks, cut to the length that is kept."""
-    return Requester(*(clipped(each, _LONGEST_NAME) for each in astuple(asks)))
+    said = (asks.name, asks.mailbox, asks.of_list)
+    return Requester(*(clipped(each, _LONGEST_NAME) for each in said))

@@ -6,6 +6,7 @@ Adding a table means adding its class and its field in ``Settings``.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
+from functools import cache
 
 from ingest.config import values
 from ingest.config.layout import free, named, setting
@@ -380,13 +381,14 @@ class Settings(Value):
         return self.servers.get(name) if name else self.patchwork
 
 
-def sink_kinds() -> list[str]:
+@cache
+def sink_kinds() -> tuple[str, ...]:
     """The kinds of sinks: the tables of ``Settings`` such as [webhook.NAME]."""
-    return [
+    return tuple(
         each.name
         for each in fields(Settings)
         if issubclass(each.metadata.get("named", object), SinkSettings)
-    ]
+    )
 
 
 def sinks(settings: Settings) -> Iterator[SinkSettings]:

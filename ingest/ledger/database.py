@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -228,21 +229,14 @@ class Database:
         self, table: str, columns: Mapping[str, object], then: str = "", *, or_replace: bool = False
     ) -> list[sqlite3.Row]:
         """A row more, within ``writing``; what a RETURNING clause in ``then`` gives."""
-        places = ", ".join("?" * len(columns))
-        return self.run(
-            f"INSERT {'OR REPLACE ' if or_replace else ''}INTO {table} ({', '.join(columns)})"
-            f" VALUES ({places}) {then}",
-            *columns.values(),
-        ).fetchall()
+        statement = _inserting(table, (*columns,), then, or_replace)
+        return self.run(statement, *columns.values()).fetchall()
 
     def insert_all(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Rows more, all with the same columns, within ``writing``."""
         if rows:
-            names = rows[0].keys()
-            statement = f"INSERT INTO {table} ({', '.join(names)})"
-            places = ", ".join("?" * len(names))
             values = [tuple(map(storable, each.values())) for each in rows]
-            self.run_many(f"{statement} VALUES ({places})", values)
+            self.run_many(_inserting(table, (*rows[0],)), values)
 
     def make_room(self, size: int) -> None:
         """Of a transaction that keeps so many bytes more: raise ``StateUnavailable`` if this
@@ -349,3 +343,15 @@ class Database:
                 "(Postfix gives an alias pipe its mailbox_size_limit), or the disk is full"
             )
         return files.hindrance(self.path) or "check the disk, and the permissions of its folder"
+
+
+@lru_cache(maxsize=100)
+def _inserting(
+    table: str, columns: tuple[str, ...], then: str = "", or_replace: bool = False
+) -> str:
+    """A statement that is made for each of many rows."""
+    places = ", ".join("?" * len(columns))
+    return (
+        f"INSERT {'OR REPLACE ' if or_replace else ''}INTO {table} ({', '.join(columns)})"
+        f" VALUES ({places}) {then}"
+    )
