@@ -64,7 +64,9 @@ class Loop:
         die = self.chance.randint(1, most) if most and self.chance.random() < 0.9 else None
         ended = forked(action, die=die, count_from=start)
         assert ended.killed or ended.code == 0, ended.output
-        self._most[name] = max(most, ended.lines)
+        # Of the last run to the end: one that had to wait for something ran many more lines than
+        # there are to die before.
+        self._most[name] = max(most, ended.lines) if ended.killed else ended.lines
         self.deaths[name] += ended.killed
         return ended.killed
 

@@ -25,6 +25,8 @@ from tests.support.places import ROOT
 PACKAGE = ROOT / "ingest"
 # Another program's part, played here by ours.
 _NOT_OURS = str(PACKAGE / "sandbox")
+# The program as it was when it was loaded: whoever edits it meanwhile moves lines.
+_SOURCES = {str(each.relative_to(PACKAGE)): each.read_text() for each in PACKAGE.rglob("*.py")}
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Place:
 
     def line(self) -> int:
         """Its number. Fails if there is not just one such line."""
-        lines = (PACKAGE / self.file).read_text().splitlines()
+        lines = _SOURCES[self.file].splitlines()
         found = [number for number, line in enumerate(lines, start=1) if self.text in line]
         assert len(found) == 1, f"{self.file} has {len(found)} lines with {self.text!r}"
         return found[0]
