@@ -21,6 +21,7 @@ from tests.support.postfix import free_port
 
 DONE = {"29430": ["iol-a"]}
 _PASSWORD = "secret"
+_STOP_TIMEOUT = 5.0  # seconds
 _CONFIGURATION = """\
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -160,7 +161,13 @@ class Getmail:
                 yield
                 assert process.poll() is None
             finally:
+                # As systemd stops it: getmail overlooks a signal that comes while it fetches, and
+                # waits for two minutes more.
                 process.terminate()
+                try:
+                    process.wait(_STOP_TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
     def fetch(self) -> str:
         """One run; what it says."""
