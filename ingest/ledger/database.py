@@ -21,6 +21,7 @@ from ingest.ledger import sqlite_file
 from ingest.ledger.rows import storable
 from ingest.ledger.schema_steps import Migration
 from ingest.ledger.values import Opening
+from ingest.ledger.whole import Whole
 
 # STRICT tables came with 3.37, RETURNING with 3.35.
 OLDEST_SQLITE = (3, 37, 0)
@@ -72,8 +73,7 @@ class Database:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._synchronous = ""
-        self._batching = False
-        self._broken = False
+        self._whole = Whole(str(self.path))
         self._unproven = False
         with self._told("opened"):
             if not sqlite_file.is_there(self.path):
@@ -118,7 +118,7 @@ class Database:
         """What is read inside is as of one moment. Raises ``StateUnavailable``."""
         with self._lock, self._told("read"):
             self._refuse_after_fork()
-            if self._batching or self._db.in_transaction:
+            if self._whole.is_open or self._db.in_transaction:
                 yield
                 return
             self._db.execute("BEGIN")
@@ -132,8 +132,8 @@ class Database:
         """One transaction, or a part of the batch that is open. It is on the disk when this
         ends; without ``durable``, a loss of power may undo it. Raises ``StateUnavailable``."""
         with self._lock:
-            if self._batching:
-                with self._part_of_batch(), self._told("written"):
+            if self._whole.is_open:
+                with self._whole.part(), self._told("written"):
                     yield
             else:
                 with self._transaction("FULL" if durable else "NORMAL"), self._told("written"):
@@ -145,16 +145,8 @@ class Database:
         """One transaction for all that is written inside. What fails inside fails the whole.
         Raises ``StateUnavailable``, and what the caller raises inside."""
         with self._lock:
-            if self._batching:
-                raise RuntimeError("a batch within a batch")
-            with self._transaction("FULL"):
-                self._batching, self._broken = True, False
-                try:
-                    yield
-                finally:
-                    self._batching = False
-                if self._broken:
-                    raise StateUnavailable(f"nothing was written to the ledger {self.path}")
+            with self._whole.opened(self._transaction("FULL")):
+                yield
             self._shorten_log()
 
     @contextmanager
@@ -176,18 +168,6 @@ class Database:
         finally:
             if held is not None:
                 os.close(held)
-
-    @contextmanager
-    def _part_of_batch(self) -> Iterator[None]:
-        # SQLite may have rolled back everything for an error that somebody caught: what comes
-        # after it would be committed without what came before.
-        if self._broken:
-            raise StateUnavailable(f"nothing is written to the ledger {self.path} any more")
-        try:
-            yield
-        except BaseException:
-            self._broken = True
-            raise
 
     @contextmanager
     def _transaction(self, synchronous: str) -> Iterator[None]:

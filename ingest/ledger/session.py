@@ -17,6 +17,7 @@ from ingest.ledger.deadline import Deadline
 from ingest.ledger.masking import masked
 from ingest.ledger.pg_connection import Row
 from ingest.ledger.pg_values import as_sent, key_of, sql
+from ingest.ledger.whole import Whole
 
 _KEPT = "BEGIN"
 # What a failover may undo: nobody was told of it.
@@ -62,7 +63,8 @@ class Session:
         self._lock = threading.RLock()
         self._deadline = Deadline(timeout)
         self._leases: dict[str, int] = {}
-        self._is_lost = self._batching = self._broken = self._warned = False
+        self._is_lost = self._warned = False
+        self._whole = Whole(self.name)
         self._streaming_until = 0.0
         self._written, self._replanned = 0, _REPLANNED
         self._listening: psycopg.Connection[Row] | None = None
@@ -89,7 +91,7 @@ class Session:
                 f"the connection to {self.name} was lost, and with it the lease of "
                 f"{', '.join(self._leases)}"
             )
-        if self._db.closed and self._batching:
+        if self._db.closed and self._whole.is_open:
             # On another one, what comes would be written without what came before.
             raise LostConnection(f"the connection to the ledger {self.name} was lost in a batch")
         if self._db.closed:
@@ -118,7 +120,7 @@ class Session:
 
     def end_with(self, *statements: Statement) -> list[psycopg.Cursor[Row]]:
         """The last statements of a transaction, and its end with them unless it is a batch."""
-        if self._batching:
+        if self._whole.is_open:
             return self.run_all(*statements)
         *found, ended = self.run_all(*statements, ("COMMIT", ()))
         self._refuse_not_kept(ended)
@@ -182,8 +184,8 @@ class Session:
         ends, by every synchronous standby, too; without ``durable``, the loss of a server may undo
         it. Raises ``StateUnavailable``."""
         with self._lock, self._told("written"):
-            if self._batching:
-                with self._part_of_batch():
+            if self._whole.is_open:
+                with self._whole.part():
                     yield
             else:
                 self._ready_to_write()
@@ -200,8 +202,8 @@ class Session:
         """As ``write``, and whether it was done again: then it may have found what it wrote the
         first time."""
         with self._lock, self._told("written"):
-            if self._batching:
-                with self._part_of_batch():
+            if self._whole.is_open:
+                with self._whole.part():
                     return self.run(statement, *values).fetchall(), False
             if self._in_transaction():
                 return self.run(statement, *values).fetchall(), False
@@ -232,32 +234,14 @@ class Session:
         """One transaction for all that is written inside. What fails inside fails the whole.
         Raises ``StateUnavailable``, and what the caller raises inside."""
         with self._lock:
-            if self._batching:
-                raise RuntimeError("a batch within a batch")
             with self._told("written"):
                 self._ready_to_write()
-            with self._transaction(_KEPT):
-                self._batching, self._broken = True, False
-                try:
-                    yield
-                finally:
-                    self._batching = False
-                if self._broken:
-                    raise StateUnavailable(f"nothing was written to the ledger {self.name}")
+            with self._whole.opened(self._transaction(_KEPT)):
+                yield
 
     def distrust(self) -> None:
         """What a transaction has read under a lock is kept for good when it ends: the lock is
         written, too."""
-
-    @contextmanager
-    def _part_of_batch(self) -> Iterator[None]:
-        if self._broken:
-            raise StateUnavailable(f"nothing is written to the ledger {self.name} any more")
-        try:
-            yield
-        except BaseException:
-            self._broken = True
-            raise
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
