@@ -54,9 +54,11 @@ def _parsed(value: str) -> Any:
 
     field = f"Authentication-Results: {value}"
     try:
-        return authres.AuthenticationResultsHeader.parse(field[:_LONGEST])
-    except authres.AuthResError:
+        parsed = authres.AuthenticationResultsHeader.parse(field[:_LONGEST])
+    except (authres.AuthResError, RecursionError):  # of comments in comments
         return None
+    # It may not say of a mail that nothing was found, and something else (section 2.2).
+    return parsed if all(hasattr(each, "result") for each in parsed.results) else None
 
 
 def _is_proof(result: Any, domain: str) -> bool:

@@ -52,6 +52,11 @@ PROOFS: dict[str, tuple[tuple[str, ...], bool]] = {
     "two in our name": ((says("dkim=none"), HOP, PASS), False),
     "two in our name that agree": ((PASS, PASS, HOP), False),
     "one of a server before ours": ((says("dkim=fail", "mx.dpdk.org"), PASS, HOP), True),
+    "one that says more, and that there is none": (
+        (says("dkim=pass header.d=example.org; none"), HOP),
+        False,
+    ),
+    "comments in comments without end": ((says("dkim=pass " + "(" * 5000), HOP), False),
     "one that makes no sense": ((PASS, "Authentication-Results: ;;;", HOP), False),
 }
 
