@@ -57,6 +57,12 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def on_one_line(text: str, most: int) -> str:
+    """A text on one line, of so many characters at most; what is not printable is a blank."""
+    kept = "".join(each if each.isprintable() else " " for each in text[: 4 * most])
+    return clipped(" ".join(kept.split()), most)
+
+
 def meant(word: str, known: Iterable[str]) -> str:
     """A question to add to a message about an unknown word, "" if no known one is near."""
     from difflib import get_close_matches  # nobody else pays for it

@@ -16,7 +16,7 @@ from ingest.mail.recheck import LONGEST_NAME, MOST_ARGUMENTS, MOST_LABELS, Reche
 from ingest.mail.requester import Requester
 from ingest.patchwork import labels
 from ingest.policy import selection
-from ingest.words import clipped, printable
+from ingest.words import on_one_line, printable
 
 # The story's step, and the source of what was asked for so.
 NOTE, SOURCE = "note", "by hand"
@@ -41,7 +41,7 @@ class Wish:
     @property
     def requester(self) -> str:
         """Who asks, as it is shown."""
-        return f"{_line(self.author, _LONGEST_AUTHOR)} ({self.way})"
+        return f"{on_one_line(self.author, _LONGEST_AUTHOR)} ({self.way})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def ask(
         date=now,
         recorded=now,
         received=now,
-        reason=_line(wish.reason, _LONGEST_TEXT),
+        reason=on_one_line(wish.reason, _LONGEST_TEXT),
         server=wish.server,
         revision=before.revision if before else target.revision,
         rated=False,
@@ -138,10 +138,10 @@ def ask(
 def note(ledger: Ledger, mail: int, text: str, author: str, now: float) -> Event:
     """Add a remark to the story of the mail of this number. Raises ``UsageError`` if it says
     nothing."""
-    said = _line(text, _LONGEST_TEXT)
+    said = on_one_line(text, _LONGEST_TEXT)
     if not said:
         raise UsageError("the remark is empty: say something")
-    remark = Event(now, NOTE, {"by": _line(author, _LONGEST_AUTHOR), "text": said})
+    remark = Event(now, NOTE, {"by": on_one_line(author, _LONGEST_AUTHOR), "text": said})
     ledger.tell(mail, [remark])
     return remark
 
@@ -171,9 +171,3 @@ def _wanted(wish: Wish, settings: Settings) -> Recheck:
     if wanted is None:
         raise UsageError(reason)
     return wanted
-
-
-def _line(text: str, most: int) -> str:
-    """A text of one line that is not too long."""
-    kept = "".join(each if each.isprintable() else " " for each in text[: 4 * most])
-    return clipped(" ".join(kept.split()), most)

@@ -6,7 +6,7 @@ import re
 
 from ingest.mail import recheck
 from ingest.mail.recheck import Grammar
-from ingest.words import clipped
+from ingest.words import on_one_line
 
 # Characters of a reason that are kept.
 LONGEST = 200
@@ -32,7 +32,7 @@ def of(text: str, grammar: Grammar = Grammar.GET_RERUNS) -> str:
     """The reason that a comment's text gives for its request, on one line and 200 characters at
     most; "" if it gives none."""
     if said := _SAID.search(text):
-        return _line(said[1])
+        return on_one_line(said[1], LONGEST)
     for rest in recheck.behind(text, grammar):
         if reason := _sentence(rest):
             return reason
@@ -50,11 +50,6 @@ def _sentence(rest: str) -> str:
         if said and (_NOT_SAID.match(said) or recheck.is_list(said)):
             break
         paragraph += [said] if said else []
-    sentence = _line(_SENTENCE_ENDS.split(" ".join(paragraph), maxsplit=1)[0])
+    sentence = on_one_line(_SENTENCE_ENDS.split(" ".join(paragraph), maxsplit=1)[0], LONGEST)
     is_one = len(_WORD.findall(sentence)) > 1 and not _CLOSING.match(sentence)
     return sentence if is_one else ""
-
-
-def _line(text: str) -> str:
-    kept = "".join(each if each.isprintable() else " " for each in text[: 4 * LONGEST])
-    return clipped(" ".join(kept.split()), LONGEST)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ingest.errors import UsageError
 from ingest.ledger import Request, Result, State
 from ingest.patchwork import labels
-from ingest.words import clipped, counted, listed, printable
+from ingest.words import clipped, counted, listed, on_one_line, printable
 
 # What a lab may say.
 STATES = (State.PENDING, State.SUCCESS, State.WARNING, State.FAIL, State.CANCELLED)
@@ -52,9 +52,9 @@ def bounded(result: Result) -> Result:
         label=result.label,
         state=result.state,
         at=result.at,
-        author=_line(result.author, _LONGEST_AUTHOR),
+        author=on_one_line(result.author, _LONGEST_AUTHOR),
         url=result.url if is_link(result.url) else "",
-        summary=_line(result.summary, _LONGEST_SUMMARY),
+        summary=on_one_line(result.summary, _LONGEST_SUMMARY),
     )
 
 
@@ -146,11 +146,6 @@ def _unknown(request: Request, label: str) -> str:
         return f"request {request.number} has no labels: give its result for the label ''"
     [described] = labels.with_suggestions([clipped(label, 255)], request.contexts)
     return f"{asks}, not for {printable(described) or 'its arguments alone'}"
-
-
-def _line(text: str, most: int) -> str:
-    kept = "".join(each if each.isprintable() else " " for each in text[: 4 * most])
-    return clipped(" ".join(kept.split()), most)
 
 
 def _quoted(line: bytes) -> str:
