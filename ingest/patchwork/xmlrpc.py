@@ -3,6 +3,8 @@
 filter for: which patches have a Message-ID. Off unless the operator turns it on.
 """
 
+import re
+
 from ingest.errors import Unanswered
 from ingest.patchwork.api import Api, is_id
 
@@ -10,6 +12,7 @@ _CALL = (
     "<?xml version='1.0'?>\n<methodCall><methodName>patch_list</methodName><params><param><value>"
     "<struct>{members}</struct></value></param></params></methodCall>\n"
 )
+_ID = re.compile(r"[0-9]{1,18}")
 _MEMBER = "<member><name>{name}</name><value>{value}</value></member>"
 
 
@@ -30,7 +33,9 @@ def patches(api: Api, message_id: str, project: int = 0) -> list[int]:
         members.append(_MEMBER.format(name="project_id", value=f"<int>{project}</int>"))
     answer = api.xml("/xmlrpc/", _CALL.format(members="".join(members)).encode())
     rows = _rows(answer)
-    ids = [row["id"] for row in rows if row.get("msgid") == wanted and row.get("id", "").isdigit()]
+    ids = [
+        row["id"] for row in rows if row.get("msgid") == wanted and _ID.fullmatch(row.get("id", ""))
+    ]
     return [number for number in map(int, ids) if is_id(number)]
 
 

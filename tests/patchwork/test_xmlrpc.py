@@ -114,6 +114,8 @@ def test_only_a_row_with_the_very_message_id_counts(hell: Hell) -> None:
             ("9", "<string>&lt;q@x&gt;</string>"),
             ("0", "&lt;p@x&gt;"),
             ("x", "&lt;p@x&gt;"),
+            ("²", "&lt;p@x&gt;"),
+            ("9" * 5000, "&lt;p@x&gt;"),
         ]
     )
     body = f"<methodResponse><params><param>{rows}</param></params></methodResponse>".encode()
