@@ -4,12 +4,16 @@ signed or checked the form may have looked at the other one.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ingest.errors import Permanent
 from ingest.web.bodies import Body
+
+# It would log a warning for each form of a stranger's that makes no sense.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
