@@ -87,19 +87,24 @@ def accept_all(
     mails: Sequence[Delivered], *, ledger: Keeper, max_size: int, counted_in: str = ""
 ) -> list[Receipt]:
     """Take in mails, all or none of them. Raises as ``accept``."""
-    arrivals = [_arrival(mail, max_size) for mail in mails]
-    held = [arrival for arrival in arrivals if arrival]
+    receipts = keep([arrival(mail, max_size) for mail in mails], ledger)
+    if counted_in and mails:
+        signs.note(counted_in, ((mail.raw, mail.source) for mail in mails), mails[-1].now)
+    return receipts
+
+
+def keep(arrivals: Sequence[Arrival | None], ledger: Keeper) -> list[Receipt]:
+    """Keep what ``arrival`` gave of mails, all or none of it. Raises as ``accept``."""
+    held = [each for each in arrivals if each]
     kept = iter(ledger.accept_all(held) if held else [])
     receipts = []
-    for mail, arrival in zip(mails, arrivals, strict=True):
-        if arrival is None:
+    for each in arrivals:
+        if each is None:
             receipts.append(Receipt.DROPPED)
             continue
         _, new = next(kept)
-        receipts.append(_FIRST[arrival.outcome] if new else Receipt.DUPLICATE)
-        log.info("accepted <%s> from %s: %s", arrival.message_id, mail.source, receipts[-1])
-    if counted_in and mails:
-        signs.note(counted_in, ((mail.raw, mail.source) for mail in mails), mails[-1].now)
+        receipts.append(_FIRST[each.outcome] if new else Receipt.DUPLICATE)
+        log.info("accepted <%s> from %s: %s", each.message_id, each.source, receipts[-1])
     return receipts
 
 
@@ -126,9 +131,9 @@ def apart(
     return apart(take, mails[:half]) + apart(take, mails[half:])
 
 
-def _arrival(mail: Delivered, max_size: int) -> Arrival | None:
+def arrival(mail: Delivered, max_size: int) -> Arrival | None:
     """What the ledger is to keep of a mail, None if the mail cannot hold a request and is not for
-    the operator."""
+    the operator. ``max_size``: bytes."""
     noticed = "" if mail.in_order else notice.kind(peek.header(mail.raw))
     too_large = len(mail.raw) > max_size
     possible = too_large or may_hold_request(mail.raw)

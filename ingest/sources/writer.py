@@ -15,30 +15,25 @@ from dataclasses import dataclass
 
 from ingest import intake, signs
 from ingest.errors import StateUnavailable
-from ingest.ledger import Envelope, Ledger
-from ingest.mail import notice, peek
-from ingest.mail.prefilter import may_hold_request
+from ingest.ledger import Arrival, Envelope, Ledger
 
 log = logging.getLogger(__name__)
 
 # Mails in one commit at most; bounds what one failure defers.
 _MOST_TOGETHER = 256
-# Larger mails are searched in the writer's thread, so that the loop goes on meanwhile.
-_SEARCHED_HERE = 1 << 18
+# Larger mails are read in the writer's thread, so that the loop goes on meanwhile.
+_READ_HERE = 1 << 18
 # The mails by which it is told how many come a second, and the least seconds that they take.
 _LATELY, _SHORTEST = 32, 1e-6
 # Seconds after a mail in which more may come.
 _MOMENTS = 0.5
-# Seconds between two times that mails which hold no request are counted: many may come in them.
+# Seconds between two times that mails are counted: many may come in them.
 _COUNTED_EVERY = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    raw: bytes
-    source: str
-    envelope: Envelope
-    passage: str
+    mail: Arrival | intake.Delivered  # as it came, if it is large
     answer: "asyncio.Future[intake.Receipt]"
 
 
@@ -80,19 +75,20 @@ class Writer:
         be made so, or what a bug of ours raises; then nothing of it is kept."""
         self._last = time.monotonic()
         self._lately.append(self._last)
-        if (
-            len(raw) <= min(_SEARCHED_HERE, self._max_size)
-            and not may_hold_request(raw)
-            and not notice.kind(peek.header(raw))
-        ):
-            self._count(raw, source)
-            return intake.Receipt.DROPPED
-        answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
-        self._mails.put(_Mail(raw, source, envelope, passage, answer))
-        return await answer
+        mail = intake.Delivered(raw, source, time.time(), envelope, passage=passage)
+        # Threads that take turns at the interpreter's lock cost more than what is done here.
+        is_small = len(raw) <= _READ_HERE
+        read = intake.arrival(mail, self._max_size) if is_small else mail
+        receipt = intake.Receipt.DROPPED
+        if read:
+            answer: asyncio.Future[intake.Receipt] = self._loop.create_future()
+            self._mails.put(_Mail(read, answer))
+            receipt = await answer
+        self._count(raw, source)
+        return receipt
 
     def _count(self, raw: bytes, source: str) -> None:
-        """Count a mail that holds no request, perhaps in a moment together with others."""
+        """Count a mail, perhaps in a moment together with others."""
         if not self._counted_in:
             return
         self._uncounted.append((raw, source))
@@ -126,9 +122,9 @@ class Writer:
 
     async def close(self) -> None:
         """Write what was given, and end the thread."""
-        self._count_all()
         self._mails.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._count_all()
 
     def _run(self) -> None:
         while batch := self._next():
@@ -149,9 +145,9 @@ class Writer:
             outcomes = [error] * len(batch)
         if any(isinstance(each, Exception) for each in outcomes):
             self._close_ledger()
-        for mail, outcome in zip(batch, outcomes, strict=True):
+        for each, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, StateUnavailable):
-                log.error("a mail from %s could not be stored", mail.source, exc_info=outcome)
+                log.error("a mail from %s could not be stored", each.mail.source, exc_info=outcome)
         return outcomes
 
     def _close_ledger(self) -> None:
@@ -176,13 +172,12 @@ class Writer:
         return batch
 
     def _write(self, ledger: Ledger, batch: Sequence[_Mail]) -> list[intake.Receipt]:
-        now = time.time()
-        delivered = [
-            intake.Delivered(m.raw, m.source, now, m.envelope, passage=m.passage) for m in batch
+        mails = [each.mail for each in batch]
+        arrivals = [
+            intake.arrival(each, self._max_size) if isinstance(each, intake.Delivered) else each
+            for each in mails
         ]
-        return intake.accept_all(
-            delivered, ledger=ledger, max_size=self._max_size, counted_in=self._counted_in
-        )
+        return intake.keep(arrivals, ledger)
 
     def _answer(self, batch: list[_Mail], outcomes: list[intake.Receipt | Exception]) -> None:
         def tell() -> None:

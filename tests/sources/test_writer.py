@@ -44,11 +44,18 @@ def outcomes(opened: Callable[[], Ledger], mails: list[bytes]) -> list[Receipt |
     return asyncio.run(main())
 
 
-def test_each_mail_has_its_receipt(quick_path: Path) -> None:
-    mails = [request("a"), b"no", request("b"), request("a")]
+@pytest.mark.parametrize("rest", [b"", b"and more\r\n" * 50_000], ids=["small", "large"])
+def test_each_mail_has_its_receipt(quick_path: Path, rest: bytes) -> None:
+    mails = [request("a", rest), b"no\r\n" + rest, request("b", rest), request("a", rest)]
     assert outcomes(lambda: open_ledger(f"sqlite:{quick_path}/l"), mails) == [
         Receipt.QUEUED, Receipt.DROPPED, Receipt.QUEUED, Receipt.DUPLICATE
     ]  # fmt: skip
+
+
+def test_a_mail_that_is_too_large_is_kept_and_not_worked_on(quick_path: Path) -> None:
+    mails = [b"no\r\n" * 300_000, request("a", b"more\r\n" * 300_000)]
+    found = outcomes(lambda: open_ledger(f"sqlite:{quick_path}/l"), mails)
+    assert found == [Receipt.REJECTED] * 2
 
 
 def test_it_tells_of_mail_to_work_on_once_that_is_kept(quick_path: Path) -> None:
