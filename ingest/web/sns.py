@@ -104,6 +104,8 @@ class Sns:
         """The key of a certificate. One is asked for at a time."""
         if not _is_at(url, at) or not _CERTIFICATE_PATH.fullmatch(urlsplit(url).path):
             raise Unsigned
+        if known := self._certificates.get(url):  # whoever may wait for another one
+            return known
         with self._lock:
             if url not in self._certificates:
                 if time.monotonic() - self._failed < _PAUSE:

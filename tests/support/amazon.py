@@ -52,7 +52,8 @@ def certificate(name: str, *, days: int = 1) -> bytes:
 
 class Amazon:
     """The host, and the proxy by which everything that is asked leads to it. ``asked``: the
-    paths that were asked for; ``tunnels``: the hosts that the proxy was to reach."""
+    paths that were asked for; ``tunnels``: the hosts that the proxy was to reach; ``answers``: set
+    while it answers."""
 
     def __init__(self, folder: Path) -> None:
         both = folder / "amazon.pem"
@@ -70,11 +71,14 @@ class Amazon:
         self.asked: list[str] = []
         self.tunnels: list[str] = []
         self.confirmation = 200
+        self.answers = threading.Event()
+        self.answers.set()
         amazon = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 amazon.asked.append(self.path)
+                amazon.answers.wait()
                 status, body = amazon._answer(f"https://{HOST}{self.path}")
                 self.send_response(status)
                 if status == 302:

@@ -3,6 +3,7 @@
 
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support import amazon as sns
 from tests.support import posted
 from tests.support.amazon import Amazon
 from tests.support.http_site import LISTEN, Site, request
+from tests.support.parts import eventually
 
 OTHER_TOPIC = sns.TOPIC.replace("inbound", "other")
 
@@ -97,6 +99,22 @@ def test_nobody_but_amazon_is_asked_for_a_certificate(site: Site, amazon: Amazon
     values = sns.signed(mail("one", SigningCertURL=url.format("0" * 31 + "a")))
     assert send(site, values) == 503
     assert amazon.tunnels == []
+
+
+def test_a_certificate_that_is_waited_for_holds_up_no_mail_whose_certificate_is_known(
+    site: Site, amazon: Amazon
+) -> None:
+    assert send(site, sns.signed(mail("one"))) == 200
+    amazon.answers.clear()
+    forged = Thread(target=send, args=(site, sns.signed(mail("two", SigningCertURL=sns.MISSING))))
+    forged.start()
+    try:
+        eventually(lambda: len(amazon.asked) == 2, "the other certificate is asked for")
+        assert send(site, sns.signed(mail("three"))) == 200
+        assert forged.is_alive()
+    finally:
+        amazon.answers.set()
+        forged.join()
 
 
 @pytest.mark.parametrize("url", [sns.MISSING, sns.EXPIRED])
