@@ -44,7 +44,7 @@ ROWS = {
         *("api search never", "api mails", "api mail", "api attention", "api failures"),
         *("api metadata", "api retests", "api openapi", "api metrics"),
     },
-    "recording": {"recording questions", "recording waiting"},
+    "recording": {"recording questions", "recording rate"},
     "retests": {"retests append", "retests publish"},
     "trust": {"trust authserv", "trust dkim", "trust arc"},
     "postgresql": {
