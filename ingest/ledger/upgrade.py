@@ -173,11 +173,13 @@ def escaped(database: sqlite3.Connection) -> None:
         columns = [row[0] for row in database.execute(texts, (table,)).fetchall()]
         if not columns:
             continue
-        anew = ", ".join(f"{each} = escaped({each}, ?1)" for each in columns)
+        anew = ", ".join(f"{each} = escaped({each}, ?)" for each in columns)
         which = " OR ".join(f"instr({each}, char(0)) > 0" for each in columns)
         escape = str(made.storable("\0"))
         while database.execute(f"SELECT 1 FROM {table} WHERE {which} LIMIT 1").fetchone():
-            database.execute(f"UPDATE OR IGNORE {table} SET {anew} WHERE {which}", (escape,))
+            database.execute(
+                f"UPDATE OR IGNORE {table} SET {anew} WHERE {which}", [escape] * len(columns)
+            )
             escape += "0"
 
 
