@@ -27,7 +27,7 @@ _LEAST = {
 _LONGEST = 0.14
 
 # What finished requests, of which one commits at a time, are to be of what one connection accepts.
-_OF_ONE = {"postgresql": 0.31, "standby": 0.57}
+_OF_ONE = {"postgresql": 0.31, "standby": 0.5}
 
 # What a process of so many threads does for some seconds; it prints how often, and how long each
 # time took. A service has its connections for days: what is done for the first times on each, where
