@@ -8,7 +8,7 @@ from ingest.ledger import rows as made
 from ingest.ledger.locking import in_order
 from ingest.ledger.pg_values import as_sent
 from ingest.ledger.session import Session
-from ingest.ledger.values import MOST_NOTICES, Arrival, Event, Outcome
+from ingest.ledger.values import MOST_NOTICES, Arrival, Outcome
 
 
 class Arrivals:
@@ -97,29 +97,13 @@ class Arrivals:
 
 def _columns(place: int, arrival: Arrival) -> dict[str, object]:
     """A mail as it is given to the statement: its place in the list, and what is kept of it."""
-    ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
     raw = made.packed(arrival.raw)
     return {
         "place": place,
         "digest": made.digest(arrival.identity),
-        "identity": arrival.identity,
-        "message_id": arrival.message_id,
-        "list_id": arrival.list_id,
-        "source": arrival.source,
-        "envelope": made.envelope_text(arrival.envelope),
-        "received": arrival.received,
-        "size": len(arrival.raw),
-        "outcome": arrival.outcome,
-        "reason": arrival.reason,
-        "ended": ended,
-        "sender": arrival.sender,
-        "passage": arrival.passage,
-        **made.filing_columns(arrival.filing),
-        "author": arrival.author,
-        "subject": arrival.subject,
-        "cut": ended is not None,
+        **made.mail_columns(arrival),
         "bytes": raw,
         "stored": len(raw),
-        "told": made.story_text([Event(arrival.received, "accepted", {"source": arrival.source})]),
+        "told": made.accepted(arrival),
         **{f"search_{name}": text for name, text in made.searched(arrival).items()},
     }

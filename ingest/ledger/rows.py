@@ -159,6 +159,34 @@ def mail_shown(message_id: str, author: str, subject: str, reason: str) -> dict[
     return _shown(words, shown)
 
 
+def mail_columns(arrival: Arrival) -> dict[str, Any]:
+    """What is kept of a mail that comes in the columns that both ledgers have."""
+    ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
+    return {
+        "identity": arrival.identity,
+        "message_id": arrival.message_id,
+        "list_id": arrival.list_id,
+        "source": arrival.source,
+        "envelope": envelope_text(arrival.envelope),
+        "received": arrival.received,
+        "size": len(arrival.raw),
+        "outcome": arrival.outcome,
+        "reason": arrival.reason,
+        "ended": ended,
+        "sender": arrival.sender,
+        "passage": arrival.passage,
+        **filing_columns(arrival.filing),
+        "author": arrival.author,
+        "subject": arrival.subject,
+        "cut": ended is not None,
+    }
+
+
+def accepted(arrival: Arrival) -> str:
+    """How the story of a mail begins."""
+    return story_text([Event(arrival.received, "accepted", {"source": arrival.source})])
+
+
 def searched(arrival: Arrival) -> dict[str, object]:
     """What a mail that comes is found by, all but its id."""
     texts = arrival.message_id, arrival.author, arrival.subject, arrival.reason

@@ -364,31 +364,15 @@ class Mails(Retention):
 
 def _columns(id: int, arrival: Arrival, turn: int) -> dict[str, Any]:
     """A mail as it comes into its table."""
-    ended = None if arrival.outcome is Outcome.QUEUED else arrival.received
     raw = made.packed(arrival.raw)
     return {
         "id": id,
-        "identity": arrival.identity,
-        "message_id": arrival.message_id,
-        "list_id": arrival.list_id,
-        "source": arrival.source,
-        "envelope": made.envelope_text(arrival.envelope),
-        "received": arrival.received,
+        **made.mail_columns(arrival),
         "raw": raw,
         "stored": len(raw),
-        "size": len(arrival.raw),
-        "outcome": arrival.outcome,
-        "cut": ended is not None,
-        "reason": arrival.reason,
-        "due": arrival.received if ended is None else None,
+        "due": arrival.received if arrival.outcome is Outcome.QUEUED else None,
         "since": arrival.received,
         "begun": arrival.received,
-        "ended": ended,
-        "sender": arrival.sender,
-        "passage": arrival.passage,
         "turn": turn,
-        **made.filing_columns(arrival.filing),
-        "author": arrival.author,
-        "subject": arrival.subject,
-        "story": made.story_text([Event(arrival.received, "accepted", {"source": arrival.source})]),
+        "story": made.accepted(arrival),
     }
