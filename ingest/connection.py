@@ -17,6 +17,8 @@ from ingest.words import printable
 # requests lets some of its own library's errors through, and ValueErrors of URLs.
 ERRORS = (requests.RequestException, HTTPError, ValueError)
 
+_USUAL_HEADERS = requests.utils.default_headers()
+
 
 class Session:
     """The connections to servers that one client asks, which another thread can cut off. Of what
@@ -27,7 +29,7 @@ class Session:
         self._sockets: list[socket.socket] = []
         self._is_cut = False
         self.made = 0  # connections
-        self._surroundings: dict[tuple[str, ...], Any] = {}
+        self._surroundings: dict[tuple[str, ...], Mapping[str, Any]] = {}
         self._adapter = _Adapter(self)
 
     def sent(
@@ -49,7 +51,7 @@ class Session:
         asked.prepare(
             method,
             url,
-            headers={**requests.utils.default_headers(), **headers},
+            headers={**_USUAL_HEADERS, **headers},
             data=content,
             auth=_authorization(url, headers),
         )
@@ -62,7 +64,7 @@ class Session:
                 raise
             return ask()
 
-    def _surrounding(self, url: str) -> dict[str, Any]:
+    def _surrounding(self, url: str) -> Mapping[str, Any]:
         """Which proxy and certificates the environment names for a server. It is gone through once:
         that costs half as much as a question."""
         server = urlsplit(url)[:2]
@@ -70,7 +72,7 @@ class Session:
             with requests.Session() as plain:
                 found = plain.merge_environment_settings(url, {}, True, None, None)
             self._surroundings[server] = found
-        return dict(self._surroundings[server])
+        return self._surroundings[server]
 
     def note(self, sock: object) -> None:
         """A connection was made."""
