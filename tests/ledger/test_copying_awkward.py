@@ -4,7 +4,8 @@ PostgreSQL and back, and are the same there."""
 
 import random
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ from tests.support.ledgers import LEDGERS
 AWKWARD = "a\0b\ud800\udfff\\x00\\N\t\r\n\x1b'\"`$${}%_!\u2028\ufffe\U0001f600\u00e9e\u0301"
 
 
+@contextmanager
+def older(file: Path, version: int) -> Iterator[sqlite3.Connection]:
+    """The ledger of an older release, to be changed by hand."""
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript((DUMPS / f"v{version}.sql").read_text())
+        yield database
+        database.commit()
+
+
 def there_and_back(folder: Path, old: Path) -> tuple[dict[str, object], dict[str, object]]:
     """What the ledger in PostgreSQL says to which one in a file has moved, and what that one says
     to which it has moved from there. What moved is the same both times."""
@@ -57,8 +67,8 @@ def without_happenings(said: dict[str, object]) -> dict[str, object]:
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
 def test_a_ledger_of_every_release_moves_there_and_back(quick_path: Path, version: int) -> None:
     old = quick_path / "old.sqlite"
-    with closing(sqlite3.connect(old)) as database:
-        database.executescript((DUMPS / f"v{version}.sql").read_text())
+    with older(old, version):
+        pass
     with closing(open_ledger(f"sqlite:{old}")) as ledger:
         before = told(ledger)
     there, back = there_and_back(quick_path, old)
@@ -77,12 +87,10 @@ def test_a_nul_that_an_older_release_kept_is_an_escape_from_then_on(
     quick_path: Path, version: int
 ) -> None:
     old = quick_path / "old.sqlite"
-    with closing(sqlite3.connect(old)) as database:
-        database.executescript((DUMPS / f"v{version}.sql").read_text())
+    with older(old, version) as database:
         database.execute("UPDATE mail SET reason = 'a' || char(0) || 'b', identity = char(0)"
                          " WHERE message_id = 'failed@example.org'")  # fmt: skip
         database.execute("UPDATE request SET subject = char(0) || subject")
-        database.commit()
     with closing(open_ledger(f"sqlite:{old}")) as ledger:
         assert ledger.find("failed@example.org")[0].reason == "a\\x00b"
         before = told(ledger)
@@ -97,15 +105,13 @@ def test_a_nul_whose_escape_is_another_rows_name_becomes_an_escape_too(
 ) -> None:
     """Two mails whose identities differ in how one of them spells NUL stay two mails."""
     old = quick_path / "old.sqlite"
-    with closing(sqlite3.connect(old)) as database:
-        database.executescript((DUMPS / f"v{version}.sql").read_text())
+    with older(old, version) as database:
         for outcome, identity in (("failed", "a\0"), ("ignored", "a\\x00"), ("done", "a\\x000")):
             database.execute(
                 "UPDATE mail SET identity = ?, raw = iif(? < 3, NULL, raw),"  # to keep it
                 " reason = char(0) || 'why' WHERE message_id = ?",
                 (identity, version, f"{outcome}@example.org"),
             )
-        database.commit()
     with closing(open_ledger(f"sqlite:{old}")) as ledger:
         names = ("failed", "ignored", "done")
         reasons = [ledger.find(f"{name}@example.org")[0].reason for name in names]

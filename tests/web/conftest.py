@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A running listener with a hook for every service."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from tests.support import posted
 from tests.support.amazon import Amazon
 from tests.support.http_site import LISTEN, Site
+from tests.support.ledgers import KINDS, LEDGERS
 
 
 @pytest.fixture
@@ -25,3 +26,9 @@ def site(quick_path: Path, amazon: Amazon) -> Iterator[Site]:
     """A listener on loopback with a hook named as each service."""
     with Site(quick_path, LISTEN + posted.hooks(quick_path)) as site:
         yield site
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def ledger_at(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """The URL of an empty ledger, of each kind, for a folder that a module's tests share."""
+    return LEDGERS[request.param]

@@ -3,7 +3,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -28,7 +28,6 @@ from tests.support.ledger_values import (
     record,
     request,
 )
-from tests.support.ledgers import KINDS, LEDGERS
 
 ODD = "a/b?c#d%25 e@example.org"
 
@@ -43,13 +42,12 @@ def fill(ledger: Ledger) -> None:
     ledger.seal()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ledger_at: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiSite]:
     folder = tmp_path_factory.mktemp("api")
-    url = LEDGERS[request.param](folder)
-    with ApiSite(folder, fill, ledger_url=url) as site:
+    with ApiSite(folder, fill, ledger_url=ledger_at(folder)) as site:
         yield site
 
 

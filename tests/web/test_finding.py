@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The one search box: where each text leads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.support import markup, pages_site
 from tests.support.http_site import LISTEN, Site
-from tests.support.ledgers import KINDS, LEDGERS
 from tests.support.pages_site import ARCHIVE, fetch
 
 PUBLIC = LISTEN + 'read = "open"\npublic_url = "https://lab.example.org/recheck"\n' + ARCHIVE
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ledger_at: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("finding")
-    url = LEDGERS[request.param](folder)
-    with pages_site.site(folder, PUBLIC, ledger_url=url) as site:
+    with pages_site.site(folder, PUBLIC, ledger_url=ledger_at(folder)) as site:
         yield site
 
 

@@ -3,7 +3,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +15,6 @@ from ingest.web import pages, rendering
 from tests.support import markup, pages_site
 from tests.support.http_site import LISTEN, Site
 from tests.support.ledger_values import record
-from tests.support.ledgers import KINDS, LEDGERS
 from tests.support.pages_site import ARCHIVE, MISSING, NEARLY, PATHS, fetch
 
 OPEN = LISTEN + 'read = "open"\n' + ARCHIVE
@@ -26,13 +25,12 @@ may = ["read"]
 """
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ledger_at: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("pages")
-    url = LEDGERS[request.param](folder)
-    with pages_site.site(folder, ledger_url=url) as site:
+    with pages_site.site(folder, ledger_url=ledger_at(folder)) as site:
         yield site
 
 
